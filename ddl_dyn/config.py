@@ -1,0 +1,103 @@
+"""Typed configuration: one frozen section per concern. The only home of the suite's defaults.
+
+Every section forbids unknown keys and declares its bounds, so that a typo is an error and never a silent default.
+A model's own options live beside the model, in its `Config` (a subclass of `ModelConfig`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, no unknown keys, no silent conversion (2.5 is not an int)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+class ModelConfig(Section):
+    """Options that every model shares.
+
+    lift: "linear" embeds the observed state in H latent dimensions; "identity" makes them the same space.
+    carry: "observed" reads out and lifts again at every step (the learned map is Φ: R^D → R^D); "latent" lifts once.
+    sharing: "tied" applies all layers at every step; "untied" makes layer l the step l (depth is time).
+    """
+
+    lift: Literal["linear", "identity"] = "linear"
+    carry: Literal["observed", "latent"] = "observed"
+    sharing: Literal["tied", "untied"] = "tied"
+    layers: int = Field(default=2, ge=1, le=10_000)
+    hidden_dim: int = Field(default=32, ge=1, le=65_536)
+
+
+class DataConfig(Section):
+    """How many trajectories of each split, how long, how noisy; `seed` fixes them for every model alike."""
+
+    n_train: int = Field(default=256, ge=1)
+    n_val: int = Field(default=64, ge=1)
+    n_test: int = Field(default=64, ge=1)
+    n_ood: int = Field(default=64, ge=0)
+    steps: int = Field(default=200, ge=1)
+    noise: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    seed: int = Field(default=0, ge=0)
+    normalize: Literal["auto", "component", "isotropic", "none"] = "auto"
+
+
+class TrainConfig(Section):
+    """Optimisation. AdamW with decoupled decay; the horizon (free-run steps per window) grows in the first half."""
+
+    updates: int = Field(default=1500, ge=0)
+    batch: int = Field(default=64, ge=1)
+    horizon: int = Field(default=20, ge=1)
+    curriculum: bool = True
+    lr: float = Field(default=3e-3, gt=0.0, allow_inf_nan=False)
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    weight_decay: float = Field(default=1e-4, ge=0.0, allow_inf_nan=False)
+    clip: float = Field(default=1.0, gt=0.0)
+    validate_every: int = Field(default=100, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "float64"] = "float32"
+    compile: Literal["auto", "on", "off"] = "auto"
+    threads: int = Field(default=1, ge=0)
+
+
+class EvalConfig(Section):
+    """Free runs on unseen initial states: their length and the two horizons at which errors are quoted, in steps."""
+
+    short: int = Field(default=20, ge=1)
+    long: int = Field(default=100, ge=1)
+    threshold: float = Field(default=0.4, gt=0.0)
+    bootstrap: int = Field(default=2000, ge=100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> EvalConfig:
+        if self.short > self.long:
+            raise ValueError(f"eval.short must not exceed eval.long, got {self.short} > {self.long}")
+        return self
+
+
+class BudgetConfig(Section):
+    """Equal budgets: `target` is a count (parameters, FLOPs per step); None takes DDL's own at its options."""
+
+    kind: Literal["none", "parameters"] = "none"
+    target: int | None = Field(default=None, ge=1)
+
+
+class RunConfig(Section):
+    """One run: one task, one model, `seeds` replicas (seeds seed, seed+1, …)."""
+
+    task: str = "van_der_pol"
+    task_args: dict[str, Any] = Field(default_factory=dict)
+    model: str = "ddl"
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    seeds: int = Field(default=5, ge=1, le=100_000)
+    seed: int = Field(default=0, ge=0)
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    budget: BudgetConfig = BudgetConfig()
+    tags: tuple[str, ...] = ()
+    note: str = ""
