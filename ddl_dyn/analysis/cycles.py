@@ -1,0 +1,281 @@
+"""Fixed points and n-cycles of a map: all that a multi-start Newton search finds, each once.
+
+Axes: R replicas, B starts, D state components, n points of a cycle.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from ddl_dyn.analysis.maps import DiscreteMap, as_map
+from ddl_dyn.analysis.spectra import eigenvalues, solve_least_squares
+
+Array = NDArray[np.float64]
+Stability = Literal["sink", "source", "saddle", "nonhyperbolic"]
+# Distance of a multiplier's modulus from 1 below which no stability is claimed.
+HYPERBOLICITY = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycle:
+    """An n-cycle of a map: n distinct points that Φ visits in turn (a fixed point has n = 1).
+
+    Args:
+        points: (n, D), in the order in which Φ visits them.
+        multipliers: (D,), complex eigenvalues of the Jacobian of Φⁿ, largest modulus first.
+        stability: "sink", "source", "saddle", or "nonhyperbolic" where a multiplier lies on the unit circle.
+        isolated: False where Φⁿ − 1 has a singular derivative, as on a curve of cycles.
+        residual: |Φⁿ(x) − x| at points[0].
+        replica: index of the replica whose cycle it is (0 for a single map).
+    """
+
+    points: Array
+    multipliers: NDArray[np.complex128]
+    stability: Stability
+    isolated: bool
+    residual: float
+    replica: int = 0
+
+    @property
+    def period(self) -> int:
+        """n, in steps."""
+        return len(self.points)
+
+    @property
+    def flips(self) -> int:
+        """Number of negative real multipliers: directions in which neighbours change sides at every turn."""
+        real = np.abs(self.multipliers.imag) <= 1e-12 * np.maximum(1.0, np.abs(self.multipliers))
+        return int(np.sum(real & (self.multipliers.real < 0)))
+
+    @property
+    def spirals(self) -> bool:
+        """True where a pair of multipliers is complex: neighbours turn around the cycle."""
+        return bool(np.any(np.abs(self.multipliers.imag) > 1e-9 * np.maximum(1.0, np.abs(self.multipliers))))
+
+
+def fixed_points(system: Any, **search: Any) -> list[Cycle]:
+    """Fixed points of a map: `cycles` with period 1."""
+    return cycles(system, 1, **search)
+
+
+def cycles(
+    system: Any,
+    period: int,
+    *,
+    box: ArrayLike | None = None,
+    starts: ArrayLike | Tensor | None = None,
+    count: int = 256,
+    iterations: int = 60,
+    tolerance: float = 1e-10,
+    merge: float = 1e-6,
+    seed: int = 0,
+) -> list[Cycle]:
+    """All n-cycles of exactly this period that damped Newton on Φⁿ(x) − x = 0 reaches from many starts.
+
+    x ← x − α (J_{Φⁿ}(x) − I)⁺ (Φⁿ(x) − x),  α halved until the residual falls
+
+    Args:
+        system: DiscreteMap, task, model or replicas.
+        period: n.
+        box: (D, 2), lower and upper ends per component: filled with `count` Sobol starts; a root outside is discarded.
+        starts: (B, D) or (R, B, D), further starts such as points of an orbit.
+        iterations: Newton steps at most.
+        tolerance: largest |Φⁿ(x) − x| of a root, relative to the size of the search region.
+        merge: roots closer than this share of the region's size are one; so are the points of one cycle, which keeps
+            a fixed point from passing for a 2-cycle.
+        seed: of the Sobol scramble.
+    Returns:
+        Cycles sorted by replica and then by their points; each once, whichever of its points was reached.
+    Raises:
+        ValueError: when period < 1, when neither box nor starts is given, or for a box of the wrong shape.
+    Source: Davidchack & Lai (1999), Efficient algorithm for detecting unstable periodic orbits in chaotic systems,
+        Phys. Rev. E 60, 6172, 10.1103/PhysRevE.60.6172 (the multi-start setting).
+    """
+    phi = as_map(system)
+    if period < 1:
+        raise ValueError(f"period must be at least 1, got {period}")
+    x, limits = _starts(phi, box, starts, count, seed)
+    finite = x[torch.isfinite(x).all(-1)]
+    scale = float((limits[:, 1] - limits[:, 0]).max()) if limits is not None else float(finite.abs().max().clamp_min(1))
+    with torch.no_grad():
+        x, residual, shift = _newton(phi.iterate(period), x, iterations, tolerance * scale)
+    converged = (residual <= tolerance * scale) & (shift <= merge * scale)
+    if limits is not None:
+        slack = merge * scale
+        low, high = torch.as_tensor(limits[:, 0] - slack), torch.as_tensor(limits[:, 1] + slack)
+        converged &= ((x >= low.to(x)) & (x <= high.to(x))).all(-1)
+    found: list[Cycle] = []
+    for r in range(phi.replicas or 1):
+        keep = converged[r] if phi.replicas else converged
+        roots = (x[r] if phi.replicas else x)[keep]
+        found += _distinct(phi, period, roots, r, merge * scale)
+    return found
+
+
+def _starts(
+    phi: DiscreteMap, box: ArrayLike | None, starts: ArrayLike | Tensor | None, count: int, seed: int
+) -> tuple[Tensor, Array | None]:
+    parts: list[Tensor] = []
+    limits: Array | None = None
+    if box is not None:
+        limits = np.asarray(box, dtype=np.float64)
+        if limits.shape != (phi.dim, 2) or not (limits[:, 0] < limits[:, 1]).all():
+            raise ValueError(f"box must have shape ({phi.dim}, 2) with lower < upper ends, got {limits.tolist()}")
+        unit = torch.quasirandom.SobolEngine(phi.dim, scramble=True, seed=seed).draw(count, dtype=torch.float64)
+        parts.append(phi.states(torch.as_tensor(limits[:, 0]) + unit * torch.as_tensor(limits[:, 1] - limits[:, 0])))
+    if starts is not None:
+        parts.append(phi.states(starts))
+    if not parts:
+        raise ValueError("a search needs starts or a box to draw them from, got neither")
+    return torch.cat(parts, dim=-2), limits
+
+
+def _newton(phi: DiscreteMap, x: Tensor, iterations: int, target: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Roots of Φ(x) − x, their residuals and the length of the last full Newton step; all rows at once."""
+    eye = torch.eye(phi.dim, dtype=x.dtype, device=x.device)
+
+    def size(v: Tensor) -> Tensor:
+        return torch.nan_to_num(v.norm(dim=-1), nan=torch.inf, posinf=torch.inf)
+
+    shift = torch.full_like(x[..., 0], torch.inf)
+    residual = shift
+    for _ in range(iterations):
+        image, j = phi.step_and_jacobian(x)
+        residual = size(image - x)
+        move = torch.nan_to_num(solve_least_squares(j - eye, x - image), nan=0.0, posinf=0.0, neginf=0.0)
+        shift = torch.where(torch.isfinite(residual), move.norm(dim=-1), torch.inf)
+        if bool(((shift <= 1e-14 * (1 + x.norm(dim=-1))) | ~torch.isfinite(residual)).all()):
+            break
+        x = _backtrack(phi, x, move, residual, target)
+    return x, size(phi.step(x) - x), shift
+
+
+def _backtrack(phi: DiscreteMap, x: Tensor, move: Tensor, residual: Tensor, target: float) -> Tensor:
+    """x + α·move with the largest α of 1, ½, …, 2⁻⁷ that lowers the residual; the smallest where none does."""
+    best, open_ = x + move, torch.ones_like(residual, dtype=torch.bool)
+    for halving in range(8):
+        trial = x + move * 0.5**halving
+        best = torch.where(open_[..., None], trial, best)
+        size = torch.nan_to_num((phi.step(trial) - trial).norm(dim=-1), nan=torch.inf)
+        # Below the target the residual is round-off and need not fall any further.
+        open_ = open_ & ~((size < residual) | (size <= target))
+        if not bool(open_.any()):
+            break
+    return best
+
+
+def _distinct(phi: DiscreteMap, period: int, roots: Tensor, replica: int, merge: float) -> list[Cycle]:
+    """One Cycle per orbit of exactly this period among the converged roots (B, D) of one replica."""
+    if not len(roots):
+        return []
+    order = np.lexsort(np.round(roots.cpu().numpy().T[::-1] / merge))
+    distinct: list[Array] = []
+    single = _one_replica(phi, replica)
+    with torch.no_grad():
+        orbits = single.orbit(roots[torch.as_tensor(order.copy())], period)
+    for row in range(len(order)):
+        orbit = orbits[:, row].cpu().numpy()
+        proper = all(np.linalg.norm(orbit[d] - orbit[0]) > merge for d in range(1, period) if period % d == 0)
+        if proper and not any(cdist(orbit[:1], other).min() <= merge for other in distinct):
+            distinct.append(orbit[:period])
+    return [_describe(single, points, replica) for points in distinct]
+
+
+def _describe(single: DiscreteMap, points: Array, replica: int) -> Cycle:
+    n = len(points)
+    with torch.no_grad():
+        image, j = single.iterate(n).step_and_jacobian(torch.as_tensor(points[:1]))
+    multipliers = eigenvalues(j)[0].numpy()
+    gap = torch.linalg.svdvals(j[0] - torch.eye(single.dim, dtype=j.dtype))
+    return Cycle(
+        points=points,
+        multipliers=multipliers,
+        stability=stability_of(multipliers),
+        isolated=bool(gap[-1] > 1e-7 * max(1.0, float(gap[0]))),
+        residual=float(np.linalg.norm(image[0].numpy() - points[0])),
+        replica=replica,
+    )
+
+
+def _one_replica(phi: DiscreteMap, replica: int) -> DiscreteMap:
+    """The map of one replica, acting on (B, D): the others see copies of the same states."""
+    if phi.replicas is None:
+        return phi
+    size = phi.replicas
+
+    def spread(x: Tensor) -> Tensor:
+        return x.expand(size, *x.shape)
+
+    def joint(x: Tensor) -> tuple[Tensor, Tensor]:
+        value, j = phi.step_and_jacobian(spread(x))
+        return value[replica], j[replica]
+
+    return DiscreteMap(
+        step=lambda x: phi.step(spread(x))[replica], joint=joint, dim=phi.dim, dt=phi.dt, name=f"{phi.name}[{replica}]"
+    )
+
+
+def stability_of(multipliers: NDArray[np.complex128], *, margin: float = HYPERBOLICITY) -> Stability:
+    """Stability type from the multipliers (D,): sink if all lie inside the unit circle, source if all lie outside.
+
+    Args:
+        multipliers: (D,), complex.
+        margin: distance from the unit circle below which no type is claimed.
+    """
+    modulus = np.abs(multipliers)
+    if not np.isfinite(modulus).all() or (np.abs(modulus - 1) <= margin).any():
+        return "nonhyperbolic"
+    if (modulus < 1).all():
+        return "sink"
+    return "source" if (modulus > 1).all() else "saddle"
+
+
+@dataclass(frozen=True)
+class Match:
+    """Found cycles held against known ones. precision: share of the found that are known; recall: share of the known
+    that were found (NaN where there is nothing to share); pairs: (index found, index known, largest point distance)."""
+
+    precision: float
+    recall: float
+    pairs: list[tuple[int, int, float]]
+
+
+def match_cycles(found: list[Cycle], known: list[Array], tolerance: float) -> Match:
+    """Pair each known cycle with the nearest found one of its period.
+
+    Args:
+        found: from `cycles`, of one replica.
+        known: each (n, D), from any of its points on.
+        tolerance: largest distance between corresponding points.
+    """
+    pairs, free = [], set(range(len(known)))
+    candidates = sorted(
+        (cycle_distance(f.points, k), i, j)
+        for i, f in enumerate(found)
+        for j, k in enumerate(known)
+        if f.period == len(k)
+    )
+    used: set[int] = set()
+    for distance, i, j in candidates:
+        if distance <= tolerance and i not in used and j in free:
+            pairs.append((i, j, distance))
+            used.add(i)
+            free.discard(j)
+    return Match(
+        precision=len(pairs) / len(found) if found else math.nan,
+        recall=len(pairs) / len(known) if known else math.nan,
+        pairs=pairs,
+    )
+
+
+def cycle_distance(a: Array, b: Array) -> float:
+    """Largest point distance of two n-cycles (n, D) at the best alignment of their phases."""
+    return float(min(np.linalg.norm(a - np.roll(b, s, axis=0), axis=1).max() for s in range(len(b))))

@@ -1,0 +1,158 @@
+"""The true map of a task as a DiscreteMap, by duck typing: no task class is imported here. Axes: B batch, D state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+from ddl_dyn.analysis.maps import DiscreteMap
+
+Array = NDArray[np.float64]
+Field = Callable[[Array], Array]
+
+# Round-off and truncation of a central difference balance near the cube root of the machine epsilon.
+DIFFERENCE_STEP = float(np.finfo(np.float64).eps ** (1 / 3))
+
+
+def from_task(task: Any, *, rtol: float = 1e-11, atol: float = 1e-12) -> DiscreteMap:
+    """The exact map of a task over one sampling step dt.
+
+    A map task gives Φ = next_state; a flow task gives the flow over dt (DOP853) with J from the variational equation
+    V̇ = (∂f/∂x) V, V(0) = I; a task that can only be simulated gives one simulated step. Derivatives the task does not
+    supply are central differences with relative step ε^(1/3), good to about 1e-9.
+
+    Args:
+        task: an object with `dt`, and `next_state`, `vector_field` or `simulate`.
+        rtol, atol: tolerances of the flow's integration, for state and tangents alike.
+    Raises:
+        ValueError: when the object has none of the three, or needs inputs.
+    """
+    name = task.key() if hasattr(task, "key") else type(task).__name__
+    if getattr(task, "input_dim", 0):
+        raise ValueError(
+            f"{name} is driven by inputs {getattr(task, 'input_names', ())}: it is a family of maps. Fix the parameter "
+            "in the task itself and analyse each member"
+        )
+    if hasattr(task, "next_state"):
+        return _map_of(task.next_state, _jacobian_or_difference(task, task.next_state), task, name)
+    if hasattr(task, "vector_field"):
+        return _flow_of(task, name, rtol, atol)
+    if hasattr(task, "simulate"):
+
+        def one_step(x: Array) -> Array:
+            flat = x.reshape(-1, x.shape[-1])
+            return np.asarray(task.simulate(flat, 1).states)[:, -1].reshape(x.shape)
+
+        return _map_of(one_step, lambda x: central_difference(one_step, x), task, name)
+    raise ValueError(f"{name} has neither next_state, vector_field nor simulate, so it defines no map")
+
+
+def central_difference(field: Field, x: Array) -> Array:
+    """Jacobian (..., D, D) of a row-wise field at x (..., D) by central differences.
+
+    ∂f_i/∂x_j ≈ (f_i(x + h e_j) − f_i(x − h e_j)) / 2h,  h = ε^(1/3) max(1, |x_j|)
+    """
+    h = DIFFERENCE_STEP * np.maximum(1.0, np.abs(x))
+    shift = h[..., None, :] * np.eye(x.shape[-1])
+    up, down = x[..., None, :] + shift, x[..., None, :] - shift
+    # The rounded distance between the two points, not the intended 2h, is what divides exactly.
+    width = np.diagonal(up - down, axis1=-2, axis2=-1)
+    columns = np.asarray(field(up)) - np.asarray(field(down))
+    return np.swapaxes(columns / width[..., :, None], -1, -2)
+
+
+def _jacobian_or_difference(task: Any, field: Field, *leading: float) -> Field:
+    def jacobian(x: Array) -> Array:
+        exact = task.jacobian(*leading, x) if hasattr(task, "jacobian") else None
+        return central_difference(field, x) if exact is None else np.asarray(exact)
+
+    return jacobian
+
+
+def _map_of(step: Field, jacobian: Field, task: Any, name: str) -> DiscreteMap:
+    def torch_step(x: Tensor) -> Tensor:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _tensor(step(_array(x)), x)
+
+    def joint(x: Tensor) -> tuple[Tensor, Tensor]:
+        points = _array(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _tensor(step(points), x), _tensor(jacobian(points), x)
+
+    return DiscreteMap(step=torch_step, joint=joint, dim=task.state_dim, dt=float(task.dt), name=name)
+
+
+def _flow_of(task: Any, name: str, rtol: float, atol: float) -> DiscreteMap:
+    def field(x: Array) -> Array:
+        return np.asarray(task.vector_field(0.0, x))
+
+    jacobian = _jacobian_or_difference(task, field, 0.0)
+    dim, dt = int(task.state_dim), float(task.dt)
+
+    def variational(y: Array) -> Array:
+        x, v = y[:, :dim], y[:, dim:].reshape(-1, dim, dim)
+        return np.concatenate([field(x), (jacobian(x) @ v).reshape(len(x), -1)], axis=1)
+
+    def step(x: Tensor) -> Tensor:
+        rows = _array(x).reshape(-1, dim)
+        return _tensor(integrate_rows(field, rows, dt, rtol, atol), x).reshape(x.shape)
+
+    def joint(x: Tensor) -> tuple[Tensor, Tensor]:
+        rows = _array(x).reshape(-1, dim)
+        tangents = np.broadcast_to(np.eye(dim).ravel(), (len(rows), dim * dim))
+        y = _tensor(integrate_rows(variational, np.concatenate([rows, tangents], axis=1), dt, rtol, atol), x)
+        return y[:, :dim].reshape(x.shape), y[:, dim:].reshape(*x.shape, dim)
+
+    return DiscreteMap(step=step, joint=joint, dim=dim, dt=dt, name=name)
+
+
+def integrate_rows(field: Field, rows: Array, duration: float, rtol: float, atol: float) -> Array:
+    """Integrate ẏ = field(y) for a whole batch (B, Y) as one system over `duration`; a row that fails is NaN.
+
+    DOP853's error norm is a root mean square over the batch, so tolerances are divided by √B: the worst row alone then
+    still meets them.
+
+    Source: Hairer, Nørsett & Wanner (1993), Solving Ordinary Differential Equations I, section II.5.
+    """
+    good = np.isfinite(rows).all(axis=1)
+    out = np.full_like(rows, np.nan)
+    if good.any():
+        out[good] = _integrate(field, rows[good], duration, rtol, atol)
+    return out
+
+
+def _integrate(field: Field, rows: Array, duration: float, rtol: float, atol: float) -> Array:
+    tighten = 1 / np.sqrt(len(rows))
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = solve_ivp(
+            lambda _, y: field(y.reshape(rows.shape)).ravel(),
+            (0.0, duration),
+            rows.ravel(),
+            method="DOP853",
+            first_step=duration,
+            t_eval=[duration],
+            rtol=max(rtol * tighten, 3e-14),
+            atol=atol * tighten,
+        )
+    if result.success and np.isfinite(result.y).all():
+        return result.y[:, -1].reshape(rows.shape)
+    if len(rows) == 1:
+        return np.full_like(rows, np.nan)
+    # One row that blows up stops the shared step size: halving the batch isolates it.
+    half = len(rows) // 2
+    parts = [_integrate(field, part, duration, rtol, atol) for part in (rows[:half], rows[half:])]
+    return np.concatenate(parts)
+
+
+def _array(x: Tensor) -> Array:
+    return x.detach().cpu().numpy().astype(np.float64)
+
+
+def _tensor(x: Any, like: Tensor) -> Tensor:
+    return torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float64, device=like.device)
