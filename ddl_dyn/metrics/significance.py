@@ -1,0 +1,228 @@
+"""Paired tests, correction for many comparisons, ranking across tasks, and how many seeds would separate two models.
+
+Axes: K tasks, M models, R replicas (seeds). An infinite score is a failed replica; NaN is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from ddl_dyn.metrics.statistics import ordered_scores, paired_scores
+
+Array = NDArray[np.float64]
+# Monte-Carlo draws of a permutation test whose 2^R sign patterns are too many to enumerate.
+PERMUTATIONS = 9999
+# Largest study `seeds_needed` searches; beyond it the difference is of no practical interest.
+MAX_SEEDS = 1_000_000
+
+
+class Ranking(NamedTuple):
+    """Ranks of M models over K tasks.
+
+    mean_ranks: (M,), 1 is best.
+    statistic, pvalue: Friedman's test of no difference.
+    critical_difference: mean ranks closer than this are not told apart.
+    groups: maximal sets of model indices, best first, within one critical difference.
+    """
+
+    mean_ranks: Array
+    statistic: float
+    pvalue: float
+    critical_difference: float
+    groups: tuple[tuple[int, ...], ...]
+
+
+def holm(pvalues: ArrayLike) -> Array:
+    """Holm's step-down adjusted p-values, which bound the probability of one false claim among all.
+
+    p̃_(i) = max_{j≤i} min(1, (m − j + 1) p_(j))
+
+    Args:
+        pvalues: (m,), in [0, 1].
+    Returns:
+        (m,), in the order given.
+    Raises:
+        ValueError: when an entry is not in [0, 1].
+    Source:
+        Holm (1979), A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 65–70.
+    """
+    p = np.asarray(pvalues, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"pvalues must have shape (m,) with entries in [0, 1], got {pvalues!r}")
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(np.minimum(1.0, p[order] * np.arange(p.size, 0, -1)))
+    adjusted = np.empty_like(p)
+    adjusted[order] = stepped
+    return adjusted
+
+
+def _differences(a: ArrayLike, b: ArrayLike) -> Array:
+    x, y = paired_scores(a, b)
+    if x.ndim != 1:
+        raise ValueError(f"paired scores must have shape (R,), got {x.shape}")
+    # Two failures of the same kind are a tie, although inf − inf is NaN.
+    with np.errstate(invalid="ignore"):
+        return np.where(x == y, 0.0, x - y)
+
+
+def paired_test(a: ArrayLike, b: ArrayLike, *, method: Literal["wilcoxon", "sign_flip"], seed: int = 0) -> float:
+    """Two-sided p-value of no difference between paired scores.
+
+    "wilcoxon": signed-rank test of d = a − b (Pratt's zeros), exact where there are no ties, by sign flips otherwise;
+    infinite differences take the largest rank. "sign_flip": permutation test of mean d, exact while 2^R patterns can
+    be enumerated, otherwise by random flips. With R pairs the least attainable p is 2^(1−R): .0625 at R = 5.
+
+    Args:
+        a: (R,), scores paired with b.
+        b: (R,).
+        method: which test.
+        seed: of random flips where patterns are not enumerated.
+    Returns:
+        p in (0, 1]; 1 when all pairs are equal.
+    Raises:
+        ValueError: on NaN, shapes that differ, an unknown method, or infinite differences with "sign_flip".
+    Source:
+        Wilcoxon (1945), Individual comparisons by ranking methods, doi:10.2307/3001968.
+    """
+    d = _differences(a, b)
+    if method not in ("wilcoxon", "sign_flip"):
+        raise ValueError(f"method must be 'wilcoxon' or 'sign_flip', got {method!r}")
+    if method == "sign_flip" and not np.isfinite(d).all():
+        raise ValueError("the mean of infinite differences has no test; use method='wilcoxon' where replicas failed")
+    if not d.any() or d.size < 2:
+        return 1.0
+    if method == "wilcoxon":
+        # Ranks see the order of |d| alone, so a signed rank stands in for d and infinities need no special case.
+        d = np.sign(d) * stats.rankdata(np.abs(d))
+        untied = np.unique(np.abs(d)).size == d.size and d.all()
+        flips = stats.PermutationMethod(n_resamples=PERMUTATIONS, rng=np.random.default_rng(seed))
+        # Exact tables cost little up to this size; the normal approximation is sharp above it.
+        choice = ("exact" if d.size <= 50 else "asymptotic") if untied else flips
+        return float(stats.wilcoxon(d, zero_method="pratt", method=choice).pvalue)
+    result = stats.permutation_test(
+        (d,),
+        np.mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=PERMUTATIONS,
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.pvalue)
+
+
+def critical_difference(scores: ArrayLike, *, lower_is_better: bool = True, alpha: float = 0.05) -> Ranking:
+    """Mean ranks of M ≥ 3 models over K tasks with Friedman's test and Nemenyi's critical difference.
+
+    CD = (q_α / √2) √(M (M + 1) / 6K), q_α the upper quantile of the studentised range of M groups with ∞ df.
+
+    Args:
+        scores: (K, M), one score (say a median over replicas) per task and model; infinite scores share the last rank.
+        lower_is_better: whether scores are errors.
+        alpha: error rate over the family of comparisons, in (0, 1).
+    Returns:
+        Ranking; statistic 0 and p-value 1 when all models tie everywhere.
+    Raises:
+        ValueError: on NaN, fewer than three models or two tasks.
+    Source:
+        Demšar (2006), Statistical comparisons of classifiers over multiple data sets, JMLR 7, 1–30.
+    """
+    table = ordered_scores(scores, name="scores")
+    if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
+        raise ValueError(
+            f"scores must have shape (K ≥ 2 tasks, M ≥ 3 models), got {table.shape}; compare two models by paired_test"
+        )
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha must lie in (0, 1), got {alpha!r}")
+    tasks, models = table.shape
+    ranks = stats.rankdata(table if lower_is_better else -table, axis=1)
+    if np.ptp(ranks) == 0:
+        statistic, pvalue = 0.0, 1.0
+    else:
+        statistic, pvalue = (float(v) for v in stats.friedmanchisquare(*ranks.T))
+    q = float(stats.studentized_range.ppf(1.0 - alpha, models, np.inf)) / np.sqrt(2.0)
+    difference = float(q * np.sqrt(models * (models + 1) / (6.0 * tasks)))
+    mean_ranks = ranks.mean(axis=0)
+    return Ranking(mean_ranks, statistic, pvalue, difference, _groups(mean_ranks, difference))
+
+
+def _groups(mean_ranks: Array, difference: float) -> tuple[tuple[int, ...], ...]:
+    order = [int(i) for i in np.argsort(mean_ranks, kind="stable")]
+    groups: list[tuple[int, ...]] = []
+    end = 0
+    for i, first in enumerate(order):
+        stop = i + sum(mean_ranks[m] - mean_ranks[first] <= difference for m in order[i:])
+        # A run that ends where the previous one did lies inside it.
+        if stop > end:
+            groups.append(tuple(order[i:stop]))
+            end = stop
+    return tuple(groups)
+
+
+def paired_power(effect: float, pairs: int, *, alpha: float = 0.05) -> float:
+    """Power of the two-sided paired t-test at a standardised effect δ = mean d / sd d with R pairs.
+
+    1 − β = P(|T| > t_{1−α/2, R−1}),  T ~ noncentral t(R − 1, δ√R)
+
+    Args:
+        effect: δ, dimensionless.
+        pairs: R ≥ 2.
+        alpha: size of the test.
+    Returns:
+        A probability.
+    Raises:
+        ValueError: when pairs is below 2 or effect not finite.
+    """
+    if pairs < 2 or not np.isfinite(effect):
+        raise ValueError(f"power needs at least 2 pairs and a finite effect, got pairs={pairs!r}, effect={effect!r}")
+    critical, shift = stats.t.ppf(1 - alpha / 2, pairs - 1), abs(effect) * np.sqrt(pairs)
+    # The far tail lies below Φ(−shift), and the series for it may fail to converge where it is negligible.
+    far = float(stats.nct.cdf(-critical, pairs - 1, shift)) if shift < 9.0 else 0.0
+    return float(stats.nct.sf(critical, pairs - 1, shift)) + far
+
+
+def seeds_needed(a: ArrayLike, b: ArrayLike, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """Paired seeds that would tell a from b, were the differences seen so far typical.
+
+    Finite differences: the least R with `paired_power` ≥ power, divided by 3/π, the efficiency of the signed-rank test
+    under normality. With a failed replica: Noether's R = (z_{1−α/2} + z_power)² / (4 (p̂ − ½)²) for the sign test, p̂
+    the share of pairs in which a is lower. Never below the least R at which a two-sided sign test can reach α.
+
+    Args:
+        a: (R,), scores paired with b.
+        b: (R,).
+        power: probability of telling them apart, in (alpha, 1).
+        alpha: size of the test, in (0, 1).
+    Returns:
+        A whole number, or ∞ when no difference shows or over a million seeds would be needed.
+    Raises:
+        ValueError: on NaN, shapes that differ, fewer than two pairs, or power and alpha out of range.
+    Source:
+        Noether (1987), Sample size determination …, doi:10.1080/01621459.1987.10478478.
+    """
+    d = _differences(a, b)
+    if d.size < 2 or not 0.0 < alpha < power < 1.0:
+        raise ValueError(f"need 2 pairs or more and 0 < alpha < power < 1, got {d.size}, alpha={alpha}, power={power}")
+    least = int(np.ceil(1.0 - np.log2(alpha)))
+    if not np.isfinite(d).all():
+        share = float(np.mean((d < 0) + 0.5 * (d == 0)))
+        z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
+        wanted = np.inf if share == 0.5 else np.ceil(z**2 / (4 * (share - 0.5) ** 2))
+    elif (spread := float(np.std(d, ddof=1))) == 0.0:
+        wanted = least if d.any() else np.inf
+    else:
+        wanted = np.ceil(_least_pairs(float(np.mean(d)) / spread, power, alpha) * np.pi / 3)
+    return float(max(wanted, least)) if wanted <= MAX_SEEDS else float("inf")
+
+
+def _least_pairs(effect: float, power: float, alpha: float) -> float:
+    if paired_power(effect, MAX_SEEDS, alpha=alpha) < power:
+        return float("inf")
+    low, high = 1, MAX_SEEDS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if paired_power(effect, middle, alpha=alpha) >= power else (middle, high)
+    return float(high)
