@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Split = Literal["train", "val", "test", "ood"]
-Obstruction = Literal[
-    "none", "orientation_reversing", "non_injective", "isolated_cycle", "one_dimensional_nonmonotone"
-]
+Obstruction = Literal["none", "orientation_reversing", "non_injective", "isolated_cycle", "one_dimensional_nonmonotone"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -62,6 +60,14 @@ class Trajectories:
         return dataclasses.replace(self, **changes)
 
 
+def join(x: Array, *parts: Any) -> Array:
+    """Components side by side in an array like x, (..., D); unlike np.stack it keeps the memory order of x."""
+    out = np.empty_like(x)
+    for i, part in enumerate(parts):
+        out[..., i] = part
+    return out
+
+
 def parameter(
     default: Any, *, low: float | None = None, high: float | None = None, open_low: bool = False, doc: str = ""
 ) -> Any:
@@ -89,6 +95,10 @@ class Task(ABC):
     # "categorical": the state is a one-hot code and is scored by its largest component.
     state_kind: ClassVar[Literal["continuous", "categorical"]] = "continuous"
     time_unit: ClassVar[str] = "time"
+    # True where the states were recorded, not computed: then the data are the truth at every step.
+    recorded: ClassVar[bool] = False
+    # Why observation noise cannot be added to this task; empty where it can.
+    noise_reason: ClassVar[str] = ""
 
     dt: float
 
@@ -102,14 +112,16 @@ class Task(ABC):
             low, field_open = 0.0, True
         else:
             field_open = bool(field.metadata.get("open_low"))
+        kind = str(field.type)
+        for plain, word in ((str, "str"), (type(None), "None"), (tuple, "tuple")):
+            if isinstance(value, plain) and word in kind:
+                return
         # Arrays are allowed: a parameter may differ from trajectory to trajectory.
-        if isinstance(value, str) or value is None or isinstance(value, tuple):
-            return
         if isinstance(value, bool) or not np.issubdtype(np.asarray(value).dtype, np.number):
-            if isinstance(value, bool) and field.type in ("bool", bool):
+            if isinstance(value, bool) and "bool" in kind:
                 return
             raise ValueError(f"{self.key()}: {field.name} must be a number, got {value!r}")
-        if field.type in ("int", int) and not isinstance(value, (int, np.integer)):
+        if "int" in kind and "float" not in kind and not isinstance(value, (int, np.integer)):
             raise ValueError(f"{self.key()}: {field.name} must be an integer, got {value!r}")
         numbers = np.asarray(value, dtype=float)
         bad = ~np.isfinite(numbers)
@@ -146,6 +158,15 @@ class Task(ABC):
         """Number of input components U (0 for an autonomous system)."""
         return len(self.input_names)
 
+    def times(self, steps: int) -> Array:
+        """Sampling times 0, dt, …, steps·dt, (steps+1,)."""
+        return self.dt * np.arange(steps + 1, dtype=np.float64)
+
+    @property
+    def accepts_noise(self) -> bool:
+        """Whether observation noise means anything here."""
+        return self.state_kind == "continuous" and not self.noise_reason
+
     @property
     @abstractmethod
     def timescale(self) -> float:
@@ -170,6 +191,34 @@ class Task(ABC):
     def invariants(self, x: Array) -> dict[str, Array]:  # noqa: ARG002
         """Conserved quantities of states x (..., D), each (...); empty where there are none."""
         return {}
+
+    def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:
+        """The states computed a second way, (N, steps+1, D); where the two part, neither is truth.
+
+        Here: the same simulation from states one rounding error away; flows and maps have something better.
+        """
+        return self.simulate(np.nextafter(x0, np.inf), steps, inputs).states
+
+    def make_splits(
+        self, counts: dict[Split, int], steps: int, *, seed: int
+    ) -> tuple[dict[Split, Trajectories | None], list[str]]:
+        """Clean trajectories of every split (None for a count of 0), each from streams of its own, and notes."""
+        splits: dict[Split, Trajectories | None] = {}
+        for split, stream in zip(SPLITS, np.random.SeedSequence(seed).spawn(len(SPLITS)), strict=True):
+            for_states, for_inputs = (np.random.default_rng(child) for child in stream.spawn(2))
+            n = counts[split]
+            x0 = self.initial_states(n, rng=for_states, split=split)
+            acting = self.inputs(n, steps, rng=for_inputs, split=split)
+            splits[split] = self.simulate(x0, steps, acting) if n else None
+        return splits, []
+
+    def parameters(self) -> dict[str, Any]:
+        """The physical parameters by name, dt among them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+
+    def content_key(self) -> str:
+        """What else than the parameters determines the data, as a short string; empty for an equation."""
+        return ""
 
     def check_states(self, x0: Array, steps: int) -> Array:
         """x0 as a finite float64 array (N, D); ValueError otherwise, or when steps is negative."""
@@ -201,8 +250,15 @@ class FlowTask(Task):
         from tasks.simulate import integrate
 
         x = self.check_states(x0, steps)
-        times = self.dt * np.arange(steps + 1)
+        times = self.times(steps)
         return Trajectories(times=times, states=integrate(self.vector_field, x, times), inputs=inputs)  # type: ignore[arg-type]
+
+    def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:  # noqa: ARG002
+        """The same flow at a hundredth of the tolerance."""
+        from tasks.simulate import integrate
+
+        x = self.check_states(x0, steps)
+        return integrate(self.vector_field, x, self.times(steps), rtol=1e-12, atol=1e-14)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,5 +280,15 @@ class MapTask(Task):
         from tasks.simulate import iterate
 
         x = self.check_states(x0, steps)
-        times = self.dt * np.arange(steps + 1)
+        times = self.times(steps)
         return Trajectories(times=times, states=iterate(self.next_state, x, steps), inputs=inputs)  # type: ignore[arg-type]
+
+    def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:  # noqa: ARG002
+        """The same orbit in extended precision where the platform and the map have it, else one rounding error away."""
+        from tasks.simulate import iterate
+
+        x = self.check_states(x0, steps)
+        wide: Any = x.astype(np.longdouble)
+        if np.finfo(np.longdouble).eps == np.finfo(float).eps or self.next_state(wide).dtype != np.longdouble:
+            return iterate(self.next_state, np.nextafter(x, np.inf), steps)
+        return iterate(self.next_state, wide, steps).astype(np.float64)

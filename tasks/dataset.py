@@ -1,0 +1,162 @@
+"""Datasets: independent splits of one task, observation noise, the horizon of trust, a content hash.
+
+Axes: N trajectories, T steps, D state components, U input components.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tasks.base import SPLITS, Split, Task, Trajectories
+from tasks.simulate import ATOL, RTOL, trust_horizon
+
+# Part of every content hash; raised whenever a change makes the same request yield other numbers.
+VERSION = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Trajectories of one task, split by initial state.
+
+    Args:
+        task: the system.
+        train, val: with observation noise, where noise was asked for.
+        test, ood: clean; ood is None where none was asked for or the task has none.
+        content_hash: hexadecimal SHA-256 of everything that determines the numbers.
+        trust_steps: steps up to which two computations of the test and ood trajectories agree.
+        notes: statements on how the request was met, e.g. a shortened horizon of an observed series.
+    """
+
+    task: Task
+    train: Trajectories
+    val: Trajectories
+    test: Trajectories
+    ood: Trajectories | None
+    content_hash: str
+    trust_steps: int
+    notes: tuple[str, ...] = ()
+
+
+def make_dataset(
+    task: Task,
+    *,
+    n_train: int,
+    n_val: int,
+    n_test: int,
+    n_ood: int = 0,
+    steps: int,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> Dataset:
+    """Simulate (or, for an observed series, cut out) the four splits of a task.
+
+    Args:
+        task: the system, from `make_task`.
+        n_train, n_val, n_test: trajectories of each split, at least 1.
+        n_ood: trajectories from initial states disjoint from training; 0 for none.
+        steps: sampling steps of each trajectory, at least 1.
+        noise: standard deviation of Gaussian observation noise on train and val, in units of each component's
+            training standard deviation.
+        seed: fixes initial states, inputs and noise; the splits use independent streams, and the first n of 2n
+            trajectories of a split are the n.
+    Returns:
+        A Dataset.
+    Raises:
+        ValueError: when a number is out of range, when noise is asked of a task that cannot carry it, or when the
+            simulation leaves the finite numbers.
+    """
+    counts: dict[Split, int] = {"train": n_train, "val": n_val, "test": n_test, "ood": n_ood}
+    for split, n in counts.items():
+        _check_count(f"n_{split}", n, 0 if split == "ood" else 1)
+    _check_count("steps", steps, 1)
+    _check_count("seed", seed, 0)
+    if not (np.isfinite(noise) and noise >= 0):
+        raise ValueError(f"noise must be a non-negative number, got {noise!r}")
+    if noise > 0 and not task.accepts_noise:
+        reason = task.noise_reason or "its states are categories"
+        raise ValueError(f"{task.key()}: noise must be 0 for this task ({reason}), got {noise}")
+    splits, notes = task.make_splits(counts, steps, seed=seed)
+    for split, part in splits.items():
+        if part is not None:
+            _check_finite(task, split, part)
+    train, val, test, ood = (splits[split] for split in SPLITS)
+    if train is None or val is None or test is None:
+        raise ValueError(f"{task.key()}: the task made no train, val or test split")
+    return Dataset(
+        task=task,
+        train=_with_noise(train, noise, train, np.random.SeedSequence([seed, 1])),
+        val=_with_noise(val, noise, train, np.random.SeedSequence([seed, 2])),
+        test=test,
+        ood=ood,
+        content_hash=_content_hash(task, splits, counts, steps=steps, noise=noise, seed=seed),
+        trust_steps=min(_trust(task, part) for part in (test, ood) if part is not None),
+        notes=tuple(notes),
+    )
+
+
+def _check_count(name: str, value: int, low: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
+
+
+def _check_finite(task: Task, split: Split, part: Trajectories) -> None:
+    bad = np.any(~np.isfinite(part.states), axis=2)
+    if bad.any():
+        row, step = (int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{task.key()}: {split} trajectory {row} leaves the finite numbers at step {step} (it starts from "
+            f"{part.states[row, 0]}); {np.count_nonzero(bad.any(axis=1))} of {len(part)} do. Choose parameters whose "
+            "attractor holds the initial states, or fewer steps"
+        )
+
+
+def _trust(task: Task, part: Trajectories) -> int:
+    if task.recorded:
+        return part.steps
+    return trust_horizon(task, part.states[:, 0], part.steps, inputs=part.inputs, states=part.states)
+
+
+def _with_noise(part: Trajectories, noise: float, train: Trajectories, stream: np.random.SeedSequence) -> Trajectories:
+    if noise == 0:
+        return part
+    sigma = train.states.reshape(-1, train.states.shape[2]).std(axis=0)
+    draws = np.random.default_rng(stream).standard_normal(part.states.shape)
+    return part.replace(states=part.states + noise * sigma * draws)
+
+
+def _content_hash(task: Task, splits: dict[Split, Trajectories | None], counts: dict[Split, int], **how: Any) -> str:
+    """SHA-256 over canonical JSON; floats by their shortest exact form, initial states to ten digits.
+
+    Ten digits, not all: the last bits of a settled initial state may differ between platforms' sine functions.
+    """
+    starts = {
+        split: hashlib.sha256("".join(f"{v:.9e}," for v in part.states[:, 0].ravel()).encode()).hexdigest()
+        for split, part in splits.items()
+        if part is not None
+    }
+    record = {
+        "version": VERSION,
+        "task": task.key(),
+        "parameters": {name: _plain(value) for name, value in task.parameters().items()},
+        "content": task.content_key(),
+        "initial_states": {"generator": "PCG64, SeedSequence.spawn", "values": starts},
+        "solver": {"name": "DOP853", "rtol": RTOL, "atol": ATOL},
+        "dtype": "float64",
+        "counts": counts,
+        **how,
+    }
+    return hashlib.sha256(json.dumps(record, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON can hold it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
