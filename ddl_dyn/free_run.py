@@ -1,0 +1,151 @@
+"""Free runs of a model or of replicas, with a status per trajectory.
+
+Axes: R replicas, B batch, T steps, D observed state, U inputs, H latent state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ddl_dyn.models.base import StepModel
+from ddl_dyn.replicas import Replicas
+
+
+class Status(IntEnum):
+    """How a free run ended."""
+
+    OK = 0
+    DIVERGED = 1
+    SOLVER_FAILED = 2
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A batch of free runs.
+
+    Args:
+        states: (B, T+1, D) or (R, B, T+1, D), starting with x0; NaN from the first bad step on.
+        status: (B,) or (R, B), values of `Status`.
+        first_bad_step: (B,) or (R, B), index of the first step that is not finite or left the bound; T+1 if none.
+    """
+
+    states: Tensor
+    status: Tensor
+    first_bad_step: Tensor
+
+
+class Steppable(Protocol):
+    """What `unroll` needs: a model or replicas."""
+
+    def lift(self, x: Tensor) -> Tensor: ...
+    def read(self, h: Tensor) -> Tensor: ...
+    def step(self, h: Tensor, l: int, u: Tensor) -> Tensor: ...
+
+
+# Normalised states of a bounded task are of order one; what left this bound will not come back.
+BOUND = 1e6
+
+
+def unroll(model: StepModel | Replicas, x0: Tensor, inputs: Tensor) -> Tensor:
+    """Free run in one differentiable piece, without a status.
+
+    Args:
+        model: a model (x0 (B, D)) or replicas (x0 (R, B, D)).
+        x0: initial states, in model units.
+        inputs: (…, B, T, U).
+    Returns:
+        (…, B, T, D), the states after each step; x0 itself is not among them.
+    """
+    steps = inputs.shape[-2]
+    latent = carry(model) == "latent"
+    s, out = (model.lift(x0) if latent else x0), []
+    for t in range(steps):
+        u = inputs[..., t, :]
+        if isinstance(model, Replicas):
+            s = model.advance(s, t, u)
+        else:
+            s = model.step(s, t, u) if latent else model.read(model.step(model.lift(s), t, u))
+        out.append(s)
+    states = torch.stack(out, dim=-2)
+    if not latent:
+        return states
+    # One read-out for all steps; the batch axis holds them, since `read` maps (B, H).
+    flat = model.read(states.flatten(-3, -2))
+    return flat.unflatten(-2, states.shape[-3:-1])
+
+
+def rollout(model: StepModel | Replicas, x0: Tensor, steps: int, inputs: Tensor | None = None) -> Rollout:
+    """Free run of `steps` steps from x0, without gradients.
+
+    Args:
+        model: a model or replicas.
+        x0: (B, D), or (R, B, D) for replicas ((B, D) starts every replica from the same states), in model units.
+        steps: T ≥ 0.
+        inputs: (…, B, T, U), needed where the model has inputs.
+    Returns:
+        `Rollout`; a run that leaves the finite range is data (status DIVERGED, NaN from there on), never an error.
+    Raises:
+        ValueError: when shapes do not fit the model, steps is negative, or an untied stack has fewer layers.
+    """
+    x0 = _check(model, x0, steps)
+    replicated = isinstance(model, Replicas)
+    if inputs is None:
+        if _template(model).input_dim:
+            raise ValueError(f"this model takes {_template(model).input_dim} inputs a step; give inputs (…, B, T, U)")
+        inputs = x0.new_zeros(*x0.shape[:-1], steps, 0)
+    elif replicated and inputs.ndim == 3:
+        inputs = inputs.expand(x0.shape[0], *inputs.shape)
+    if inputs.shape != (*x0.shape[:-1], steps, _template(model).input_dim):
+        raise ValueError(
+            f"inputs must have shape {(*x0.shape[:-1], steps, _template(model).input_dim)}, got {tuple(inputs.shape)}"
+        )
+    failures = getattr(_running(model), "failures", 0)
+    with torch.no_grad():
+        later = unroll(model, x0, inputs) if steps else x0[..., None, :][..., :0, :]
+    states = torch.cat((x0[..., None, :], later), dim=-2)
+    bad = ~(torch.isfinite(states) & (states.abs() <= BOUND)).all(-1)
+    after = bad.cumsum(-1) > 0
+    states = states.masked_fill(after[..., None], torch.nan)
+    status = after[..., -1].to(torch.int64) * int(Status.DIVERGED)
+    if getattr(_running(model), "failures", 0) > failures:
+        status = torch.where(status > 0, int(Status.SOLVER_FAILED), status)
+    return Rollout(states, status, (~after).sum(-1))
+
+
+def carry(model: StepModel | Replicas) -> str:
+    """What the free run carries: "observed" or "latent"."""
+    return _template(model).config.carry
+
+
+def _template(model: StepModel | Replicas) -> StepModel:
+    return model.template if isinstance(model, Replicas) else model
+
+
+def _running(model: StepModel | Replicas) -> StepModel:
+    return model.model_on_call if isinstance(model, Replicas) else model
+
+
+def _check(model: StepModel | Replicas, x0: Tensor, steps: int) -> Tensor:
+    dim = _template(model).state_dim
+    if steps < 0:
+        raise ValueError(f"steps must not be negative, got {steps}")
+    limit = _template(model).max_steps
+    if limit is not None and steps > limit:
+        raise ValueError(f"an untied stack of {limit} layers makes at most {limit} steps, got {steps}")
+    if isinstance(model, Replicas):
+        x0 = x0.expand(model.size, *x0.shape) if x0.ndim == 2 else x0
+        if x0.ndim != 3 or x0.shape[0] != model.size or x0.shape[-1] != dim:
+            raise ValueError(f"x0 must have shape ({model.size}, B, {dim}) or (B, {dim}), got {tuple(x0.shape)}")
+    elif x0.ndim != 2 or x0.shape[-1] != dim:
+        raise ValueError(f"x0 must have shape (B, {dim}), got {tuple(x0.shape)}")
+    parameter = next(iter(_parameters(model)), None)
+    return x0 if parameter is None else x0.to(device=parameter.device, dtype=parameter.dtype)
+
+
+def _parameters(model: StepModel | Replicas) -> list[Tensor]:
+    return list(model.parameters.values()) if isinstance(model, Replicas) else list(model.parameters())

@@ -1,0 +1,140 @@
+"""What every step model shares: lift, step, read, trace, and how a stack is used as a dynamical system.
+
+Axes: B batch, D observed state, U inputs, H latent state, L layers. A model is one replica and knows nothing of R.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ddl_dyn.config import ModelConfig
+
+# Calls a method of the model for all replicas at once: call("field", h, u) maps over the leading axis R.
+ReplicaCall = Callable[..., Tensor]
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A layer that can say what happened inside it."""
+
+    def trace(self, h: Tensor, u: Tensor) -> dict[str, Tensor]:
+        """Name -> (B, …)."""
+
+
+class ResidualConfig(ModelConfig):
+    """Options of models whose latent state is a vector of `latent_dim` (None: the state's own, or 8 under a lift)."""
+
+    latent_dim: int | None = Field(default=None, ge=1, le=65_536)
+
+
+class StepModel(nn.Module, ABC):
+    """A learned step of a discrete dynamical system: x_{t+1} from x_t, one sampling interval dt later.
+
+    A subclass states its `Config`, `equation` and `source`, says in `latent_size` how large its latent state is, and
+    builds one layer in `make_layer`: a module that maps (h, u) to h. Everything else is common to all models.
+
+    Args:
+        state_dim: D, number of observed components.
+        config: the model's options.
+        input_dim: U, number of input components; 0 for an autonomous system.
+        dt: sampling interval, in the task's unit of time.
+    Raises:
+        ValueError: when the options contradict each other.
+    """
+
+    Config: ClassVar[type[ModelConfig]]
+    equation: ClassVar[str]
+    source: ClassVar[str]
+    # What theory may assume of the map: see ddl_dyn.analysis.theory.
+    dynamics: ClassVar[Literal["map", "flow", "invertible", "recurrent", "floor", "oracle"]] = "map"
+    # False where the step holds control flow that a compiler cannot trace.
+    compilable: ClassVar[bool] = True
+
+    def __init__(self, state_dim: int, config: ModelConfig, *, input_dim: int = 0, dt: float = 1.0) -> None:
+        super().__init__()
+        if state_dim < 1:
+            raise ValueError(f"state_dim must be a positive integer, got {state_dim}")
+        self.state_dim, self.input_dim, self.dt, self.config = state_dim, input_dim, dt, config
+        self.latent_dim = self.latent_size()
+        if config.lift == "identity":
+            if self.latent_dim != state_dim:
+                raise ValueError(
+                    f"lift=identity needs a latent state of the task's own {state_dim} components, but the options "
+                    f"give {self.latent_dim}; drop latent_dim and value_dim or use lift=linear"
+                )
+            self.lift_map: nn.Module = nn.Identity()
+            self.read_map: nn.Module = nn.Identity()
+        else:
+            self.lift_map, self.read_map = linear_lift(state_dim, self.latent_dim)
+        self.layers = nn.ModuleList(self.make_layer() for _ in range(config.layers))
+
+    def latent_size(self) -> int:
+        """Number of latent components H; called before the layers are made."""
+        chosen = getattr(self.config, "latent_dim", None)
+        if chosen is not None:
+            return chosen
+        return self.state_dim if self.config.lift == "identity" else 8
+
+    @abstractmethod
+    def make_layer(self) -> nn.Module:
+        """One layer: a module mapping (h (B, H), u (B, U)) to h (B, H)."""
+
+    def lift(self, x: Tensor) -> Tensor:
+        """Observed state to latent state, (B, D) -> (B, H)."""
+        return self.lift_map(x)
+
+    def read(self, h: Tensor) -> Tensor:
+        """Latent state to observed state, (B, H) -> (B, D)."""
+        return self.read_map(h)
+
+    def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:
+        """One sampling interval: (B, H), time index l, inputs (B, U) -> (B, H)."""
+        for layer in self.layers_at(l):
+            h = layer(h, u)
+        return h
+
+    def trace(self, h: Tensor, l: int, u: Tensor) -> dict[str, Tensor]:
+        """What happened inside one step: name -> (layers, B, …). Empty where a model has nothing to show."""
+        rows: list[dict[str, Tensor]] = []
+        for layer in self.layers_at(l):
+            if isinstance(layer, Traced):
+                rows.append(layer.trace(h, u))
+            h = layer(h, u)
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
+
+    def layers_at(self, l: int) -> Sequence[nn.Module]:
+        """The layers that act at time index l: all of them when tied, layer l alone when untied."""
+        if self.config.sharing == "tied":
+            return list(self.layers)
+        if not 0 <= l < len(self.layers):
+            raise ValueError(
+                f"an untied stack of {len(self.layers)} layers has steps 0 to {len(self.layers) - 1}, but step {l} was "
+                f"asked for; use at most {len(self.layers)} steps, more layers, or sharing=tied"
+            )
+        return [self.layers[l]]
+
+    def step_replicas(self, call: ReplicaCall, h: Tensor, l: int, u: Tensor) -> Tensor:
+        """All replicas' steps, (R, B, H) -> (R, B, H). Overridden where a solver must see them as one tensor."""
+        return call("step", h, l, u)
+
+    @property
+    def max_steps(self) -> int | None:
+        """Longest free run the stack can make (None: no limit)."""
+        return len(self.layers) if self.config.sharing == "untied" else None
+
+
+def linear_lift(state_dim: int, latent_dim: int) -> tuple[nn.Linear, nn.Linear]:
+    """Lift and read-out that undo each other at the start, so that a stack starting as the identity stays one."""
+    lift, read = nn.Linear(state_dim, latent_dim), nn.Linear(latent_dim, state_dim)
+    with torch.no_grad():
+        nn.init.orthogonal_(lift.weight)
+        read.weight.copy_(torch.linalg.pinv(lift.weight))
+        lift.bias.zero_()
+        read.bias.zero_()
+    return lift, read

@@ -1,0 +1,173 @@
+"""Continuous baselines, integrated with torchdiffeq. Axes: R replicas, B batch, H latent state, U inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torchdiffeq import odeint, odeint_adjoint
+
+from ddl_dyn.models.base import ReplicaCall, ResidualConfig, StepModel
+from ddl_dyn.models.branch import Branch, join
+
+ADAPTIVE = ("dopri5", "bosh3")
+# A step that needs more attempts than this within one sampling interval has blown up.
+MAX_ATTEMPTS = 1000
+
+
+class NeuralODEConfig(ResidualConfig):
+    """Options of the neural ODE.
+
+    layers: successive vector fields, each acting for an equal share of the interval (1: an autonomous flow).
+    solver: fixed-step "euler", "midpoint", "rk4" with `substeps` a layer; adaptive "bosh3", "dopri5".
+    rtol, atol: tolerances of the adaptive solvers, in model units.
+    adjoint: gradients by the continuous adjoint instead of through the solver.
+    augment: zeros appended to the lifted state.
+    second_order: the state is (q, p) with q̇ = p.
+    time_dependent: the field also sees the time index.
+    """
+
+    layers: int = Field(default=1, ge=1, le=10_000)
+    solver: Literal["euler", "midpoint", "rk4", "bosh3", "dopri5"] = "rk4"
+    substeps: int = Field(default=1, ge=1, le=10_000)
+    rtol: float = Field(default=1e-5, gt=0.0)
+    atol: float = Field(default=1e-6, gt=0.0)
+    adjoint: bool = False
+    augment: int = Field(default=0, ge=0, le=4096)
+    second_order: bool = False
+    time_dependent: bool = False
+
+    @model_validator(mode="after")
+    def _substeps(self) -> NeuralODEConfig:
+        if self.solver in ADAPTIVE and self.substeps != 1:
+            raise ValueError(f"substeps belongs to fixed-step solvers; {self.solver} chooses its own (set rtol, atol)")
+        return self
+
+
+class NeuralODE(StepModel):
+    """Neural ordinary differential equation: the step is the flow of a learned vector field over one interval.
+
+    Time inside a step runs from 0 to 1, one sampling interval. `nfe` counts evaluations of the field since it was last
+    set to zero; `failures` counts steps that the solver gave up on (their states are NaN).
+    """
+
+    Config = NeuralODEConfig
+    config: NeuralODEConfig
+    dynamics = "flow"
+    compilable = False
+    equation = "ḣ = F(h),  h⁺ = h + ∫₀¹ F(h(s)) ds"
+    source = (
+        "Chen et al. (2018), Neural ODEs, arXiv 1806.07366; augmented: Dupont et al. (2019), arXiv 1904.01681; "
+        "second order: Norcliffe et al. (2020), arXiv 2006.07220"
+    )
+
+    def __init__(self, state_dim: int, config: NeuralODEConfig, *, input_dim: int = 0, dt: float = 1.0) -> None:
+        super().__init__(state_dim, config, input_dim=input_dim, dt=dt)
+        self.nfe = 0
+        self.failures = 0
+
+    def make_layer(self) -> nn.Module:
+        """One vector field."""
+        size = self.latent_dim + self.config.augment
+        if self.config.second_order and size % 2:
+            raise ValueError(f"second_order needs an even number of latent components, got {size}; set augment=1")
+        out = size // 2 if self.config.second_order else size
+        inputs = size + self.input_dim + int(self.config.time_dependent)
+        return Branch(inputs, self.config.hidden_dim, out)
+
+    def lift(self, x: Tensor) -> Tensor:
+        """Observed state to augmented latent state, (B, D) -> (B, H + augment)."""
+        h = self.lift_map(x)
+        if self.config.augment:
+            h = torch.cat((h, h.new_zeros(*h.shape[:-1], self.config.augment)), dim=-1)
+        return h
+
+    def read(self, h: Tensor) -> Tensor:
+        """Augmented latent state to observed state, (B, H + augment) -> (B, D)."""
+        return self.read_map(h[..., : self.latent_dim])
+
+    def field(self, h: Tensor, u: Tensor, layer: int, time: Tensor) -> Tensor:
+        """Vector field F of one layer at h (B, H) under inputs u (B, U), per sampling interval; time is a scalar."""
+        context = join(h, u)
+        if self.config.time_dependent:
+            context = torch.cat((context, time.expand(*context.shape[:-1], 1)), dim=-1)
+        out = self.layers[layer](context)
+        return torch.cat((h[..., h.shape[-1] // 2 :], out), dim=-1) if self.config.second_order else out
+
+    def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:
+        """One sampling interval: (B, H) -> (B, H). A solver that fails gives NaN."""
+        return self._flow(self.field, tuple(self.parameters()), h, l, u)
+
+    def step_replicas(self, call: ReplicaCall, h: Tensor, l: int, u: Tensor) -> Tensor:
+        """All replicas in one solve, (R, B, H) -> (R, B, H); replicas that break the common solve are solved alone."""
+        out = self._flow(lambda *a: call("field", *a), call.parameters, h, l, u)  # type: ignore[attr-defined]
+        if not self.adaptive or bool(torch.isfinite(out).all()) or h.shape[0] == 1:
+            return out
+        rows = []
+        for r in range(h.shape[0]):
+            one = call.only(r)  # type: ignore[attr-defined]
+            rows.append(self._flow(lambda *a, one=one: one("field", *a), one.parameters, h[r : r + 1], l, u[r : r + 1]))
+        return torch.cat(rows)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the solver chooses its own steps."""
+        return self.config.solver in ADAPTIVE
+
+    def _flow(self, field: Callable[..., Tensor], params: tuple[Tensor, ...], h: Tensor, l: int, u: Tensor) -> Tensor:
+        """Integrate h over one sampling interval, layer after layer."""
+        indices = range(len(self.layers)) if self.config.sharing == "tied" else [self._index(l)]
+        for i in indices:
+            h = self._solve(lambda t, y, i=i: field(y, u, i, l + t), params, h, 1.0 / len(indices))
+        return h
+
+    def _index(self, l: int) -> int:
+        self.layers_at(l)  # raises where the stack has no such layer
+        return l
+
+    def _solve(self, rhs: Callable[..., Tensor], params: tuple[Tensor, ...], h: Tensor, span: float) -> Tensor:
+        def counted(t: Tensor, y: Tensor) -> Tensor:
+            self.nfe += 1
+            return rhs(t, y)
+
+        kwargs: dict[str, Any] = {"method": self.config.solver}
+        points = self.config.substeps + 1
+        if self.adaptive:
+            points = 2
+            kwargs |= {"rtol": self.config.rtol, "atol": self.config.atol}
+            kwargs["options"] = {"norm": replica_norm, "max_num_steps": MAX_ATTEMPTS}
+        times = torch.linspace(0.0, span, points, dtype=h.dtype, device=h.device)
+        try:
+            if not self.config.adjoint:
+                return odeint(counted, h, times, **kwargs)[-1]
+            if self.adaptive:
+                kwargs["adjoint_options"] = {"norm": adjoint_norm, "max_num_steps": MAX_ATTEMPTS}
+            return odeint_adjoint(_Field(counted), h, times, adjoint_params=params, **kwargs)[-1]
+        except AssertionError:
+            # torchdiffeq asserts when the step size underflows or the attempts run out: data, not a crash.
+            self.failures += 1
+            return h * torch.nan
+
+
+def replica_norm(error: Tensor) -> Tensor:
+    """Largest root mean square over replicas, (R, B, H) -> scalar; over the whole of one model's (B, H)."""
+    return error.square().mean(dim=(-2, -1)).sqrt().max()
+
+
+def adjoint_norm(parts: tuple[Tensor, ...]) -> Tensor:
+    """The same of the state and its adjoint; the gradients need no control (Kidger et al. 2021, 2009.09457)."""
+    return torch.maximum(replica_norm(parts[1]), replica_norm(parts[2]))
+
+
+class _Field(nn.Module):
+    """The adjoint wants a module; its parameters are given apart."""
+
+    def __init__(self, rhs: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.rhs = rhs
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.rhs(t, y)

@@ -1,0 +1,274 @@
+"""Training replicas on windows of trajectories: no I/O, no tracking, resumable from a plain state.
+
+Axes: R replicas, B batch, N trajectories, T steps, D observed state, U inputs, E validations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddl_dyn.config import TrainConfig
+from ddl_dyn.replicas import Replicas
+from ddl_dyn.free_run import rollout, unroll
+from ddl_dyn.schedule import Series, Windows, horizon_at, learning_rate
+
+# Compiling costs tens of seconds: below this many steps of training it cannot pay.
+COMPILE_ABOVE = 40_000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees at each validation.
+
+    Args:
+        update, updates: how far.   horizon, lr: in force.   seconds: since `fit` began.
+        loss, val: (R,), mean training loss since the last validation; free-run error on the validation set.
+        alive: (R,), False for a replica that diverged or stopped early.
+    """
+
+    update: int
+    updates: int
+    horizon: int
+    lr: float
+    seconds: float
+    loss: np.ndarray
+    val: np.ndarray
+    alive: np.ndarray
+
+    def to_plain(self) -> dict[str, Any]:
+        """As lists and numbers, for a checkpoint that holds no code."""
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
+
+    @classmethod
+    def from_plain(cls, row: dict[str, Any]) -> Progress:
+        """Back from `to_plain`."""
+        plain: dict[str, Any] = {k: np.array(v) if isinstance(v, list) else v for k, v in row.items()}
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Outcome of training; the replicas hold their best checkpoints.
+
+    Args:
+        history: list of `Progress`, one a validation.
+        best_val: (R,), lowest validation error.   best_update: (R,), where it was met.
+        diverged: (R,), True where training met a number that is not finite; that replica stopped there.
+        seconds: wall-clock time.   updates: made in all.   compiled: whether the step ran compiled.
+    """
+
+    history: list[Progress]
+    best_val: np.ndarray
+    best_update: np.ndarray
+    diverged: np.ndarray
+    seconds: float
+    updates: int
+    compiled: bool
+
+
+class Trainer:
+    """State of a training run between two updates; `fit` drives it.
+
+    Args:
+        replicas: trained in place.   train, val: in model units.   config: see `TrainConfig`.
+    Raises:
+        ValueError: when the horizon does not fit the trajectories or the stack.
+    """
+
+    def __init__(self, replicas: Replicas, train: Series, val: Series, config: TrainConfig) -> None:
+        _check(replicas, train, val, config)
+        self.replicas, self.config = replicas, config
+        device, dtype = replicas.device, replicas.dtype
+        self.windows = Windows(train, replicas.seeds, config.batch, device, dtype)
+        self.val_states = torch.as_tensor(np.asarray(val.states), dtype=dtype).to(device)
+        self.val_inputs = torch.as_tensor(np.asarray(val.inputs), dtype=dtype).to(device)
+        limit = replicas.max_steps
+        if limit is not None:
+            self.val_states, self.val_inputs = self.val_states[:, : limit + 1], self.val_inputs[:, :limit]
+        self.optimizer = torch.optim.AdamW(
+            list(replicas.parameters.values()), lr=config.lr, weight_decay=config.weight_decay, foreach=True
+        )
+        R = replicas.size
+        self.update = 0
+        self.alive = torch.ones(R, dtype=torch.bool, device=device)
+        self.diverged = torch.zeros_like(self.alive)
+        self.best_val = torch.full((R,), torch.inf, dtype=dtype, device=device)
+        self.best_update = torch.zeros(R, dtype=torch.int64, device=device)
+        self.best = replicas.state_dict()
+        self.loss_sum = torch.zeros(R, dtype=dtype, device=device)
+        self.loss_count = 0
+        self.history: list[Progress] = []
+
+    def step(self) -> None:
+        """One update of all replicas that are alive, without waiting for the device."""
+        config, params = self.config, list(self.replicas.parameters.values())
+        horizon = horizon_at(config, self.update)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config, self.update)
+        x0, target, inputs = self.windows.draw(self.update, horizon)
+        loss = (unroll(self.replicas, x0, inputs) - target).square().mean(dim=(1, 2, 3))
+        # Replicas share no parameter, so the gradient of the sum is each one's own. A dead one would spread its NaN.
+        grads = torch.autograd.grad(torch.where(self.alive, loss, 0.0).sum(), params, allow_unused=True)
+        grads = tuple(torch.zeros_like(p) if g is None else g for p, g in zip(params, grads, strict=True))
+        norm = torch.stack([g.square().flatten(1).sum(1) for g in grads]).sum(0).sqrt()
+        finite = torch.isfinite(loss) & torch.isfinite(norm)
+        self.diverged |= self.alive & ~finite
+        self.alive &= finite
+        factor = (config.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
+        for p, g in zip(params, grads, strict=True):
+            shape = (-1, *[1] * (p.ndim - 1))
+            p.grad = torch.where(self.alive.view(shape), g * factor.view(shape), 0.0)
+        self.optimizer.step()
+        self.loss_sum += loss.detach()
+        self.loss_count += 1
+        self.update += 1
+
+    @torch.no_grad()
+    def validate(self, seconds: float) -> Progress:
+        """Free-run error on the validation set; keeps each replica's best parameters."""
+        run = rollout(self.replicas, self.val_states[:, 0], self.val_states.shape[1] - 1, self.val_inputs)
+        error = (run.states[..., 1:, :] - self.val_states[:, 1:]).square().mean(dim=(1, 2, 3)).sqrt()
+        error = torch.where(torch.isfinite(error), error, torch.inf)
+        better = self.alive & (error < self.best_val)
+        self.best_val = torch.where(better, error, self.best_val)
+        self.best_update = torch.where(better, self.update, self.best_update)
+        if self.config.patience is not None:
+            since = self.update - self.best_update
+            self.alive &= since < self.config.patience * self.config.validate_every
+        now = self.replicas.state_dict()
+        for name, value in now.items():
+            shape = (-1, *[1] * (value.ndim - 1))
+            self.best[name] = torch.where(better.view(shape), value, self.best[name])
+            # The optimiser's momentum still moves a replica that has stopped: put it back.
+            now[name] = torch.where(self.alive.view(shape), value, self.best[name])
+        self.replicas.load_state_dict(now)
+        progress = Progress(
+            update=self.update,
+            updates=self.config.updates,
+            horizon=horizon_at(self.config, max(self.update - 1, 0)),
+            lr=learning_rate(self.config, max(self.update - 1, 0)),
+            seconds=seconds,
+            loss=(self.loss_sum / max(self.loss_count, 1)).cpu().numpy().copy(),
+            val=error.cpu().numpy().copy(),
+            alive=self.alive.cpu().numpy().copy(),
+        )
+        self.loss_sum.zero_()
+        self.loss_count = 0
+        self.history.append(progress)
+        return progress
+
+    def restore_best(self) -> None:
+        """Load each replica's best checkpoint."""
+        self.replicas.load_state_dict(self.best)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on, as tensors and plain numbers (loads with weights_only=True)."""
+        return {
+            "replicas": self.replicas.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+            "history": [progress.to_plain() for progress in self.history],
+            **{name: getattr(self, name) for name in CARRIED},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken.
+
+        Raises:
+            ValueError: when the state belongs to other replicas.
+        """
+        self.replicas.load_state_dict(state["replicas"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best = {name: t.clone() for name, t in state["best"].items()}
+        for name in CARRIED:
+            value = state[name]
+            setattr(self, name, value.clone() if isinstance(value, Tensor) else value)
+        self.history = [Progress.from_plain(row) for row in state["history"]]
+
+
+CARRIED = ("update", "alive", "diverged", "best_val", "best_update", "loss_sum", "loss_count")
+
+
+def fit(
+    replicas: Replicas,
+    train: Series,
+    val: Series,
+    config: TrainConfig,
+    *,
+    on_epoch: Callable[[Progress], None] | None = None,
+    on_update: Callable[[Trainer], None] | None = None,
+    state: dict[str, Any] | None = None,
+) -> FitResult:
+    """Train all replicas in place and leave each with its best checkpoint by validation free-run error.
+
+    Args:
+        replicas: on the device and in the dtype they are to be trained in.
+        train, val: anything with `.states` (N, T+1, D) and `.inputs` (N, T, U) in model units.
+        config: see `TrainConfig`; `device` and `dtype` are the caller's to apply, with `Replicas.to`.
+        on_epoch: called after each validation.   on_update: called after each update, for checkpoints.
+        state: a `Trainer.state_dict()` to continue from.
+    Returns:
+        `FitResult`. A replica that diverges stops and is reported; the others go on.
+    Raises:
+        ValueError: when the horizon does not fit the trajectories or the stack.
+    """
+    if replicas.device.type == "cpu" and config.threads:
+        torch.set_num_threads(config.threads)
+    began = time.perf_counter()
+    trainer = Trainer(replicas, train, val, config)
+    if state is not None:
+        trainer.load_state_dict(state)
+    before = trainer.history[-1].seconds if trainer.history else 0.0
+    work = config.updates * config.horizon
+    compiled = (config.compile == "on" or (config.compile == "auto" and work > COMPILE_ABOVE)) and replicas.compile()
+    while True:
+        due = trainer.update % config.validate_every == 0 or trainer.update >= config.updates
+        if due and not (trainer.history and trainer.history[-1].update == trainer.update):
+            progress = trainer.validate(before + time.perf_counter() - began)
+            if on_epoch is not None:
+                on_epoch(progress)
+            if not progress.alive.any():
+                break
+        if trainer.update >= config.updates:
+            break
+        trainer.step()
+        if on_update is not None:
+            on_update(trainer)
+    trainer.restore_best()
+    return FitResult(
+        history=trainer.history,
+        best_val=trainer.best_val.cpu().numpy(),
+        best_update=trainer.best_update.cpu().numpy(),
+        diverged=trainer.diverged.cpu().numpy(),
+        seconds=before + time.perf_counter() - began,
+        updates=trainer.update,
+        compiled=compiled,
+    )
+
+
+def _check(replicas: Replicas, train: Series, val: Series, config: TrainConfig) -> None:
+    for name, series in (("train", train), ("val", val)):
+        shape = np.shape(series.states)
+        if len(shape) != 3 or shape[-1] != replicas.template.state_dim:
+            raise ValueError(f"{name}.states must have shape (N, T+1, {replicas.template.state_dim}), got {shape}")
+        if not np.isfinite(np.asarray(series.states)).all():
+            raise ValueError(f"{name}.states holds numbers that are not finite; clean the data first")
+    steps = np.shape(train.states)[1] - 1
+    limit = replicas.max_steps
+    if config.horizon > steps:
+        raise ValueError(
+            f"train.horizon = {config.horizon} needs training trajectories of at least that many steps, got {steps}; "
+            "lower train.horizon or raise data.steps"
+        )
+    if limit is not None and config.horizon > limit:
+        raise ValueError(
+            f"train.horizon = {config.horizon} exceeds the untied stack's {limit} layers; "
+            "lower train.horizon or add layers"
+        )
