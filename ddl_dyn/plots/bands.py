@@ -1,0 +1,96 @@
+"""Medians and intervals over replicas where some of them have failed; limits that ignore what is not finite.
+
+Axes: R replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def quantile(values: ArrayLike, q: float, *, failed: Literal["infinite", "missing"]) -> Array:
+    """Quantile over the first axis, interpolated linearly between replicas, without warnings.
+
+    Args:
+        values: (R, …), one row per replica.
+        q: in [0, 1].
+        failed: "infinite" counts a non-finite entry as an infinitely large error, so that the quantile of a mostly
+            failed sample is inf; "missing" leaves it out.
+    Returns:
+        (…), inf where the failed share reaches the quantile, NaN where nothing is left.
+    """
+    x = np.array(values, dtype=np.float64)
+    bad = ~np.isfinite(x)
+    x[bad] = np.inf
+    x.sort(axis=0)
+    count = np.full(x.shape[1:], x.shape[0]) if failed == "infinite" else (~bad).sum(axis=0)
+    position = q * np.maximum(count - 1, 0)
+    low = np.floor(position).astype(int)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0))
+    weight = position - low
+    a = np.take_along_axis(x, low[None], axis=0)[0]
+    b = np.take_along_axis(x, high[None], axis=0)[0]
+    gap = np.subtract(b, a, out=np.full_like(a, np.inf), where=np.isfinite(b) & np.isfinite(a))
+    out = np.where(weight > 0, a + np.where(weight > 0, gap, 0.0) * np.where(weight > 0, weight, 1.0), a)
+    return out if failed == "infinite" else np.where(count > 0, out, np.nan)
+
+
+def band(
+    values: ArrayLike, level: float, *, failed: Literal["infinite", "missing"] = "infinite"
+) -> tuple[Array, Array, Array]:
+    """Median and the central `level` interval over replicas: (median, low, high), each (…)."""
+    if not 0.0 < level <= 1.0:
+        raise ValueError(f"level must lie in (0, 1], got {level!r}: it is the share of the seeds inside the band")
+    tail = (1.0 - level) / 2.0
+    return tuple(quantile(values, q, failed=failed) for q in (0.5, tail, 1.0 - tail))  # type: ignore[return-value]
+
+
+def finite(values: ArrayLike) -> Array:
+    """A float copy with every non-finite entry replaced by NaN, which matplotlib leaves as a gap."""
+    x = np.array(values, dtype=np.float64)
+    x[~np.isfinite(x)] = np.nan
+    return x
+
+
+def limits(arrays: Iterable[Any], *, pad: float = 0.08, clip: float = 0.0) -> tuple[float, float]:
+    """Axis limits holding the finite entries of all arrays, with a margin.
+
+    Args:
+        arrays: anything that numpy can flatten.
+        pad: margin as a share of the range.
+        clip: share of the entries left out at each end, so that one runaway does not set the scale.
+    Returns:
+        (low, high), (−1, 1) when nothing is finite.
+    """
+    parts = [np.asarray(a, dtype=np.float64).ravel() for a in arrays]
+    x = np.concatenate(parts) if parts else np.empty(0)
+    x = x[np.isfinite(x)]
+    if x.size == 0:
+        return -1.0, 1.0
+    low, high = np.quantile(x, [clip, 1.0 - clip])
+    margin = pad * (high - low) or max(abs(low), 1.0) * 0.1
+    return float(low - margin), float(high + margin)
+
+
+def log_limits(arrays: Iterable[Any], *, decades: float = 7.0, pad: float = 0.06) -> tuple[float, float]:
+    """Limits of a logarithmic axis over the positive finite entries, at most `decades` below the largest."""
+    parts = [np.asarray(a, dtype=np.float64).ravel() for a in arrays]
+    x = np.concatenate(parts) if parts else np.empty(0)
+    x = x[np.isfinite(x) & (x > 0)]
+    if x.size == 0:
+        return 0.1, 10.0
+    low, high = np.log10(x.min()), np.log10(x.max())
+    low = max(low, high - decades)
+    margin = max(pad * (high - low), 0.05)
+    return float(10 ** (low - margin)), float(10 ** (high + margin))
+
+
+def spread(n: int, chosen: int) -> NDArray[np.intp]:
+    """Up to `chosen` indices spread evenly over range(n), the first always among them."""
+    return np.unique(np.linspace(0, n - 1, min(chosen, n)).round().astype(np.intp)) if n else np.empty(0, dtype=np.intp)

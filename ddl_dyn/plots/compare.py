@@ -1,0 +1,131 @@
+"""Comparisons over tasks and models: medians with intervals, floors, and what diverged.
+
+Axes: none; one row per (task, model, protocol, horizon).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from .bands import log_limits
+from .style import PAGE_WIDTH, legend, model_style, new_figure, percent, sentence, styled
+
+Row = Mapping[str, Any]
+_FIELDS = ("task", "model", "protocol", "horizon", "median", "low", "high")
+
+
+@styled
+def comparison(
+    rows: Sequence[Row], *, metric: str = "NRMSE", level: float = 0.95, seeds: int | None = None, title: str = "",
+    note: str = "",
+) -> Figure:  # fmt: skip
+    """Dot and interval per task and model on a logarithmic axis: a column per horizon, a row of panels per protocol.
+
+    Args:
+        rows: mappings with task, model, protocol (for example "carry = latent"), horizon (printed above the column, for
+            example "20 steps"), median, low, high. A non-finite median is "diverged" and drawn at the right border, an
+            infinite `high` runs into it. Rows of a floor (persistence, mean, linear, analogue) become grey strokes.
+        level: coverage of the intervals [low, high], for the caption.
+        seeds: number of replicas, for the caption.
+    Raises:
+        ValueError: when there are no rows, or a row lacks a field.
+    """
+    _check(rows)
+    protocols, horizons = _unique(rows, "protocol"), _unique(rows, "horizon")
+    models = _unique([r for r in rows if not model_style(r["model"]).floor], "model")
+    floors = _unique([r for r in rows if model_style(r["model"]).floor], "model")
+    tasks = {p: _unique([r for r in rows if r["protocol"] == p], "task") for p in protocols}
+    slot = max(len(models), 1) + 0.9
+    heights = [len(tasks[p]) * slot for p in protocols]
+    over = f" over {seeds} seeds" if seeds else ""
+    caption = sentence(
+        f"Median {metric}{over} on unseen initial states with its {percent(level)} interval; lower is better",
+        "▸ at the border: diverged" if any(not np.isfinite(float(r["median"])) for r in rows) else "",
+        note,
+    )
+    height = 0.125 * sum(heights) + 0.45 * len(protocols) + 0.75 + 0.25 * bool(title)
+    figure = new_figure(PAGE_WIDTH, height, title=title, caption=caption)
+    axes = figure.subplots(
+        len(protocols), len(horizons), sharex="col", sharey="row", squeeze=False, height_ratios=heights
+    )
+    for j, h in enumerate(horizons):
+        here = [r for r in rows if r["horizon"] == h]
+        span = log_limits([[r["median"], r["low"], r["high"]] for r in here], pad=0.04)
+        # Room at the right border for the marks of what diverged.
+        span = span[0], span[1] * (span[1] / span[0]) ** 0.08
+        for i, p in enumerate(protocols):
+            _panel(axes[i, j], [r for r in here if r["protocol"] == p], tasks[p], models, slot, span)
+            axes[i, j].set_title(h if len(protocols) == 1 and not p else f"{p}, {h}" if p else h)
+        axes[-1, j].set_xlabel(metric)
+    legend(figure, handles=[_handle(m) for m in models] + [_handle(f) for f in floors])
+    return figure
+
+
+def _check(rows: Sequence[Row]) -> None:
+    if not rows:
+        raise ValueError("rows must hold at least one comparison, got none: evaluate a run first")
+    for i, row in enumerate(rows):
+        missing = [f for f in _FIELDS if f not in row]
+        if missing:
+            raise ValueError(f"row {i} lacks {', '.join(missing)}: each row needs {', '.join(_FIELDS)}")
+
+
+def _unique(rows: Sequence[Row], field: str) -> list[Any]:
+    return list(dict.fromkeys(r[field] for r in rows))
+
+
+def _handle(name: str) -> Line2D:
+    look = model_style(name)
+    if look.floor:
+        return Line2D([], [], color=look.colour, linestyle=look.line, linewidth=1.1, label=look.label)
+    return Line2D([], [], color=look.colour, marker=look.marker, linewidth=1.1, label=look.label)
+
+
+def _panel(
+    ax: Axes, rows: Sequence[Row], tasks: Sequence[str], models: Sequence[str], slot: float, span: tuple[float, float]
+) -> None:
+    ax.set(xscale="log", xlim=span)
+    if span[1] / span[0] < 300:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span[1] / span[0] < 30 else (1.0, 3.0)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
+    for t, task in enumerate(tasks):
+        base = t * slot
+        if t:
+            ax.axhline(base - 0.95, color="#dddddd", linewidth=0.6, gid="task-border")
+        for row in (r for r in rows if r["task"] == task):
+            look = model_style(row["model"])
+            if look.floor:
+                if np.isfinite(float(row["median"])):
+                    ends = (base - 0.5, base + len(models) - 0.5)
+                    ax.plot([row["median"]] * 2, ends, color=look.colour, ls=look.line, lw=1.0, zorder=1, gid="floor")
+            else:
+                _dot(ax, row, base + models.index(row["model"]), span)
+    centres = [t * slot + (len(models) - 1) / 2 for t in range(len(tasks))]
+    ax.set_yticks(centres, [task.replace("_", " ") for task in tasks])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim((len(tasks) - 1) * slot + len(models) - 0.05, -0.95)
+    ax.grid(axis="x", which="major")
+
+
+def _dot(ax: Axes, row: Row, y: float, span: tuple[float, float]) -> None:
+    look = model_style(row["model"])
+    median, low, high = (float(row[f]) for f in ("median", "low", "high"))
+    right = span[1] * (span[0] / span[1]) ** 0.018
+    start = low if np.isfinite(low) else right
+    end = high if np.isfinite(high) else right
+    if np.isfinite(median):
+        ax.plot([max(start, span[0]), end], [y, y], color=look.colour, linewidth=1.3, zorder=2, gid="interval")
+        ax.plot(median, y, marker=look.marker, color=look.colour, ls="none", markersize=4.8, zorder=3, gid="median")
+    else:
+        ax.plot([start, right], [y, y], color=look.colour, linewidth=1.3, linestyle=":", zorder=2, gid="interval")
+    if not np.isfinite(high) or not np.isfinite(median):
+        size = 6.5 if not np.isfinite(median) else 4.5
+        ax.plot(right, y, marker=">", color=look.colour, ls="none", markersize=size, zorder=3, gid="diverged")

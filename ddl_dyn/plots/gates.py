@@ -1,0 +1,183 @@
+"""What the gates, directions and eigenvalues of a stack do: over the plane, over layers and over time.
+
+Axes: L layers, G grid points per side, P places (states), d key dimension, H latent dimension, T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
+
+from .bands import Array, finite
+from .fields import on_axes, regular_grid
+from .style import PAGE_WIDTH, counted, legend, model_style, new_figure, sentence, styled
+
+Complex = NDArray[np.complex128]
+GATE_MAP = "PuOr"
+GATE_NORM = TwoSlopeNorm(vmin=0.0, vcenter=1.0, vmax=2.0)
+
+
+@styled
+def gate_map(
+    grid: ArrayLike,
+    beta: ArrayLike,
+    *,
+    state_names: Sequence[str] = ("x", "y"),
+    borders: tuple[float, float] = (0.5, 1.5),
+    orbits: ArrayLike | None = None,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Gate β over the phase plane, one panel per layer, with contours where the regime changes.
+
+    β = 0 skips, β = 1 overwrites, β = 2 reflects; det A = 1 − β changes sign at β = 1.
+
+    Args:
+        grid: (G, G, 2).
+        beta: (L, G, G) in [0, 2].
+        borders: β at which "skip" ends and at which "over-relaxed" begins in the drawing.
+        orbits: (N, T+1, 2) drawn on top.
+    """
+    b = finite(beta)
+    b = b[None] if b.ndim == 2 else b
+    x, y, first_is_x = regular_grid(grid)
+    if b.shape[1:] != np.shape(grid)[:2]:
+        raise ValueError(f"beta must have shape (L, {np.shape(grid)[0]}, {np.shape(grid)[1]}), got {b.shape}")
+    caption = sentence(
+        f"β of one replica; contours: β = 1, where det A = 1 − β changes sign (solid), "
+        f"{borders[0]:g} and {borders[1]:g} (dashed)",
+        note,
+    )
+    _, cols, figure, axes = _panels(len(b), title, caption)
+    for l, ax in enumerate(axes):
+        shown = on_axes(b[l], first_is_x)
+        image = ax.pcolormesh(x, y, shown, cmap=GATE_MAP, norm=GATE_NORM, shading="gouraud", rasterized=True)
+        if np.isfinite(shown).any():
+            _contours(ax, x, y, shown, borders)
+        if orbits is not None:
+            o = finite(orbits)
+            ax.plot(o[..., 0].T, o[..., 1].T, color="#222222", linewidth=0.5, alpha=0.6)
+        ax.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), title=f"layer {l + 1}")
+        ax.set_xlabel(state_names[0] if l + cols >= len(b) else "")
+        ax.set_ylabel(state_names[1] if l % cols == 0 else "")
+    _gate_bar(figure, image, axes)
+    return figure
+
+
+def _contours(ax: Axes, x: Array, y: Array, values: Array, borders: tuple[float, float]) -> None:
+    for level, line, width in ((borders[0], "--", 0.8), (1.0, "-", 1.1), (borders[1], "--", 0.8)):
+        # matplotlib warns of a level outside the data.
+        if np.nanmin(values) < level < np.nanmax(values):
+            ax.contour(x, y, np.ma.masked_invalid(values), [level], colors="#222222", linestyles=line, linewidths=width)
+
+
+def _panels(count: int, title: str, caption: str, *, share: bool = True) -> tuple[int, int, Figure, list[Axes]]:
+    """A grid of `count` square-ish panels, at most four a row."""
+    cols = min(count, 4) if count != 6 else 3
+    rows = -(-count // cols)
+    width = min(PAGE_WIDTH, max(2.5 * cols + 0.8, 4.0))
+    height = rows * (width - 0.9) / cols * 0.92 + 0.6 + 0.25 * bool(title)
+    figure = new_figure(width, height, title=title, caption=caption)
+    axes = list(figure.subplots(rows, cols, sharex=share, sharey=share, squeeze=False).ravel())
+    for spare in axes[count:]:
+        spare.remove()
+    for i in range(max(count - cols, 0), count):
+        axes[i].tick_params(labelbottom=True)
+    return rows, cols, figure, axes[:count]
+
+
+def _gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
+    bar = figure.colorbar(image, ax=list(axes), shrink=0.85, aspect=22, pad=0.015, ticks=[0.0, 0.5, 1.0, 1.5, 2.0])
+    bar.set_label("gate β")
+    bar.ax.set_yticklabels(["0  skip", "0.5", "1  overwrite", "1.5", "2  reflect"])
+    bar.outline.set_visible(False)
+
+
+@styled
+def eigenvalues(
+    frozen: ArrayLike, jacobian: ArrayLike, *, model: str = "ddl", title: str = "", note: str = ""
+) -> Figure:
+    """Layer eigenvalues against the unit circle: the frozen operator A beside the layer's true Jacobian.
+
+    Args:
+        frozen: (L, P, d) complex eigenvalues of A = I − βkkᵀ (or of the architecture's frozen operator).
+        jacobian: (L, P, H) complex eigenvalues of ∂X⁺/∂X at the same states.
+    """
+    sets = [np.asarray(v, dtype=np.complex128) for v in (frozen, jacobian)]
+    layers = max(len(s) for s in sets)
+    colour_map = colormaps["viridis"].resampled(max(layers + layers // 8, 3))
+    caption = sentence(
+        f"{model_style(model).label}, {counted(layers, 'layer')}, {counted(sets[1].shape[1], 'state')} of one replica",
+        _outside(sets),
+        note,
+    )
+    box = _circle_limits(sets)
+    tall = (box[1][1] - box[1][0]) / (box[0][1] - box[0][0])
+    height = 0.43 * PAGE_WIDTH * float(np.clip(tall, 0.5, 1.1)) + 1.0 + 0.2 * bool(title)
+    figure = new_figure(PAGE_WIDTH, height, title=title, caption=caption)
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    for ax, values, name in zip(axes, sets, ("frozen operator A", "Jacobian of the layer"), strict=True):
+        angle = np.linspace(0, 2 * np.pi, 361)
+        ax.plot(np.cos(angle), np.sin(angle), color="#777777", linewidth=0.8, zorder=1, gid="unit-circle")
+        ax.axhline(0, color="#dddddd", linewidth=0.6, zorder=0)
+        ax.axvline(0, color="#dddddd", linewidth=0.6, zorder=0)
+        for l, layer in enumerate(values):
+            z = layer.ravel()
+            z = z[np.isfinite(z)]
+            real = bool(z.size) and float(np.abs(z.imag).max()) < 1e-9
+            # Real spectra all lie on the axis: ticks stay readable where discs would pile up.
+            look: dict[str, Any] = (
+                {"marker": "|", "ms": 9, "mew": 0.9} if real else {"marker": "o", "ms": 2.8, "mew": 0}
+            )
+            ax.plot(z.real, z.imag, ls="none", color=colour_map(l), alpha=0.55, zorder=2, gid=f"layer-{l}", **look)
+        ax.set(xlim=box[0], ylim=box[1], title=name, xlabel="Re λ")
+        ax.set_aspect("equal", adjustable="box")
+    axes[0].set_ylabel("Im λ")
+    _layer_key(figure, axes, colour_map, layers)
+    return figure
+
+
+def _layer_key(figure: Figure, axes: Any, colour_map: Any, layers: int) -> None:
+    if layers <= 8:
+        handles = [
+            Line2D([], [], ls="none", marker="o", color=colour_map(l), label=f"layer {l + 1}") for l in range(layers)
+        ]
+        legend(figure, handles=handles)
+    else:
+        norm = BoundaryNorm(np.arange(layers + 1) + 0.5, colour_map.N)
+        ticks = np.unique(np.linspace(1, layers, 7).round())
+        figure.colorbar(ScalarMappable(norm, colour_map), ax=list(axes), shrink=0.8, label="layer", ticks=ticks)
+
+
+def _circle_limits(sets: Sequence[Complex]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Limits holding the unit circle and 99 % of the eigenvalues, at most 3 from the origin."""
+    z = np.concatenate([np.asarray(s).ravel() for s in sets])
+    z = z[np.isfinite(z)]
+    if not z.size:
+        return (-1.25, 1.25), (-1.25, 1.25)
+    low, high = np.quantile(z.real, [0.005, 0.995])
+    tall = np.quantile(np.abs(z.imag), 0.995)
+    top = float(np.clip(tall * 1.1, 1.2, 3.0))
+    return (float(np.clip(low - 0.1, -3.0, -1.2)), float(np.clip(high + 0.1, 1.2, 3.0))), (-top, top)
+
+
+def _outside(sets: Sequence[Complex]) -> str:
+    """A word on the eigenvalues that the limits leave out."""
+    (left, right), (bottom, top) = _circle_limits(sets)
+    z = np.concatenate([np.asarray(s).ravel() for s in sets])
+    finite_z = z[np.isfinite(z)]
+    out = int(
+        ((finite_z.real < left) | (finite_z.real > right) | (finite_z.imag < bottom) | (finite_z.imag > top)).sum()
+    )
+    bad = z.size - finite_z.size
+    parts = [f"{out} of {z.size} eigenvalues lie outside" if out else "", f"{bad} are not finite" if bad else ""]
+    return "; ".join(p for p in parts if p)

@@ -1,0 +1,175 @@
+"""Figures over time: free runs beside the truth, and how their error grows.
+
+Axes: R replicas, N trajectories, T steps, D state components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from .bands import Array, band, finite, limits, log_limits, spread
+from .style import PAGE_WIDTH, TRUE_COLOUR, legend, model_style, new_figure, percent, sentence, styled
+
+
+@styled
+def trajectories(
+    times: ArrayLike,
+    true: ArrayLike,
+    predictions: Mapping[str, ArrayLike],
+    *,
+    state_names: Sequence[str] = (),
+    units: Sequence[str] = (),
+    time_unit: str = "time",
+    chosen: int = 3,
+    level: float = 0.8,
+    kind: str = "flow",
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """True components against time, with the median and the seed band of each model's free runs.
+
+    Args:
+        times: (T+1,) in the task's unit of time.
+        true: (N, T+1, D).
+        predictions: model → (R, N, T+1, D) free runs from the same initial states; non-finite samples are left out of
+            the band, and a line ends where no replica is finite.
+        state_names, units: D names and units of the components.
+        chosen: number of trajectories, one column each, spread over the N.
+        level: share of the seeds inside the band.
+        kind: "flow" joins the samples, "map" also marks each of them.
+    """
+    t, x = np.asarray(times, dtype=np.float64), finite(true)
+    if x.ndim != 3 or t.shape != x.shape[1:2]:
+        raise ValueError(f"true must have shape (N, T+1, D) with T+1 = {t.size} times, got {x.shape}")
+    picked = spread(len(x), chosen)
+    names = list(state_names) or [f"x{i + 1}" for i in range(x.shape[2])]
+    labels = [f"{n} [{u}]" if u else n for n, u in zip(names, [*units, *[""] * len(names)], strict=False)]
+    seeds = sorted({np.shape(p)[0] for p in predictions.values()})
+    caption = sentence(
+        f"Free runs from {len(picked)} unseen initial states, one a column; black: truth",
+        f"Lines: median over {_counts(seeds)} seeds; bands: central {percent(level)} of them" if seeds else "",
+        note,
+    )
+    rows = x.shape[2]
+    figure = new_figure(PAGE_WIDTH, min(0.75 + 1.15 * rows + 0.35, 9.5), title=title, caption=caption)
+    axes = figure.subplots(rows, len(picked), sharex=True, sharey="row", squeeze=False)
+    bands = {name: band(np.asarray(p)[:, picked], level, failed="missing") for name, p in predictions.items()}
+    for d in range(rows):
+        for j, n in enumerate(picked):
+            ax = axes[d, j]
+            ax.plot(t, x[n, :, d], color=TRUE_COLOUR, linewidth=1.9, label="true", alpha=0.85)
+            if kind == "map":
+                ax.plot(t, x[n, :, d], ls="none", marker="o", ms=2.6, color=TRUE_COLOUR)
+            for name, (median, low, high) in bands.items():
+                look = model_style(name)
+                ax.fill_between(t, low[j, :, d], high[j, :, d], color=look.colour, alpha=0.22, linewidth=0)
+                ax.plot(t, median[j, :, d], color=look.colour, linestyle=look.line, linewidth=1.1, label=look.label)
+        axes[d, 0].set_ylabel(labels[d])
+        # The truth sets the scale: a runaway leaves the panel, it does not flatten it.
+        axes[d, 0].set_ylim(*limits([x[..., d]], pad=0.2))
+    for ax in axes[-1]:
+        ax.set(xlabel=f"t [{time_unit}]" if time_unit != "time" else "time", xlim=(t[0], t[-1]))
+    legend(figure, axes[0, 0])
+    return figure
+
+
+def _counts(seeds: Sequence[int]) -> str:
+    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]}"
+
+
+@styled
+def error_growth(
+    steps: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    *,
+    floors: Mapping[str, ArrayLike] | None = None,
+    lyapunov_slope: float | None = None,
+    level: float = 0.8,
+    trust: float | None = None,
+    xlabel: str = "steps",
+    ylabel: str = "NRMSE",
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Error of free runs against horizon on a logarithmic axis, with the slope that the largest exponent predicts.
+
+        NRMSE(t) ∝ exp(λ₁ t) until it saturates at √2
+
+    Args:
+        steps: (T+1,) horizon, in steps or in time.
+        curves: model → (R, T+1) errors per replica; a non-finite error counts as infinite.
+        floors: name → (T+1,) errors of persistence, mean, linear map, analogue.
+        lyapunov_slope: λ₁ per unit of `steps`; a guide line of that slope is drawn when it is positive.
+        level: share of the seeds inside the band.
+        trust: horizon beyond which the truth itself is not trusted.
+    """
+    t = np.asarray(steps, dtype=np.float64)
+    bands = {name: band(c, level) for name, c in curves.items()}
+    floor_curves = {name: finite(f) for name, f in (floors or {}).items()}
+    visible = [m[1:] for m, _, _ in bands.values()] + [f[1:] for f in floor_curves.values()]
+    low, high = log_limits(visible, decades=6)
+    seeds = sorted({np.shape(c)[0] for c in curves.values()})
+    over = f"Lines: median over {_counts(seeds)} seeds; bands: central {percent(level)}" if seeds else ""
+    caption = sentence(
+        f"{over}; a diverged run counts as infinite (×: the median does)" if over else "",
+        "Grey: floors" if floor_curves else "",
+        f"Thin line: slope of the largest Lyapunov exponent, {lyapunov_slope:.3g} per unit" if lyapunov_slope else "",
+        note,
+    )
+    figure = new_figure(PAGE_WIDTH * 0.85, 3.4, title=title, caption=caption)
+    ax: Axes = figure.subplots()
+    for name, curves_of in bands.items():
+        _banded(ax, t, name, curves_of, high)
+    for name, curve in floor_curves.items():
+        look = model_style(name)
+        ax.plot(
+            t, _positive(curve), color=look.colour, linestyle=look.line, linewidth=0.9, zorder=1.5, label=look.label
+        )
+    if lyapunov_slope is not None and lyapunov_slope > 0 and bands:
+        _guide(ax, t, [m for m, _, _ in bands.values()], lyapunov_slope)
+    if trust is not None and trust < t[-1]:
+        ax.axvspan(trust, t[-1], color="#eeeeee", zorder=0, label="truth not trusted")
+    ax.set(yscale="log", ylim=(low, high), xlim=(t[0], t[-1]), xlabel=xlabel, ylabel=ylabel)
+    legend(figure, ax)
+    return figure
+
+
+def _banded(ax: Axes, t: Array, name: str, curves: tuple[Array, Array, Array], high: float) -> None:
+    """Median line and seed band of one model; what is infinite runs out of the top of the panel."""
+    median, lower, upper = curves
+    look = model_style(name)
+    top = np.minimum(upper, high * 100)
+    ax.fill_between(t, _positive(lower), _positive(top), color=look.colour, alpha=0.18, linewidth=0)
+    ax.plot(
+        t, _positive(median), color=look.colour, linestyle=look.line, marker=look.marker, label=look.label,
+        markevery=max(t.size // 8, 1), markersize=3.5,
+    )  # fmt: skip
+    _mark_end(ax, t, median, look.colour)
+
+
+def _mark_end(ax: Axes, t: Array, median: Array, colour: str) -> None:
+    """A cross where the median run stops being finite."""
+    alive = np.flatnonzero(np.isfinite(median))
+    if alive.size and alive[-1] < t.size - 1:
+        at = alive[-1]
+        ax.plot(t[at], median[at], marker="x", ms=6, mew=1.6, color=colour, ls="none", zorder=5, gid="diverged")
+
+
+def _positive(values: Array) -> Array:
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+
+
+def _guide(ax: Axes, t: Array, medians: Sequence[Array], slope: float) -> None:
+    """A line of the given slope through the lowest curve at a tenth of the horizon, up to saturation."""
+    at = max(len(t) // 10, 1)
+    start = min((float(m[at]) for m in medians if np.isfinite(m[at]) and m[at] > 0), default=0.0)
+    if start <= 0:
+        return
+    line = start * np.exp(slope * (t - t[at])) / 1.6
+    line[line > np.sqrt(2.0)] = np.nan
+    ax.plot(t, line, color="#222222", linewidth=0.7, gid="lyapunov-slope", label="Lyapunov slope")

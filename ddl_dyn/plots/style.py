@@ -1,0 +1,220 @@
+"""The look that all figures share: one style sheet, one colour and marker per architecture, captions, saving.
+
+Figures are built without pyplot, so that drawing leaves no global state behind and works without a display.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+STYLE_SHEET = Path(__file__).with_name("ddl_dyn.mplstyle")
+PAGE_WIDTH = 7.2  # inches: the text width of a two-column journal page
+COLUMN_WIDTH = 3.5
+TRUE_COLOUR = "#1a1a1a"
+UNDERLAY = "#c4c4c4"
+FIELD_TRUE = "#9a9a9a"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelStyle:
+    """How one architecture is drawn everywhere: colour, marker, line style and printed name."""
+
+    colour: str
+    marker: str
+    line: Any
+    label: str
+    floor: bool = False
+
+
+_DASH, _DOT, _DASHDOT = (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5))
+_LONG = (0, (9, 2))
+
+# Okabe–Ito first, then Tol's muted scheme: distinct under the common colour deficiencies; markers and dashes carry the
+# difference in grey print.
+MODEL_STYLES: dict[str, ModelStyle] = {
+    "ddl": ModelStyle("#0072B2", "o", "-", "DDL"),
+    "resnet": ModelStyle("#D55E00", "s", _DASH, "ResNet"),
+    "highway": ModelStyle("#E69F00", "^", _DASHDOT, "Highway"),
+    "neural_ode": ModelStyle("#009E73", "D", _LONG, "neural ODE"),
+    "augmented_neural_ode": ModelStyle("#44AA99", "d", _DOT, "augmented neural ODE"),
+    "lstm": ModelStyle("#CC79A7", "v", _DASH, "LSTM"),
+    "gru": ModelStyle("#882255", "<", _DASHDOT, "GRU"),
+    "rkan": ModelStyle("#332288", "P", _DOT, "RKAN"),
+    "mlp": ModelStyle("#999933", "X", _LONG, "MLP"),
+    "write_only": ModelStyle("#56B4E9", "h", _DOT, "write-only"),
+    "gated_residual": ModelStyle("#AA4499", "p", _DASH, "gated residual"),
+    "invertible_resnet": ModelStyle("#661100", "H", _DASHDOT, "invertible ResNet"),
+    "persistence": ModelStyle("#4d4d4d", "|", _DASH, "persistence", floor=True),
+    "mean": ModelStyle("#8c8c8c", "|", _DOT, "training mean", floor=True),
+    "linear": ModelStyle("#6e6e6e", "|", _DASHDOT, "linear map", floor=True),
+    "analogue": ModelStyle("#a6a6a6", "|", "-", "analogue", floor=True),
+    "noise": ModelStyle("#b8b8b8", "|", _LONG, "noise floor", floor=True),
+}
+
+_SPARE_COLOURS = ("#117733", "#88CCEE", "#6699CC", "#CC6677", "#997700", "#994455", "#004488", "#EE8866")
+_SPARE_MARKERS = ("*", ">", "8", "P", "X", "d", "p", "h")
+_SPARE_LINES = ("-", _DASH, _DASHDOT, _LONG, _DOT)
+
+
+def model_style(name: str) -> ModelStyle:
+    """Colour, marker and line of a model; a name outside the suite gets a stable one from its hash.
+
+    Args:
+        name: registry key of a model or floor, or any name a user chose.
+    Returns:
+        the same style for the same name in every figure and every process.
+    """
+    if name in MODEL_STYLES:
+        return MODEL_STYLES[name]
+    digest = hashlib.sha256(name.encode()).digest()
+    return ModelStyle(
+        _SPARE_COLOURS[digest[0] % len(_SPARE_COLOURS)],
+        _SPARE_MARKERS[digest[1] % len(_SPARE_MARKERS)],
+        _SPARE_LINES[digest[2] % len(_SPARE_LINES)],
+        name.replace("_", " "),
+    )
+
+
+@functools.cache
+def _style_sheet() -> Any:
+    return mpl.rc_params_from_file(STYLE_SHEET, use_default_template=False)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The style sheet over matplotlib's own defaults, whatever the user's matplotlibrc says."""
+    with matplotlib.style.context(["default", _style_sheet()]):
+        yield
+
+
+class StyledFigure(Figure):
+    """A Figure that keeps the style sheet when it is drawn later: ticks are made, and sized, at drawing time."""
+
+    def draw(self, renderer: Any) -> None:
+        """Draw under the style sheet."""
+        with style():
+            super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=150)
+        return buffer.getvalue()
+
+
+def styled(function: Callable[P, T]) -> Callable[P, T]:
+    """Build a figure under the style sheet, leaving the caller's settings as they were."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        with style():
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float, *, title: str = "", caption: str = "") -> StyledFigure:
+    """An empty figure in inches, with its title above and its caption below whatever is drawn in it."""
+    figure = StyledFigure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
+    if caption:
+        # 6.5-point text: about 22 characters an inch.
+        lines = textwrap.fill(caption, max(int(21.5 * width), 20))
+        figure.supxlabel(lines, x=0.01, ha="left", fontsize=6.5, color="#555555", linespacing=1.25)
+    return figure
+
+
+def sentence(*parts: str) -> str:
+    """Join the parts of a caption that are not empty, each ended by a full stop."""
+    return " ".join(p if p.endswith((".", "!", "?")) else p + "." for p in (q.strip() for q in parts) if p)
+
+
+def legend(
+    figure: Figure, axes: Axes | Iterable[Axes] = (), *, handles: Iterable[Any] = (), columns: int | None = None
+) -> None:
+    """One legend above the panels, under the figure's title: each label once, in order of first appearance.
+
+    Args:
+        axes: panels whose labelled artists enter.
+        handles: labelled artists that enter after them.
+        columns: entries in a row; as many as fit when None.
+    """
+    entries: dict[str, Any] = {}
+    for ax in [axes] if isinstance(axes, Axes) else axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    for handle in handles:
+        entries.setdefault(handle.get_label(), handle)
+    if not entries:
+        return
+    ncols = min(columns or _columns_that_fit(list(entries), figure.get_figwidth()), len(entries))
+    title = figure.get_suptitle()
+    # Title and legend would both claim the top edge, so the legend carries the title.
+    if title:
+        figure.suptitle("")
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside upper left",
+        ncols=ncols,
+        title=title or None,
+        title_fontproperties={"weight": "bold", "size": mpl.rcParams["figure.titlesize"]},
+        alignment="left",
+    )
+
+
+def _columns_that_fit(labels: Sequence[str], width: float) -> int:
+    """Most legend columns within a width in inches; a legend is filled column by column."""
+    # 7-point text: about 19 characters an inch, and 0.58 inches for the handle and the gaps.
+    inches = [len(label) / 19.0 + 0.58 for label in labels]
+    for ncols in range(len(labels), 1, -1):
+        rows = -(-len(labels) // ncols)
+        columns = [inches[i : i + rows] for i in range(0, len(inches), rows)]
+        if sum(max(c) for c in columns) <= width - 0.1:
+            return ncols
+    return 1
+
+
+def percent(share: float) -> str:
+    """A share as the captions print it."""
+    return f"{100 * share:.4g} %"
+
+
+def counted(n: int, noun: str) -> str:
+    """A number with its noun in the right form."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def save(figure: Figure, path: Path | str) -> tuple[Path, Path]:
+    """Write a figure as PNG and as SVG; the same figure gives the same bytes.
+
+    Args:
+        path: file name without suffix; missing folders are made.
+    Returns:
+        paths of the PNG and of the SVG file.
+    """
+    stem = Path(path)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    png, svg = (stem.with_name(stem.name + suffix) for suffix in (".png", ".svg"))
+    with style():
+        figure.savefig(png)
+        figure.savefig(svg, metadata={"Date": None})
+    return png, svg
