@@ -82,7 +82,7 @@ class EvalConfig(Section):
 class BudgetConfig(Section):
     """Equal budgets: `target` is a count (parameters, FLOPs per step); None takes DDL's own at its options."""
 
-    kind: Literal["none", "parameters"] = "none"
+    kind: Literal["none", "parameters", "flops"] = "none"
     target: int | None = Field(default=None, ge=1)
 
 
