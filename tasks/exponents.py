@@ -1,0 +1,101 @@
+"""Lyapunov exponents of flows by tangent QR, and the base of the flows whose time scale they set. Axes: N, D."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tasks.base import Array, FlowTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum:
+    """Lyapunov exponents.
+
+    Args:
+        exponents: (D,), in descending order, natural logarithm per unit time.
+        standard_error: (D,), over the trajectories of the ensemble.
+    """
+
+    exponents: Array
+    standard_error: Array
+
+
+def lyapunov_spectrum(
+    task: FlowTask, *, time: float, transient: float, step: float, trajectories: int = 16, seed: int = 0
+) -> Spectrum:
+    """Exponents λᵢ = lim (1/T) Σ ln |R_ii| of the QR-factored tangent flow, averaged over an ensemble.
+
+    State and tangent vectors are advanced together by classical Runge–Kutta steps (order 4) with the analytic
+    Jacobian and re-orthogonalised after each.
+
+    Args:
+        task: a flow with a Jacobian.
+        time: averaging time T, in the task's unit.
+        transient: time dropped first, over which the tangent frame settles too.
+        step: Runge–Kutta step.
+        trajectories: ensemble size, initial states from the training distribution.
+        seed: fixes the initial states.
+    Returns:
+        The Spectrum; NaN where a trajectory left the finite numbers.
+    Raises:
+        ValueError: when the task has no Jacobian.
+    Source: Benettin, Galgani, Giorgilli, Strelcyn (1980), Lyapunov characteristic exponents, doi:10.1007/BF02128236.
+    """
+    x = task.initial_states(trajectories, rng=np.random.default_rng(seed), split="train")
+    if task.jacobian(0.0, x) is None:
+        raise ValueError(f"{task.key()}: the exponents need a Jacobian, and the task has none")
+    d = task.state_dim
+    frame = np.broadcast_to(np.eye(d), (trajectories, d, d)).copy()
+    total = np.zeros((trajectories, d))
+    drop, keep = round(transient / step), round(time / step)
+    for i in range(drop + keep):
+        x, frame = _tangent_step(task, x, frame, i * step, step)
+        frame, triangle = np.linalg.qr(frame)
+        if i >= drop:
+            total += np.log(np.maximum(np.abs(np.diagonal(triangle, axis1=1, axis2=2)), 1e-300))
+    each = total / (keep * step)
+    order = np.argsort(-each.mean(axis=0))
+    spread = each.std(axis=0, ddof=1) / np.sqrt(trajectories) if trajectories > 1 else np.full(d, np.nan)
+    return Spectrum(exponents=each.mean(axis=0)[order], standard_error=spread[order])
+
+
+def _tangent_step(task: FlowTask, x: Array, frame: Array, t: float, h: float) -> tuple[Array, Array]:
+    """One Runge–Kutta step of ẋ = f and Ẇ = J(x) W."""
+
+    def slope(s: float, y: Array, w: Array) -> tuple[Array, Array]:
+        return task.vector_field(s, y), task.jacobian(s, y) @ w  # type: ignore[operator]
+
+    k1, w1 = slope(t, x, frame)
+    k2, w2 = slope(t + h / 2, x + h / 2 * k1, frame + h / 2 * w1)
+    k3, w3 = slope(t + h / 2, x + h / 2 * k2, frame + h / 2 * w2)
+    k4, w4 = slope(t + h, x + h * k3, frame + h * w3)
+    return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), frame + h / 6 * (w1 + 2 * w2 + 2 * w3 + w4)
+
+
+@functools.lru_cache(maxsize=256)
+def _estimated_time(task: FlowTask) -> float:
+    """1/|λ₁| from a short ensemble run; at most its length, which no shorter run could tell from infinity."""
+    span = 2000 * task.dt
+    largest = lyapunov_spectrum(task, time=span, transient=span / 10, step=task.dt / 2).exponents[0]
+    return float(1 / max(abs(largest), 1 / span)) if np.isfinite(largest) else span
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChaoticFlow(FlowTask):
+    """A flow whose time scale is its Lyapunov time."""
+
+    # Largest exponent at the default parameters; other parameters are estimated when the time scale is asked for.
+    largest_exponent: ClassVar[float]
+
+    @property
+    def timescale(self) -> float:
+        """Lyapunov time 1/|λ₁|: the known value at the default parameters, else a short estimate by tangent QR."""
+        physical = (f for f in dataclasses.fields(self) if f.name != "dt")
+        if all(getattr(self, f.name) == f.default for f in physical):
+            return 1 / self.largest_exponent
+        return _estimated_time(self)
