@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+from .animation import orbit_animation
 from .compare import comparison
+from .depth import discrepancy_spent, gate_over_depth_time, initial_statistics, state_through_depth
+from .gallery import task_portrait
 from .gates import eigenvalues, gate_map
 from .maps import cobweb
+from .plane import basins, direction_field, nullclines, poincare_section
 from .portrait import phase_portrait
 from .portrait3d import phase_portrait_3d
+from .ranking import ranking, survival_curves
 from .series import error_growth, trajectories
+from .spectra import bifurcation_diagram, power_spectra, recurrence_plot, return_map
 from .style import MODEL_STYLES, ModelStyle, model_style, save
 from .training import training_curves
 
 __all__ = [
     "MODEL_STYLES",
     "ModelStyle",
+    "basins",
+    "bifurcation_diagram",
     "cobweb",
     "comparison",
+    "direction_field",
+    "discrepancy_spent",
     "eigenvalues",
     "error_growth",
     "gate_map",
+    "gate_over_depth_time",
+    "initial_statistics",
     "model_style",
+    "nullclines",
+    "orbit_animation",
     "phase_portrait",
     "phase_portrait_3d",
+    "poincare_section",
+    "power_spectra",
+    "ranking",
+    "recurrence_plot",
+    "return_map",
     "save",
+    "state_through_depth",
+    "survival_curves",
+    "task_portrait",
     "training_curves",
     "trajectories",
 ]

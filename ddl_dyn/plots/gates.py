@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, TwoSlopeNorm
+from matplotlib.colors import BoundaryNorm, ListedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
@@ -57,7 +57,7 @@ def gate_map(
         f"{borders[0]:g} and {borders[1]:g} (dashed)",
         note,
     )
-    _, cols, figure, axes = _panels(len(b), title, caption)
+    cols, figure, axes = layer_panels(len(b), title, caption)
     for l, ax in enumerate(axes):
         shown = on_axes(b[l], first_is_x)
         image = ax.pcolormesh(x, y, shown, cmap=GATE_MAP, norm=GATE_NORM, shading="gouraud", rasterized=True)
@@ -69,7 +69,7 @@ def gate_map(
         ax.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), title=f"layer {l + 1}")
         ax.set_xlabel(state_names[0] if l + cols >= len(b) else "")
         ax.set_ylabel(state_names[1] if l % cols == 0 else "")
-    _gate_bar(figure, image, axes)
+    gate_bar(figure, image, axes)
     return figure
 
 
@@ -80,8 +80,8 @@ def _contours(ax: Axes, x: Array, y: Array, values: Array, borders: tuple[float,
             ax.contour(x, y, np.ma.masked_invalid(values), [level], colors="#222222", linestyles=line, linewidths=width)
 
 
-def _panels(count: int, title: str, caption: str, *, share: bool = True) -> tuple[int, int, Figure, list[Axes]]:
-    """A grid of `count` square-ish panels, at most four a row."""
+def layer_panels(count: int, title: str, caption: str, *, share: bool = True) -> tuple[int, Figure, list[Axes]]:
+    """A grid of `count` square-ish panels, at most four a row: (columns, figure, panels)."""
     cols = min(count, 4) if count != 6 else 3
     rows = -(-count // cols)
     width = min(PAGE_WIDTH, max(2.5 * cols + 0.8, 4.0))
@@ -92,10 +92,10 @@ def _panels(count: int, title: str, caption: str, *, share: bool = True) -> tupl
         spare.remove()
     for i in range(max(count - cols, 0), count):
         axes[i].tick_params(labelbottom=True)
-    return rows, cols, figure, axes[:count]
+    return cols, figure, axes[:count]
 
 
-def _gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
+def gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
     bar = figure.colorbar(image, ax=list(axes), shrink=0.85, aspect=22, pad=0.015, ticks=[0.0, 0.5, 1.0, 1.5, 2.0])
     bar.set_label("gate β")
     bar.ax.set_yticklabels(["0  skip", "0.5", "1  overwrite", "1.5", "2  reflect"])
@@ -114,7 +114,7 @@ def eigenvalues(
     """
     sets = [np.asarray(v, dtype=np.complex128) for v in (frozen, jacobian)]
     layers = max(len(s) for s in sets)
-    colour_map = colormaps["viridis"].resampled(max(layers + layers // 8, 3))
+    colour_map = ListedColormap(colormaps["viridis"](np.linspace(0.0, 0.86, max(layers, 2))))
     caption = sentence(
         f"{model_style(model).label}, {counted(layers, 'layer')}, {counted(sets[1].shape[1], 'state')} of one replica",
         _outside(sets),
@@ -122,7 +122,7 @@ def eigenvalues(
     )
     box = _circle_limits(sets)
     tall = (box[1][1] - box[1][0]) / (box[0][1] - box[0][0])
-    height = 0.43 * PAGE_WIDTH * float(np.clip(tall, 0.5, 1.1)) + 1.0 + 0.2 * bool(title)
+    height = 0.43 * PAGE_WIDTH * float(np.clip(tall, 0.5, 1.1)) + 1.25 + 0.2 * bool(title)
     figure = new_figure(PAGE_WIDTH, height, title=title, caption=caption)
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     for ax, values, name in zip(axes, sets, ("frozen operator A", "Jacobian of the layer"), strict=True):
@@ -153,7 +153,7 @@ def _layer_key(figure: Figure, axes: Any, colour_map: Any, layers: int) -> None:
         ]
         legend(figure, handles=handles)
     else:
-        norm = BoundaryNorm(np.arange(layers + 1) + 0.5, colour_map.N)
+        norm = BoundaryNorm(np.arange(layers + 1) + 0.5, layers)
         ticks = np.unique(np.linspace(1, layers, 7).round())
         figure.colorbar(ScalarMappable(norm, colour_map), ax=list(axes), shrink=0.8, label="layer", ticks=ticks)
 

@@ -85,7 +85,7 @@ def phase_portrait(
     marked_of = by_model(fixed_points_model, model)
     box = plane_limits(truth, grid)
     caption = portrait_caption(runs_of, field if grid is not None and steps_of else None, note)
-    figure, axes = _plane_panels(1 + len(runs_of), box, isotropic, state_names, title, caption)
+    figure, axes = plane_panels(1 + len(runs_of), box, isotropic, state_names, title, caption)
     reference = step_true if step_true is not None else next(iter(steps_of.values()), np.ones((1, 1, 2)))
     plane = _Plane(grid, step_true, box, step_scale(reference, box), field)
     plane.draw(axes[0], step_true, FIELD_TRUE)
@@ -130,7 +130,7 @@ class _Plane:
             self.draw(ax, steps, FIELD_LEARNED)
 
 
-def _plane_panels(
+def plane_panels(
     count: int, box: Limits, isotropic: bool, state_names: Sequence[str], title: str, caption: str
 ) -> tuple[Figure, list[Axes]]:
     """Panels of one phase plane with the same limits, at most four in a row."""

@@ -47,7 +47,7 @@ def trajectories(
     if x.ndim != 3 or t.shape != x.shape[1:2]:
         raise ValueError(f"true must have shape (N, T+1, D) with T+1 = {t.size} times, got {x.shape}")
     picked = spread(len(x), chosen)
-    names = list(state_names) or [f"x{i + 1}" for i in range(x.shape[2])]
+    names = list(state_names) or [rf"$x_{{{i + 1}}}$" for i in range(x.shape[2])]
     labels = [f"{n} [{u}]" if u else n for n, u in zip(names, [*units, *[""] * len(names)], strict=False)]
     seeds = sorted({np.shape(p)[0] for p in predictions.values()})
     caption = sentence(

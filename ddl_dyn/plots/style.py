@@ -189,7 +189,8 @@ def _columns_that_fit(labels: Sequence[str], width: float) -> int:
         rows = -(-len(labels) // ncols)
         columns = [inches[i : i + rows] for i in range(0, len(inches), rows)]
         if sum(max(c) for c in columns) <= width - 0.1:
-            return ncols
+            # Rows of equal length look better than a full one and a stray entry.
+            return -(-len(labels) // rows)
     return 1
 
 
