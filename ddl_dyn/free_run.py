@@ -5,9 +5,9 @@ Axes: R replicas, B batch, T steps, D observed state, U inputs, H latent state.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -39,14 +39,6 @@ class Rollout:
     first_bad_step: Tensor
 
 
-class Steppable(Protocol):
-    """What `unroll` needs: a model or replicas."""
-
-    def lift(self, x: Tensor) -> Tensor: ...
-    def read(self, h: Tensor) -> Tensor: ...
-    def step(self, h: Tensor, l: int, u: Tensor) -> Tensor: ...
-
-
 # Normalised states of a bounded task are of order one; what left this bound will not come back.
 BOUND = 1e6
 
@@ -61,22 +53,7 @@ def unroll(model: StepModel | Replicas, x0: Tensor, inputs: Tensor) -> Tensor:
     Returns:
         (…, B, T, D), the states after each step; x0 itself is not among them.
     """
-    steps = inputs.shape[-2]
-    latent = carry(model) == "latent"
-    s, out = (model.lift(x0) if latent else x0), []
-    for t in range(steps):
-        u = inputs[..., t, :]
-        if isinstance(model, Replicas):
-            s = model.advance(s, t, u)
-        else:
-            s = model.step(s, t, u) if latent else model.read(model.step(model.lift(s), t, u))
-        out.append(s)
-    states = torch.stack(out, dim=-2)
-    if not latent:
-        return states
-    # One read-out for all steps; the batch axis holds them, since `read` maps (B, H).
-    flat = model.read(states.flatten(-3, -2))
-    return flat.unflatten(-2, states.shape[-3:-1])
+    return model.unroll(x0, inputs)
 
 
 def rollout(model: StepModel | Replicas, x0: Tensor, steps: int, inputs: Tensor | None = None) -> Rollout:
@@ -117,11 +94,6 @@ def rollout(model: StepModel | Replicas, x0: Tensor, steps: int, inputs: Tensor 
     return Rollout(states, status, (~after).sum(-1))
 
 
-def carry(model: StepModel | Replicas) -> str:
-    """What the free run carries: "observed" or "latent"."""
-    return _template(model).config.carry
-
-
 def _template(model: StepModel | Replicas) -> StepModel:
     return model.template if isinstance(model, Replicas) else model
 
@@ -143,9 +115,10 @@ def _check(model: StepModel | Replicas, x0: Tensor, steps: int) -> Tensor:
             raise ValueError(f"x0 must have shape ({model.size}, B, {dim}) or (B, {dim}), got {tuple(x0.shape)}")
     elif x0.ndim != 2 or x0.shape[-1] != dim:
         raise ValueError(f"x0 must have shape (B, {dim}), got {tuple(x0.shape)}")
-    parameter = next(iter(_parameters(model)), None)
-    return x0 if parameter is None else x0.to(device=parameter.device, dtype=parameter.dtype)
-
-
-def _parameters(model: StepModel | Replicas) -> list[Tensor]:
-    return list(model.parameters.values()) if isinstance(model, Replicas) else list(model.parameters())
+    if isinstance(model, Replicas):
+        return x0.to(device=model.device, dtype=model.dtype)
+    # A model in closed form has buffers only.
+    for tensor in itertools.chain(model.parameters(), model.buffers()):
+        if tensor.is_floating_point():
+            return x0.to(device=tensor.device, dtype=tensor.dtype)
+    return x0

@@ -28,6 +28,14 @@ class _Method(nn.Module):
     def forward(self, name: str, *args: Any) -> Any:
         return getattr(self.model, name)(*args)
 
+    def slots(self) -> dict[str, tuple[dict[str, Any], str]]:
+        """Where each parameter and buffer is kept: name -> (a module's own table, the name in it)."""
+        found: dict[str, tuple[dict[str, Any], str]] = {}
+        for prefix, module in self.named_modules():
+            for table in (module._parameters, module._buffers):
+                found |= {f"{prefix}.{name}": (table, name) for name in table}
+        return found
+
 
 class ReplicaMap:
     """Calls a method of one model for stacked parameters: tensors with axes are mapped over the first, scalars shared.
@@ -37,8 +45,10 @@ class ReplicaMap:
         state: name -> (R, …), stacked parameters and buffers.
     """
 
-    def __init__(self, template: _Method, state: dict[str, Tensor]) -> None:
-        self._template, self._state = template, state
+    def __init__(
+        self, template: _Method, state: dict[str, Tensor], slots: dict[str, tuple[dict[str, Any], str]]
+    ) -> None:
+        self._template, self._state, self._slots = template, state, slots
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -47,7 +57,7 @@ class ReplicaMap:
 
     def only(self, r: int) -> ReplicaMap:
         """The same for replica r alone (its leading axis kept, of length 1)."""
-        return ReplicaMap(self._template, {name: t[r : r + 1] for name, t in self._state.items()})
+        return ReplicaMap(self._template, {name: t[r : r + 1] for name, t in self._state.items()}, self._slots)
 
     def __call__(self, name: str, *args: Any) -> Any:
         mapped = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.ndim > 0]
@@ -56,9 +66,24 @@ class ReplicaMap:
             full = list(args)
             for i, tensor in zip(mapped, tensors, strict=True):
                 full[i] = tensor
-            return functional_call(self._template, state, (name, *full))
+            if torch.compiler.is_compiling():
+                return functional_call(self._template, state, (name, *full))
+            return self._eagerly(state, name, full)
 
         return torch.vmap(one)(self._state, *(args[i] for i in mapped))
+
+    def _eagerly(self, state: dict[str, Tensor], name: str, args: list[Any]) -> Any:
+        # What functional_call does, without walking the modules again at every call: for small models that walk
+        # costs as much as the arithmetic. The template is nobody else's, so no thread sees it half filled.
+        kept = [(table, key, table[key]) for table, key in self._slots.values()]
+        try:
+            for full, tensor in state.items():
+                table, key = self._slots[full]
+                table[key] = tensor
+            return getattr(self._template.model, name)(*args)
+        finally:
+            for table, key, tensor in kept:
+                table[key] = tensor
 
 
 class Replicas:
@@ -86,12 +111,10 @@ class Replicas:
         # The template only lends its methods: on "meta" it can hold no numbers that could be used by mistake.
         self.template = models[0]
         self._method = _Method(copy.deepcopy(models[0]).to("meta"))
-        self._template_on_meta()
-        self._compiled: Callable[..., Tensor] | None = None
-
-    def _template_on_meta(self) -> None:
         for p in self._method.parameters():
             p.requires_grad_(False)
+        self._slots = self._method.slots()
+        self._compiled: Callable[..., Tensor] | None = None
 
     @property
     def size(self) -> int:
@@ -106,7 +129,7 @@ class Replicas:
     @property
     def call(self) -> ReplicaMap:
         """Maps a method of the model over the replicas."""
-        return ReplicaMap(self._method, self._state)
+        return ReplicaMap(self._method, self._state, self._slots)
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -121,7 +144,8 @@ class Replicas:
     @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the parameters."""
-        return next(iter(self._state.values())).dtype if self._state else torch.get_default_dtype()
+        floating = (t.dtype for t in self._state.values() if t.is_floating_point())
+        return next(floating, torch.get_default_dtype())
 
     @property
     def carry(self) -> str:
@@ -181,21 +205,36 @@ class Replicas:
 
     def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:
         """(R, B, H), time index l, (R, B, U) -> (R, B, H)."""
-        return self._method.model.step_replicas(self.call, h, l, u)
+        if self._method.model.joint:
+            return self._method.model.step_replicas(self.call, h, l, u)
+        return self.call("step", h, l, u)
 
     def trace(self, h: Tensor, l: int, u: Tensor) -> dict[str, Tensor]:
         """Name -> (R, layers, B, …), what happened inside one step."""
         return self.call("trace", h, l, u)
 
-    def advance(self, state: Tensor, l: int, u: Tensor) -> Tensor:
-        """One step of what the free run carries: (R, B, D) or (R, B, H) -> the same."""
+    def unroll(self, x0: Tensor, inputs: Tensor) -> Tensor:
+        """Free run from x0 (R, B, D) under inputs (R, B, T, U): the observed states (R, B, T, D) after each step."""
+        if self._compiled is None and not self._method.model.joint:
+            # Mapped as a whole: the parameters are put in place once a run, not once a step.
+            return self.call("unroll", x0, inputs)
+        latent = self.carry == "latent"
+        s, out = (self.lift(x0) if latent else x0), []
+        for l in range(inputs.shape[-2]):
+            s = self.advance(s, l, inputs[..., l, :])
+            out.append(s)
+        states = torch.stack(out, dim=-2)
+        return self.read(states.flatten(1, 2)).unflatten(1, states.shape[1:3]) if latent else states
+
+    def advance(self, s: Tensor, l: int, u: Tensor) -> Tensor:
+        """One step of what a free run carries: (R, B, D) or (R, B, H) -> the same."""
         if self._compiled is not None:
-            return self._compiled(self._state, state, u)
-        return self._advance(self._state, state, u, l)
+            return self._compiled(self._state, s, u)
+        return self._advance(self._state, s, u, l)
 
     def compile(self) -> bool:
         """Compile `advance`; False (with one warning where a compiler is missing) where it will run eagerly."""
-        if not self.template.compilable or self.template.config.sharing == "untied":
+        if not self.template.compilable or self.template.joint or self.template.config.sharing == "untied":
             return False
         if self.device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
             warnings.warn("no C++ compiler was found: the replicas' step runs eagerly", RuntimeWarning, stacklevel=2)
@@ -205,8 +244,9 @@ class Replicas:
         return True
 
     def _advance(self, state: dict[str, Tensor], s: Tensor, u: Tensor, l: int = 0) -> Tensor:
-        call = ReplicaMap(self._method, state)
+        call, model = ReplicaMap(self._method, state, self._slots), self._method.model
+        if not model.joint:
+            return call("advance", s, l, u)
         if self.carry == "latent":
-            return self._method.model.step_replicas(call, s, l, u)
-        h = self._method.model.step_replicas(call, call("lift", s), l, u)
-        return call("read", h)
+            return model.step_replicas(call, s, l, u)
+        return call("read", model.step_replicas(call, call("lift", s), l, u))

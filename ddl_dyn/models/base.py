@@ -53,6 +53,12 @@ class StepModel(nn.Module, ABC):
     source: ClassVar[str]
     # What theory may assume of the map: see ddl_dyn.analysis.theory.
     dynamics: ClassVar[Literal["map", "flow", "invertible", "recurrent", "floor", "oracle"]] = "map"
+    # True where the step follows from the training data in closed form, by `solve`, and nothing is optimised.
+    closed_form: ClassVar[bool] = False
+    # False where an untrained step is not (nearly) the identity map.
+    identity_start: ClassVar[bool] = True
+    # True where the replicas must be stepped as one tensor: a solver with adaptive steps, or code outside torch.
+    joint: ClassVar[bool] = False
     # False where the step holds control flow that a compiler cannot trace.
     compilable: ClassVar[bool] = True
 
@@ -99,6 +105,21 @@ class StepModel(nn.Module, ABC):
             h = layer(h, u)
         return h
 
+    def advance(self, s: Tensor, l: int, u: Tensor) -> Tensor:
+        """One step of what a free run carries: x (B, D) with carry="observed", h (B, H) with carry="latent"."""
+        return self.step(s, l, u) if self.config.carry == "latent" else self.read(self.step(self.lift(s), l, u))
+
+    def unroll(self, x0: Tensor, inputs: Tensor) -> Tensor:
+        """Free run from x0 (B, D) under inputs (B, T, U): the observed states (B, T, D) after each step."""
+        latent = self.config.carry == "latent"
+        s, out = (self.lift(x0) if latent else x0), []
+        for l in range(inputs.shape[-2]):
+            s = self.advance(s, l, inputs[:, l])
+            out.append(s)
+        states = torch.stack(out, dim=1)
+        # One read-out for all steps; `read` maps (B, H), so its batch holds them.
+        return self.read(states.flatten(0, 1)).unflatten(0, states.shape[:2]) if latent else states
+
     def trace(self, h: Tensor, l: int, u: Tensor) -> dict[str, Tensor]:
         """What happened inside one step: name -> (layers, B, …). Empty where a model has nothing to show."""
         rows: list[dict[str, Tensor]] = []
@@ -120,7 +141,7 @@ class StepModel(nn.Module, ABC):
         return [self.layers[l]]
 
     def step_replicas(self, call: ReplicaCall, h: Tensor, l: int, u: Tensor) -> Tensor:
-        """All replicas' steps, (R, B, H) -> (R, B, H). Overridden where a solver must see them as one tensor."""
+        """All replicas' steps, (R, B, H) -> (R, B, H). Overridden by models that are `joint`."""
         return call("step", h, l, u)
 
     @property

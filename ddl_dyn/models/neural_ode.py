@@ -58,6 +58,8 @@ class NeuralODE(StepModel):
     config: NeuralODEConfig
     dynamics = "flow"
     compilable = False
+    # torchdiffeq fills tensors in place, which cannot be mapped, and its error norm must see all replicas.
+    joint = True
     equation = "ḣ = F(h),  h⁺ = h + ∫₀¹ F(h(s)) ds"
     source = (
         "Chen et al. (2018), Neural ODEs, arXiv 1806.07366; augmented: Dupont et al. (2019), arXiv 1904.01681; "
