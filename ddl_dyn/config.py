@@ -46,7 +46,10 @@ class DataConfig(Section):
 
 
 class TrainConfig(Section):
-    """Optimisation. AdamW with decoupled decay; the horizon (free-run steps per window) grows in the first half."""
+    """Optimisation. AdamW with decoupled decay; the horizon (free-run steps per window) grows in the first half.
+
+    loss: "auto" is the cross-entropy where the states are one-hot codes, and the mean squared error elsewhere.
+    """
 
     updates: int = Field(default=1500, ge=0)
     batch: int = Field(default=64, ge=1)
@@ -54,6 +57,7 @@ class TrainConfig(Section):
     curriculum: bool = True
     lr: float = Field(default=3e-3, gt=0.0, allow_inf_nan=False)
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    loss: Literal["auto", "mse", "cross_entropy"] = "auto"
     weight_decay: float = Field(default=1e-4, ge=0.0, allow_inf_nan=False)
     clip: float = Field(default=1.0, gt=0.0)
     validate_every: int = Field(default=100, ge=1)

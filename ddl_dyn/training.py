@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from ddl_dyn.config import TrainConfig
-from ddl_dyn.replicas import Replicas
 from ddl_dyn.free_run import rollout, unroll
+from ddl_dyn.losses import choose_loss, free_run_error, mean_loss
+from ddl_dyn.replicas import Replicas
 from ddl_dyn.schedule import Series, Windows, horizon_at, learning_rate
+from ddl_dyn.solving import solve
 
 # Compiling costs tens of seconds: below this many steps of training it cannot pay.
 COMPILE_ABOVE = 40_000
@@ -85,6 +87,7 @@ class Trainer:
     def __init__(self, replicas: Replicas, train: Series, val: Series, config: TrainConfig) -> None:
         _check(replicas, train, val, config)
         self.replicas, self.config = replicas, config
+        self.loss = choose_loss(config.loss, train.states)
         device, dtype = replicas.device, replicas.dtype
         self.windows = Windows(train, replicas.seeds, config.batch, device, dtype)
         self.val_states = torch.as_tensor(np.asarray(val.states), dtype=dtype).to(device)
@@ -92,9 +95,10 @@ class Trainer:
         limit = replicas.max_steps
         if limit is not None:
             self.val_states, self.val_inputs = self.val_states[:, : limit + 1], self.val_inputs[:, :limit]
-        self.optimizer = torch.optim.AdamW(
-            list(replicas.parameters.values()), lr=config.lr, weight_decay=config.weight_decay, foreach=True
-        )
+        self.updates = 0 if replicas.template.closed_form else config.updates
+        # AdamW refuses an empty list, which is what a solved model has.
+        params = list(replicas.parameters.values()) or [torch.zeros(0)]
+        self.optimizer = torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay, foreach=True)
         R = replicas.size
         self.update = 0
         self.alive = torch.ones(R, dtype=torch.bool, device=device)
@@ -112,8 +116,7 @@ class Trainer:
         horizon = horizon_at(config, self.update)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, self.update)
-        x0, target, inputs = self.windows.draw(self.update, horizon)
-        loss = (unroll(self.replicas, x0, inputs) - target).square().mean(dim=(1, 2, 3))
+        loss = self.window_loss(horizon)
         # Replicas share no parameter, so the gradient of the sum is each one's own. A dead one would spread its NaN.
         grads = torch.autograd.grad(torch.where(self.alive, loss, 0.0).sum(), params, allow_unused=True)
         grads = tuple(torch.zeros_like(p) if g is None else g for p, g in zip(params, grads, strict=True))
@@ -131,11 +134,23 @@ class Trainer:
         self.update += 1
 
     @torch.no_grad()
+    def solve(self, train: Series) -> None:
+        """Solve a model in closed form; its loss on one batch of windows stands for a training loss."""
+        solve(self.replicas, train)
+        self.best = self.replicas.state_dict()
+        self.loss_sum += self.window_loss(self.config.horizon)
+        self.loss_count += 1
+
+    def window_loss(self, horizon: int) -> Tensor:
+        """Loss (R,) on the windows of the present update."""
+        x0, target, inputs = self.windows.draw(self.update, horizon)
+        return mean_loss(self.loss, unroll(self.replicas, x0, inputs), target)
+
+    @torch.no_grad()
     def validate(self, seconds: float) -> Progress:
         """Free-run error on the validation set; keeps each replica's best parameters."""
         run = rollout(self.replicas, self.val_states[:, 0], self.val_states.shape[1] - 1, self.val_inputs)
-        error = (run.states[..., 1:, :] - self.val_states[:, 1:]).square().mean(dim=(1, 2, 3)).sqrt()
-        error = torch.where(torch.isfinite(error), error, torch.inf)
+        error = free_run_error(self.loss, run.states[..., 1:, :], self.val_states[:, 1:])
         better = self.alive & (error < self.best_val)
         self.best_val = torch.where(better, error, self.best_val)
         self.best_update = torch.where(better, self.update, self.best_update)
@@ -151,7 +166,7 @@ class Trainer:
         self.replicas.load_state_dict(now)
         progress = Progress(
             update=self.update,
-            updates=self.config.updates,
+            updates=self.updates,
             horizon=horizon_at(self.config, max(self.update - 1, 0)),
             lr=learning_rate(self.config, max(self.update - 1, 0)),
             seconds=seconds,
@@ -208,6 +223,8 @@ def fit(
 ) -> FitResult:
     """Train all replicas in place and leave each with its best checkpoint by validation free-run error.
 
+    A model in closed form is solved from the training set instead, and validated once.
+
     Args:
         replicas: on the device and in the dtype they are to be trained in.
         train, val: anything with `.states` (N, T+1, D) and `.inputs` (N, T, U) in model units.
@@ -225,18 +242,20 @@ def fit(
     trainer = Trainer(replicas, train, val, config)
     if state is not None:
         trainer.load_state_dict(state)
+    elif replicas.template.closed_form:
+        trainer.solve(train)
     before = trainer.history[-1].seconds if trainer.history else 0.0
-    work = config.updates * config.horizon
+    work = trainer.updates * config.horizon
     compiled = (config.compile == "on" or (config.compile == "auto" and work > COMPILE_ABOVE)) and replicas.compile()
     while True:
-        due = trainer.update % config.validate_every == 0 or trainer.update >= config.updates
+        due = trainer.update % config.validate_every == 0 or trainer.update >= trainer.updates
         if due and not (trainer.history and trainer.history[-1].update == trainer.update):
             progress = trainer.validate(before + time.perf_counter() - began)
             if on_epoch is not None:
                 on_epoch(progress)
             if not progress.alive.any():
                 break
-        if trainer.update >= config.updates:
+        if trainer.update >= trainer.updates:
             break
         trainer.step()
         if on_update is not None:

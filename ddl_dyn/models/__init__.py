@@ -8,26 +8,56 @@ from typing import Any
 from pydantic import ValidationError
 
 from ddl_dyn.config import ModelConfig
+from ddl_dyn.models.analogue import Analogue
 from ddl_dyn.models.base import StepModel
 from ddl_dyn.models.ddl import DDL
+from ddl_dyn.models.floors import DMD, Mean, Persistence
+from ddl_dyn.models.gated_residual import GatedResidual
+from ddl_dyn.models.gru import GRU
 from ddl_dyn.models.highway import Highway
+from ddl_dyn.models.invertible_resnet import InvertibleResNet
+from ddl_dyn.models.lstm import LSTM
+from ddl_dyn.models.mlp import MLP
 from ddl_dyn.models.neural_ode import NeuralODE
+from ddl_dyn.models.nvar import NVAR
+from ddl_dyn.models.oracles import ExactMap, HouseholderStack, Oracle, Truth, truth_of
 from ddl_dyn.models.resnet import ResNet
+from ddl_dyn.models.rkan import RKAN
+from ddl_dyn.models.user_file import is_file_reference, load_class
 
 MODELS: dict[str, type[StepModel]] = {
     "ddl": DDL,
+    # the lineage of the residual connection
+    "mlp": MLP,
     "resnet": ResNet,
     "highway": Highway,
+    "gated_residual": GatedResidual,
+    "lstm": LSTM,
+    "gru": GRU,
+    "invertible_resnet": InvertibleResNet,
+    "rkan": RKAN,
+    # continuous time
     "neural_ode": NeuralODE,
+    # solved, not trained: floors, classical forecasts and oracles
+    "persistence": Persistence,
+    "mean": Mean,
+    "dmd": DMD,
+    "analogue": Analogue,
+    "nvar": NVAR,
+    "exact_map": ExactMap,
+    "householder_stack": HouseholderStack,
 }
 
 
 def model_class(name: str) -> type[StepModel]:
-    """The class registered under a name.
+    """The class registered under a name, or the class of a user's file, `path/to/file.py:Class`.
 
     Raises:
-        ValueError: for an unknown name; the message lists the known ones and the nearest match.
+        ValueError: for an unknown name (the message lists the known ones and the nearest match), or a file that does
+            not exist, does not run or holds no such step model.
     """
+    if is_file_reference(name):
+        return load_class(name)
     if name in MODELS:
         return MODELS[name]
     near = difflib.get_close_matches(name, MODELS, n=1)
@@ -60,17 +90,31 @@ def explain(name: str, cls: type[ModelConfig], problem: Any) -> str:
     return f"{name}: {where}: {message}, got {problem['input']!r}" if where else f"{name}: {message}"
 
 
-def make_model(name: str, *, state_dim: int, input_dim: int = 0, dt: float = 1.0, **options: Any) -> StepModel:
+def make_model(
+    name: str,
+    *,
+    state_dim: int,
+    input_dim: int = 0,
+    dt: float = 1.0,
+    truth: Truth | None = None,
+    **options: Any,
+) -> StepModel:
     """Build one replica of a model from the global torch generator's current state.
 
     Args:
-        name: registry key, see `MODELS`.
+        name: registry key, see `MODELS`, or `path/to/file.py:Class`.
         state_dim: D.   input_dim: U.   dt: sampling interval, in the task's unit of time.
+        truth: what an oracle is told, see `truth_of`; None for every other model.
         options: fields of the model's `Config`.
     Raises:
         ValueError: for an unknown model or option, or options that contradict each other or the task.
     """
-    return model_class(name)(state_dim, model_config(name, **options), input_dim=input_dim, dt=dt)
+    cls, config = model_class(name), model_config(name, **options)
+    if issubclass(cls, Oracle):
+        return cls(state_dim, config, truth=truth, input_dim=input_dim, dt=dt)
+    if truth is not None:
+        raise ValueError(f"{name} is no oracle and must not be told the truth; drop truth=")
+    return cls(state_dim, config, input_dim=input_dim, dt=dt)
 
 
-__all__ = ["MODELS", "StepModel", "make_model", "model_class", "model_config"]
+__all__ = ["MODELS", "StepModel", "Truth", "make_model", "model_class", "model_config", "truth_of"]

@@ -1,0 +1,174 @@
+"""Oracles: what a model that knows the truth achieves.
+
+Axes: R replicas, B batch, D observed state, U inputs, L factors.
+They are told the truth by whoever builds them (`truth_of`); nothing here knows the tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ddl_dyn.config import ModelConfig
+from ddl_dyn.delta import delta_update
+from ddl_dyn.models.base import ReplicaCall
+from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig
+from ddl_dyn.models.floors import Keep
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What an oracle is told, in model units.
+
+    Args:
+        next_state: the true map of one step, (B, D) and (B, U) -> (B, D), float64.
+        factors: constant factors (k (D,), β, v) of x⁺ = x + β k (v − kᵀx) in order of application; None where the task
+            has none.
+        reason: why `factors` is None.
+    """
+
+    next_state: Callable[[Array, Array], Array]
+    factors: Sequence[tuple[Array, float, float]] | None = None
+    reason: str = "the task has no exact stack of Householder factors"
+
+
+def truth_of(task: Any, normalizer: Any = None) -> Truth:
+    """The truth about a task, in the model units of a normaliser.
+
+    Args:
+        task: anything with `simulate(x0, steps, inputs)` and perhaps `householder_stack()`, in physical units.
+        normalizer: anything with `normalize`, `denormalize`, `mean` and `scale`; None where model units are physical.
+    """
+
+    def next_state(z: Array, u: Array) -> Array:
+        x = z if normalizer is None else normalizer.denormalize(z)
+        after = task.simulate(x, 1, u[:, None, :]).states[:, 1]
+        return after if normalizer is None else normalizer.normalize(after)
+
+    if not hasattr(task, "householder_stack"):
+        return Truth(next_state=next_state)
+    factors = task.householder_stack()
+    if normalizer is None:
+        return Truth(next_state=next_state, factors=factors)
+    scale = float(normalizer.scale[0])
+    if not np.allclose(normalizer.scale, scale, rtol=1e-12, atol=0.0):
+        reason = "components scaled apart turn reflections into oblique ones; use data.normalize=isotropic or none"
+        return Truth(next_state=next_state, reason=reason)
+    # With x = m + s z the factor along k has the target (v − kᵀm)/s.
+    shifted = [(k, beta, (v - float(k @ normalizer.mean)) / scale) for k, beta, v in factors]
+    return Truth(next_state=next_state, factors=shifted)
+
+
+class Oracle(ClosedForm):
+    """A step that is given, not learned.
+
+    Args:
+        truth: see `truth_of`.   Others: as `StepModel`.
+    Raises:
+        ValueError: without a truth.
+    """
+
+    Config = ClosedFormConfig
+    dynamics = "oracle"
+
+    def __init__(
+        self, state_dim: int, config: ModelConfig, *, truth: Truth | None, input_dim: int = 0, dt: float = 1.0
+    ) -> None:
+        if truth is None:
+            raise ValueError(
+                f"{type(self).__name__} is an oracle and has to be told the truth: make_model(…, truth=truth_of(task))"
+            )
+        self.truth = truth
+        super().__init__(state_dim, config, input_dim=input_dim, dt=dt)
+
+    def _solve(self, states: Tensor, inputs: Tensor) -> None:
+        """There is nothing to find."""
+
+
+class ExactMap(Oracle):
+    """The true map, rounded to the model's dtype at each step: the best that any model of this precision can do."""
+
+    compilable = False
+    joint = True
+    equation = "x⁺ = Φ(x)"
+    source = (
+        "the task's own reference solution; rounding as a floor of error: Higham (2002), doi:10.1137/1.9780898718027"
+    )
+
+    def make_layer(self) -> nn.Module:
+        """Nothing: the truth acts in `step`."""
+        return Keep()
+
+    def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:  # noqa: ARG002
+        """The true step, (B, D), (B, U) -> (B, D); a state that is not finite stays so."""
+        flat, acting = (t.detach().double().cpu().flatten(0, -2).numpy() for t in (h, u))
+        good = np.isfinite(flat).all(axis=1)
+        after = np.full_like(flat, np.nan)
+        if good.any():
+            after[good] = self.truth.next_state(flat[good], acting[good])
+        return torch.as_tensor(after).to(h).reshape(h.shape)
+
+    def step_replicas(self, call: ReplicaCall, h: Tensor, l: int, u: Tensor) -> Tensor:  # noqa: ARG002
+        """The same for all replicas at once: the truth is numpy and cannot be mapped over tensors."""
+        return self.step(h, l, u)
+
+
+class HouseholderStack(Oracle):
+    """The stack of constant Delta updates that is the task's map."""
+
+    equation = "x⁺ = x + β_l k_l (v_l − k_lᵀ x),  l = 1 … L in turn"
+    source = (
+        "Householder (1958), Unitary triangularization of a nonsymmetric matrix, doi:10.1145/320941.320947; as Delta "
+        "updates: arXiv 2601.00417"
+    )
+
+    def make_layer(self) -> nn.Module:
+        """The stack."""
+        if self.truth.factors is None:
+            raise ValueError(f"householder_stack: {self.truth.reason}")
+        return Factors(self.truth.factors)
+
+    def _solve(self, states: Tensor, inputs: Tensor) -> None:  # noqa: ARG002
+        # Once more, in the dtype that the model has by now.
+        self.rule.fill(self.truth.factors)
+
+
+class Factors(nn.Module):
+    """Constant Delta updates in turn.
+
+    Args:
+        factors: (k (D,), β, v) in order of application.
+    """
+
+    k: Tensor
+    beta: Tensor
+    v: Tensor
+
+    def __init__(self, factors: Sequence[tuple[Array, float, float]]) -> None:
+        super().__init__()
+        L = len(factors)
+        self.register_buffer("k", torch.empty(L, len(factors[0][0])))
+        self.register_buffer("beta", torch.empty(L))
+        self.register_buffer("v", torch.empty(L))
+        self.fill(factors)
+
+    def fill(self, factors: Sequence[tuple[Array, float, float]]) -> None:
+        """Take over the numbers of the factors."""
+        directions, gates, targets = zip(*factors, strict=True)
+        for buffer, values in ((self.k, np.stack(directions)), (self.beta, gates), (self.v, targets)):
+            buffer.copy_(torch.as_tensor(np.asarray(values, dtype=np.float64)))
+
+    def forward(self, h: Tensor, u: Tensor) -> Tensor:  # noqa: ARG002
+        """(B, D), (B, U) -> (B, D)."""
+        X = h[..., None]
+        for k, beta, v in zip(self.k, self.beta, self.v, strict=True):
+            X = delta_update(X, k, v[None], beta)
+        return X[..., 0]
