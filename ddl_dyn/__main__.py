@@ -1,0 +1,10 @@
+"""`python -m ddl_dyn` is `ddl-dyn`."""
+
+from __future__ import annotations
+
+import sys
+
+from ddl_dyn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The command line. Commands are imported when they are called: `ddl-dyn --help` loads neither torch nor numpy.
+
+Exit codes: 0 done, 1 bad input or failed run, 2 usage, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ddl_dyn import __version__
+
+EXAMPLES = """\
+examples:
+  ddl-dyn run with task=van_der_pol model=ddl seeds=5 model_args.layers=2
+  ddl-dyn compare with tasks=van_der_pol,twisted_mirror models=ddl,resnet,highway,neural_ode
+  ddl-dyn run print_config with model=resnet
+  ddl-dyn list --status COMPLETED --sort started
+  ddl-dyn portrait last
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint about an unknown command names the nearest one."""
+
+    commands: tuple[str, ...] = ()
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        if "invalid choice" in message and self.commands:
+            typed = message.partition("invalid choice: ")[2].partition(" ")[0].strip("'\"")
+            near = difflib.get_close_matches(typed, self.commands, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            message = f"unknown command {typed!r}{hint}; there are {', '.join(self.commands)}"
+        print(f"error: {message}; see `{self.prog} --help`", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="ddl-dyn",
+        description="Deep Delta Learning stacks as discrete dynamical systems: train, compare, look.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ddl-dyn {__version__}")
+    parser.add_argument("--runs", metavar="DIR", default="runs", help="where runs are kept (runs)")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, text in (
+        ("run", "train one model on one task, several seeds at once"),
+        ("compare", "train several models on several tasks and compare them"),
+    ):
+        commands.add_parser(name, help=text, add_help=False)
+    _plain_commands(commands)
+    parser.commands = tuple(commands.choices)
+    return parser
+
+
+def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
+    lister = _add(commands, "list", "runs, with their status")
+    for name in ("status", "task", "model", "kind", "tag"):
+        lister.add_argument(f"--{name}", metavar="VALUE", help=f"only runs of this {name}; several with commas")
+    columns = ("id", "status", "task", "model", "seeds", "started")
+    lister.add_argument("--sort", choices=columns, default="id", help="column to sort by")
+    lister.add_argument("--reverse", action="store_true", help="last first")
+    lister.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add(commands, "show", "everything about one run", run=True).add_argument(
+        "--output", action="store_true", help="also what the run printed"
+    )
+    portrait = _add(commands, "portrait", "draw a finished run's figures again", run=True)
+    portrait.add_argument("--what", metavar="NAMES", help="only these figures; several with commas")
+    portrait.add_argument("--out", metavar="DIR", help="where to (the run's own figures folder)")
+    differ = _add(commands, "diff", "what differs between two runs", run=True)
+    differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
+    _add(commands, "resume", "continue an interrupted, failed or dead run", run=True)
+    replay = _add(commands, "replay", "run a finished run again and report max |Δ|", run=True)
+    replay.add_argument("--tolerance", type=float, metavar="X", help="fail when max |Δ| exceeds this")
+    _add(commands, "tag", "add tags to a run, or remove those that begin with -", run=True).add_argument(
+        "tags", nargs=argparse.REMAINDER, metavar="TAG"
+    )
+    _add(commands, "note", "set a run's note", run=True).add_argument("text", help="the note; '' removes it")
+    export = _add(commands, "export", "the table of all runs as CSV or LaTeX")
+    export.add_argument("--format", choices=("csv", "latex"), default="csv", help="what to write (csv)")
+    export.add_argument("--columns", metavar="NAMES", help="only these columns; several with commas")
+    export.add_argument("--out", metavar="FILE", help="where to (standard output)")
+    for name, what in (("tasks", "task"), ("models", "model")):
+        catalogue = _add(commands, name, f"catalogue of {name}: equations, parameters, sources", runs=False)
+        catalogue.add_argument("name", nargs="?", metavar="NAME", help=f"one {what} in full")
+
+
+def _add(
+    commands: argparse._SubParsersAction[_Parser], name: str, text: str, *, run: bool = False, runs: bool = True
+) -> _Parser:
+    parser = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+    if runs:
+        # Not a default here: the value given before the command must stand.
+        parser.add_argument("--runs", metavar="DIR", default=argparse.SUPPRESS, help="where runs are kept (runs)")
+    if run:
+        parser.add_argument("run", metavar="RUN", help="id or folder of a run, or last")
+    return parser
+
+
+def _split(arguments: list[str]) -> tuple[list[str], str, list[str]]:
+    """Options before the command, the command, the rest; Sacred's grammar is not argparse's to read."""
+    place = 0
+    while place < len(arguments) and arguments[place].startswith("-"):
+        place += 2 if arguments[place] == "--runs" else 1
+    command = arguments[place] if place < len(arguments) else ""
+    return arguments[:place], command, arguments[place + 1 :]
+
+
+def _take_runs(rest: list[str]) -> tuple[str | None, list[str]]:
+    chosen, kept, items = None, [], iter(rest)
+    for item in items:
+        if item == "--runs":
+            chosen = next(items, None)
+            if chosen is None:
+                raise SystemExit(_usage("--runs needs a folder"))
+        elif item.startswith("--runs="):
+            chosen = item.partition("=")[2]
+        else:
+            kept.append(item)
+    return chosen, kept
+
+
+def _usage(message: str) -> int:
+    print(f"error: {message}; see `ddl-dyn --help`", file=sys.stderr)
+    return 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments after the program's name; by default those of this process.
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # Greek letters must not stop a run on a terminal that cannot show them.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        before, command, rest = _split(arguments)
+        if command in ("run", "compare"):
+            chosen, rest = _take_runs(rest)
+            options = _parser().parse_args([*before, command])
+            return _sacred(command, rest, Path(chosen or options.runs))
+        options = _parser().parse_args(arguments)
+        if options.command is None:
+            _parser().print_help()
+            return 2
+        from ddl_dyn.commands import COMMANDS, guarded
+
+        return guarded(COMMANDS[options.command], options)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; what is left in the buffer must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _sacred(command: str, rest: list[str], base: Path) -> int:
+    from ddl_dyn.commands import guarded
+
+    def start(_: argparse.Namespace) -> int:
+        from ddl_dyn.launch import launch_compare, launch_run
+
+        return (launch_run if command == "run" else launch_compare)(rest, base)
+
+    debug = any(item in ("-d", "--debug") for item in rest)
+    return guarded(start, argparse.Namespace(debug=debug))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

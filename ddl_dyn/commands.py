@@ -1,0 +1,168 @@
+"""The plain commands beside Sacred's: they read the store, draw, and catalogue."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Call a command; what goes wrong becomes one clear line on standard error and an exit code."""
+    from ddl_dyn.signals import as_interrupts, exit_code
+
+    try:
+        with as_interrupts():
+            return command(options)
+    except KeyboardInterrupt as interrupt:
+        print("interrupted", file=sys.stderr)
+        return exit_code(interrupt)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if getattr(options, "debug", False):
+            raise
+        return complain(error)
+
+
+def complain(error: Exception) -> int:
+    """Print an error as one line (one each for several problems); the exit code it means."""
+    problems = getattr(error, "problems", None)
+    if problems is not None:
+        for line in problems:
+            print(f"error: {line}", file=sys.stderr)
+        return 1
+    text = " ".join(str(error).split()) or type(error).__name__
+    known = isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("ddl_dyn")
+    print(f"error: {text}" if known else f"error: {type(error).__name__}: {text}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(f"  {note}", file=sys.stderr)
+    return 2 if type(error).__name__ == "UsageError" else 1
+
+
+def _list(options: argparse.Namespace) -> int:
+    from ddl_dyn.summary import list_runs, print_list
+
+    names = {"status": "status", "task": "task", "model": "model", "kind": "kind", "tag": "tags"}
+    filters = {column: getattr(options, name) for name, column in names.items() if getattr(options, name)}
+    if "status" in filters:
+        filters["status"] = filters["status"].upper()
+        _check_statuses(filters["status"].split(","))
+    where = Path(options.runs)
+    lines = list_runs(where, filters=filters, sort=options.sort, reverse=options.reverse)
+    if options.json:
+        for line in lines:
+            print(json.dumps(line, ensure_ascii=False))
+    else:
+        print_list(lines, where)
+    return 0
+
+
+def _check_statuses(wanted: list[str]) -> None:
+    from ddl_dyn.runs import STATUSES
+
+    for status in wanted:
+        if status not in STATUSES:
+            raise ValueError(f"unknown status {status!r}; there are {', '.join(STATUSES)}")
+
+
+def _show(options: argparse.Namespace) -> int:
+    from ddl_dyn.runs import open_run
+    from ddl_dyn.summary import clean, describe, print_pairs
+
+    run = open_run(options.run, options.runs)
+    print_pairs(describe(run))
+    if options.output:
+        print("\n".join(clean(line) for line in run.output.splitlines()))
+    return 0
+
+
+def _portrait(options: argparse.Namespace) -> int:
+    from ddl_dyn.portrait import draw
+    from ddl_dyn.runs import open_run
+
+    run = open_run(options.run, options.runs)
+    names = [name for name in options.what.split(",") if name] if options.what else None
+    for path in draw(run, names, Path(options.out) if options.out else run.path / "figures"):
+        print(path)
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from ddl_dyn.runs import open_run
+    from ddl_dyn.summary import difference, print_difference
+
+    first, second = open_run(options.run, options.runs), open_run(options.other, options.runs)
+    print_difference(first, second, difference(first, second))
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from ddl_dyn.again import resume
+
+    return resume(options.run, Path(options.runs))
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from ddl_dyn.again import replay
+
+    return replay(options.run, Path(options.runs), options.tolerance)
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from ddl_dyn.annotate import change_tags
+
+    print(", ".join(change_tags(options.run, options.runs, options.tags)) or "no tags")
+    return 0
+
+
+def _note(options: argparse.Namespace) -> int:
+    from ddl_dyn.annotate import set_note
+
+    set_note(options.run, options.runs, options.text)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ddl_dyn.annotate import export
+
+    columns = [name for name in options.columns.split(",") if name] if options.columns else None
+    text = export(options.runs, options.format, columns)
+    if options.out:
+        from ddl_dyn.files import write_text
+
+        write_text(Path(options.out), text)
+    else:
+        print(text, end="")
+    return 0
+
+
+def _tasks(options: argparse.Namespace) -> int:
+    from ddl_dyn.catalogue import print_tasks
+
+    print_tasks(options.name)
+    return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    from ddl_dyn.catalogue import print_models
+
+    print_models(options.name)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "show": _show,
+    "portrait": _portrait,
+    "diff": _diff,
+    "resume": _resume,
+    "replay": _replay,
+    "tag": _tag,
+    "note": _note,
+    "export": _export,
+    "tasks": _tasks,
+    "models": _models,
+}

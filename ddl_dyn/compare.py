@@ -1,0 +1,212 @@
+"""Comparisons: one run per task, model and protocol, paired by data and seeds, then a table made from finished runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from ddl_dyn import runs
+from ddl_dyn.config import BudgetConfig, DataConfig, EvalConfig, RunConfig, Section, TrainConfig
+from ddl_dyn.execution import prepare
+from ddl_dyn.experiment import make_experiment
+from ddl_dyn.progress import Bars
+from ddl_dyn.running import Launch, make_store, start
+from ddl_dyn.store import RunStore
+from ddl_dyn.validation import ConfigError, explained, merged, nearest_key, resolve_run, shaped
+from ddl_dyn.workers import Ended, run_all
+
+# More side by side on one GPU only wait for each other.
+JOBS_PER_GPU = 4
+
+
+class CompareConfig(Section):
+    """A comparison: every model on every task under every protocol, with the same data and the same seeds.
+
+    per_task and per_model: keys of a run that hold for the named task or model alone.
+    jobs: runs side by side; None takes one per processor core.
+    """
+
+    tasks: tuple[str, ...] = Field(default=("van_der_pol", "twisted_mirror"), min_length=1)
+    models: tuple[str, ...] = Field(default=("ddl", "resnet", "highway", "neural_ode"), min_length=1)
+    carries: tuple[Literal["observed", "latent"], ...] = Field(default=("observed",), min_length=1)
+    task_args: dict[str, Any] = Field(default_factory=dict)
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    per_task: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    per_model: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    seeds: int = RunConfig.model_fields["seeds"]  # type: ignore[assignment]
+    seed: int = RunConfig.model_fields["seed"]  # type: ignore[assignment]
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    budget: BudgetConfig = BudgetConfig()
+    jobs: int | None = Field(default=None, ge=1, le=1024)
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+
+SHARED = ("task_args", "model_args", "seeds", "seed", "data", "train", "eval", "budget", "tags", "note")
+
+
+def resolve_compare(updates: Mapping[str, Any]) -> CompareConfig:
+    """The whole configuration of a comparison, each of its runs checked.
+
+    Raises:
+        ConfigError: with every problem found, one line each.
+    """
+    values = shaped(CompareConfig, updates)
+    try:
+        config = CompareConfig(**values)
+    except ValidationError as error:
+        raise ConfigError(explained(CompareConfig, error)) from None
+    problems = []
+    for name in ("tasks", "models", "carries"):
+        chosen = getattr(config, name)
+        problems += [f"{name} names {item!r} twice" for item in dict.fromkeys(chosen) if chosen.count(item) > 1]
+    if "carry" in config.model_args:
+        problems.append("model_args.carry is set by carries in a comparison; write e.g. carries=observed,latent")
+    for section, names in (("per_task", config.tasks), ("per_model", config.models)):
+        for key in [key for key in getattr(config, section) if key not in names]:
+            near = nearest_key(key, names)
+            problems.append(f"{section}.{key} is not part of this comparison{near}; it compares {', '.join(names)}")
+    try:
+        check_data(members(config, updates))
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def members(config: CompareConfig, updates: Mapping[str, Any] | None = None) -> list[RunConfig]:
+    """The runs of a comparison in the order of its table: by task, protocol, model.
+
+    Args:
+        config: the comparison.
+        updates: what was typed, where values may still be text; by default the configuration's own values.
+    Raises:
+        ConfigError: with the problems of all runs.
+    """
+    given = dict(updates) if updates is not None else config.model_dump()
+    shared = {key: given[key] for key in SHARED if key in given}
+    out, problems = [], []
+    for task in config.tasks:
+        for carry in config.carries:
+            for model in config.models:
+                cell = merged(shared, {"task": task, "model": model, "model_args": {"carry": carry}})
+                for section, name in (("per_task", task), ("per_model", model)):
+                    own = given.get(section, {})
+                    cell = merged(cell, own.get(name, {}) if isinstance(own, Mapping) else {})
+                try:
+                    out.append(resolve_run(cell))
+                except ConfigError as error:
+                    problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return out
+
+
+def check_data(cells: list[RunConfig]) -> None:
+    """Meet bad data before anything is written: a few trajectories of each task, once.
+
+    Raises:
+        ConfigError: with the problems of all tasks.
+    """
+    problems = []
+    seen = set()
+    for cell in cells:
+        data = cell.data.model_copy(update={"n_train": 1, "n_val": 1, "n_test": 1, "n_ood": min(cell.data.n_ood, 1)})
+        probe = cell.model_copy(update={"data": data, "model_args": {}, "model": ""})
+        key = probe.model_dump_json()
+        if key not in seen:
+            seen.add(key)
+            try:
+                prepare(probe)
+            except (ValueError, OSError) as error:
+                problems.append(f"{cell.task}: {error}")
+    if problems:
+        raise ConfigError(problems)
+
+
+def default_jobs(config: CompareConfig) -> int:
+    """One worker per core that this process may use, fewer on a GPU."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_gpu = config.train.device != "cpu" and torch.cuda.is_available()
+    return min(cores, JOBS_PER_GPU) if on_gpu else cores
+
+
+def compare(config: CompareConfig, launch: Launch) -> int:
+    """Run a comparison, store it as a run of kind `compare`, print its table.
+
+    Args:
+        config: a resolved comparison.
+        launch: where and how.
+    Returns:
+        0, or 1 when one of its runs failed.
+    Raises:
+        StoreError: when runs cannot be written.
+    """
+    if not launch.observed:
+        raise ConfigError(["compare needs its runs on disk to compare them; leave --unobserved out"])
+    cells = members(config)
+    entry: dict[str, Any] = {
+        "kind": "compare",
+        "tasks": config.tasks,
+        "models": config.models,
+        "carries": config.carries,
+    }
+    entry |= {"seeds": config.seeds, "tags": config.tags, "note": config.note, "members": []}
+    store = make_store(launch, entry)
+    assert store is not None
+    failed: list[str] = []
+
+    def body(_run: Any, _config: Mapping[str, Any]) -> Any:
+        ends = _train(cells, config, launch, store)
+        failed.extend(f"{_title(cells[end.number])}: {end.error}" for end in ends if end.error is not None)
+        from ddl_dyn.comparison import conclude
+
+        return conclude(store, [end.run_id for end in ends if end.run_id is not None], failed)
+
+    experiment = make_experiment("compare", CompareConfig().model_dump(mode="json"), body, resolve_compare)
+    start(experiment, launch, store, config.model_dump(mode="json"))
+    return 1 if failed else 0
+
+
+def _title(cell: RunConfig) -> str:
+    return f"{cell.task} {cell.model} {cell.model_args['carry']}"
+
+
+def _train(cells: list[RunConfig], config: CompareConfig, launch: Launch, store: RunStore) -> list[Ended]:
+    found: dict[int, str] = {}
+    options = {
+        key: value for key, value in launch.options.items() if key in ("--beat-interval", "--comment", "--capture")
+    }
+    with Bars([_title(cell) for cell in cells], config.train.updates) as bars:
+
+        def on_start(number: int, run_id: str) -> None:
+            found[number] = run_id
+            store.update(members=[found[place] for place in sorted(found)])
+
+        def on_end(end: Ended) -> None:
+            bars.end(end.number, f"run {end.run_id}" if end.error is None else f"failed: {end.error}")
+
+        return run_all(
+            [cell.model_dump(mode="json") for cell in cells],
+            launch.base,
+            jobs=config.jobs or default_jobs(config),
+            options=options,
+            on_account=bars.show,
+            on_start=on_start,
+            on_end=on_end,
+        )
+
+
+def member_runs(run: runs.Run) -> list[runs.Run]:
+    """The runs of a stored comparison that can still be found beside it."""
+    base = Path(run.path).parent
+    return [runs.Run(base / name) for name in run.members if (base / name / "run.json").is_file()]

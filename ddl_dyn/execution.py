@@ -1,0 +1,188 @@
+"""The composition root: a configuration becomes a task, a dataset, trained replicas and an evaluation.
+
+The one module besides `validation` that knows both the tasks and the models. It writes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ddl_dyn.config import RunConfig
+
+CHECKPOINT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one run leaves behind.
+
+    Args:
+        numbers: nested, plain numbers and lists of one entry per replica.
+        arrays: curves, predictions and whatever the figures need.
+        state: parameters of all replicas, name -> tensor.
+        resolved: what was decided on the way (device, dtype, options after matching budgets, …).
+    """
+
+    numbers: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+    state: Mapping[str, Any]
+    resolved: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callbacks:
+    """What `execute` reports on the way.
+
+    Args:
+        on_data: called with the dataset's content hash and the device's name before training.
+        on_epoch: called at each validation.
+        on_checkpoint: called every so many seconds with the whole state of training.
+        state: of an earlier attempt, to continue from.
+    """
+
+    on_data: Callable[[str, str], None] | None = None
+    on_epoch: Callable[[Any], None] | None = None
+    on_checkpoint: Callable[[Mapping[str, Any]], None] | None = None
+    state: Mapping[str, Any] | None = None
+    seconds: float = CHECKPOINT_SECONDS
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task and its dataset, made before anything is written so that bad data is met first."""
+
+    task: Any
+    data: Any
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Make the task and its data.
+
+    Raises:
+        ValueError: when the data cannot be had, or do not fit the training and evaluation asked for.
+    """
+    from tasks import make_dataset, make_task
+
+    choose_device(config.train.device)
+    task = make_task(config.task, **config.task_args)
+    data = make_dataset(task, **config.data.model_dump(exclude={"normalize"}))
+    if config.train.horizon > data.train.steps:
+        raise ValueError(
+            f"train.horizon = {config.train.horizon} needs training trajectories of that many steps, but those of "
+            f"{config.task} have {data.train.steps}; lower train.horizon or raise data.steps"
+        )
+    return Prepared(task, data)
+
+
+def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None = None) -> Outcome:
+    """Train all replicas on a task's data and evaluate them. No files are written here.
+
+    Raises:
+        ValueError: when configuration and task contradict each other.
+    """
+    import torch
+
+    from ddl_dyn import budget, evaluation
+    from ddl_dyn.models import make_model
+    from ddl_dyn.normalizer import Normalizer
+    from ddl_dyn.replicas import Replicas
+    from ddl_dyn.training import fit
+
+    ready = prepared or prepare(config)
+    task, data = ready.task, ready.data
+    device = choose_device(config.train.device)
+    if callbacks.on_data is not None:
+        callbacks.on_data(data.content_hash, device_name(device))
+    normalizer = Normalizer.fit(data.train.states, normalization(config.data.normalize, task))
+    size = budget.resolve(config, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt)
+    replicas = Replicas(
+        lambda: make_model(
+            config.model, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt, **size.options
+        ),
+        seeds=range(config.seed, config.seed + config.seeds),
+    ).to(device, getattr(torch, config.train.dtype))
+    result = fit(
+        replicas,
+        _series(data.train, normalizer),
+        _series(data.val, normalizer),
+        config.train,
+        on_epoch=callbacks.on_epoch,
+        on_update=_checkpointer(callbacks),
+        state=None if callbacks.state is None else dict(callbacks.state),
+    )
+    found = evaluation.evaluate(replicas, data, normalizer, result, config)
+    return Outcome(
+        numbers=found.numbers | {"budget": {"target": size.target, "met": size.met}},
+        arrays=found.arrays,
+        state=replicas.state_dict(),
+        resolved={
+            "model_args": size.options,
+            "device": device_name(device),
+            "compiled": result.compiled,
+            "task": drawing_facts(task),
+        },
+    )
+
+
+def drawing_facts(task: Any) -> dict[str, Any]:
+    """What figures need to know of a task, so that a stored run can be drawn without it."""
+    return {
+        "state_names": list(task.state_names),
+        "kind": "map" if hasattr(task, "next_state") else "flow",
+        "time_unit": task.time_unit,
+        "isotropic": task.isotropic,
+        "timescale": task.timescale,
+        "dt": task.dt,
+    }
+
+
+def _series(part: Any, normalizer: Any) -> Any:
+    return part.replace(states=normalizer.normalize(part.states))
+
+
+def choose_device(wanted: str) -> str:
+    """`cpu` or `cuda`; `auto` takes a GPU where there is one.
+
+    Raises:
+        ValueError: when a GPU is asked for and there is none.
+    """
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("train.device=cuda, but torch finds no CUDA device; use train.device=cpu or auto")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def device_name(device: str) -> str:
+    """The device in words, e.g. `cuda (NVIDIA H200)`."""
+    import torch
+
+    return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device
+
+
+def normalization(mode: str, task: Any) -> Any:
+    """How states are scaled. `auto`: all components alike where they share one geometry, one-hot codes not at all."""
+    if mode != "auto":
+        return mode
+    if task.state_kind == "categorical":
+        return "none"
+    return "isotropic" if task.isotropic else "component"
+
+
+def _checkpointer(callbacks: Callbacks) -> Callable[[Any], None] | None:
+    keep = callbacks.on_checkpoint
+    if keep is None:
+        return None
+    last = [time.monotonic()]
+
+    def on_update(trainer: Any) -> None:
+        if time.monotonic() - last[0] >= callbacks.seconds:
+            keep(trainer.state_dict())
+            last[0] = time.monotonic()
+
+    return on_update

@@ -1,0 +1,167 @@
+"""What a person sees while a run trains: a bar on a terminal, a few plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+
+# Off a terminal: one line per so much of the way, so that a log of a long run stays short.
+PLAIN_LINES = 4
+
+
+class Validation(Protocol):
+    """What training reports at each validation; arrays have one entry per replica."""
+
+    @property
+    def update(self) -> int: ...
+    @property
+    def updates(self) -> int: ...
+    @property
+    def loss(self) -> Any: ...
+    @property
+    def val(self) -> Any: ...
+    @property
+    def alive(self) -> Any: ...
+    @property
+    def horizon(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+def account(progress: Validation) -> dict[str, Any]:
+    """A short account of a validation: update, updates, median and quartiles of the loss, replicas alive, seconds left.
+
+    A replica that failed counts as an infinite loss; medians of none are None.
+    """
+    loss = np.where(np.isfinite(progress.loss), progress.loss, np.inf).ravel()
+    low, median, high = (float(np.quantile(loss, q, method="inverted_cdf")) for q in (0.25, 0.5, 0.75))
+    left = progress.seconds / progress.update * (progress.updates - progress.update) if progress.update else None
+    return {
+        "update": int(progress.update),
+        "updates": int(progress.updates),
+        "loss": median,
+        "loss_low": low,
+        "loss_high": high,
+        "alive": int(np.sum(progress.alive)),
+        "replicas": int(np.size(progress.alive)),
+        "seconds": float(progress.seconds),
+        "seconds_left": left,
+    }
+
+
+def sentence(now: Mapping[str, Any]) -> str:
+    """The account as one line of text."""
+    if now["update"] == 0:
+        return f"{now['alive']}/{now['replicas']} replicas ready"
+    left = "" if now["seconds_left"] is None else f", {duration(now['seconds_left'])} left"
+    return (
+        f"update {now['update']}/{now['updates']}, loss {now['loss']:.3g} "
+        f"({now['loss_low']:.3g} to {now['loss_high']:.3g}), {now['alive']}/{now['replicas']} replicas alive{left}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `48 s`, `3 min 20 s` or `2 h 5 min`."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Bars:
+    """Progress of one or more runs. On a terminal one bar each; elsewhere a few lines each on standard error.
+
+    Args:
+        titles: one a run, in the order of their numbers.
+        updates: of each run.
+    """
+
+    def __init__(self, titles: list[str], updates: int) -> None:
+        # Not sys.stderr: Sacred captures that, and a bar's control codes have no place in what it stores.
+        self._stream = sys.__stderr__
+        self._titles, self._updates = titles, updates
+        self._said = [0] * len(titles)
+        self._bars: Any = None
+        self._tasks: list[Any] = []
+
+    @property
+    def live(self) -> bool:
+        """Whether bars are drawn."""
+        return self._stream is not None and self._stream.isatty()
+
+    def __enter__(self) -> Bars:
+        if not self.live:
+            return self
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
+        self._bars = Progress(*columns, console=Console(file=self._stream))
+        self._tasks = [
+            self._bars.add_task(escape(title), total=max(self._updates, 1), text="waiting", start=False)
+            for title in self._titles
+        ]
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def show(self, number: int, now: Mapping[str, Any]) -> None:
+        """Move run `number` to where its account says it is."""
+        if self._bars is not None:
+            task = self._tasks[number]
+            self._bars.start_task(task)
+            self._bars.update(task, completed=now["update"], total=max(now["updates"], 1), text=sentence(now))
+            return
+        share = int(PLAIN_LINES * now["update"] / max(now["updates"], 1))
+        if share > self._said[number]:
+            self._said[number] = share
+            self.say(f"{self._titles[number]}: {sentence(now)}")
+
+    def end(self, number: int, text: str) -> None:
+        """Close the bar of run `number` with a last word."""
+        if self._bars is not None:
+            self._bars.start_task(self._tasks[number])
+            self._bars.update(self._tasks[number], text=text)
+            self._bars.stop_task(self._tasks[number])
+        else:
+            self.say(f"{self._titles[number]}: {text}")
+
+    def say(self, text: str) -> None:
+        """A line beside the bars."""
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False)
+        elif sys.stderr is not None:
+            print(text, file=sys.stderr, flush=True)
+
+
+def throttled(call: Callable[[Mapping[str, Any]], None], seconds: float = 0.2) -> Callable[[Mapping[str, Any]], None]:
+    """`call`, at most once in so many seconds, but always for the last update."""
+    last = [-float("inf")]
+
+    def forward(now: Mapping[str, Any]) -> None:
+        moment = time.monotonic()
+        if moment - last[0] >= seconds or now["update"] >= now["updates"]:
+            last[0] = moment
+            call(now)
+
+    return forward
