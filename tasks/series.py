@@ -133,15 +133,24 @@ def mutual_information(series: Array, lag: int, bins: int = 16) -> float:
 
 
 def choose_delay(series: Array) -> int:
-    """First minimum of the average mutual information over lags 1, 2, …; the autocorrelation's 1/e time without one."""
+    """First minimum of the average mutual information over lags 1, 2, …; the autocorrelation's 1/e time without one.
+
+    A lag counts as a minimum when none up to an eighth as far again (two lags at least) lies lower, for the
+    histogram's scatter makes shallow dents.
+    """
     longest = max(2, min(len(series) // 10, 500))
     bins = max(4, min(16, round(math.sqrt(len(series) / 10))))
-    previous = mutual_information(series, 1, bins)
-    for lag in range(2, longest + 1):
-        current = mutual_information(series, lag, bins)
-        if current > previous:
-            return lag - 1
-        previous = current
+    information: list[float] = []
+
+    def at(lag: int) -> float:
+        while len(information) < lag:
+            information.append(mutual_information(series, len(information) + 1, bins))
+        return information[lag - 1]
+
+    for lag in range(1, longest):
+        ahead = range(lag + 1, min(lag + max(2, lag // 8), longest) + 1)
+        if all(at(lag) < at(other) for other in ahead) and (lag == 1 or at(lag) < at(lag - 1)):
+            return lag
     below = np.flatnonzero(autocorrelation(series)[: longest + 1] < math.exp(-1))
     return int(below[0]) if len(below) else longest
 
