@@ -118,7 +118,7 @@ def spectra_arrays(model: Any, data: Any, normalizer: Normalizer) -> dict[str, A
 def fixed_point_arrays(
     replicas: Replicas, truth: analysis.DiscreteMap | None, normalizer: Normalizer, box: Array
 ) -> dict[str, Array]:
-    """Fixed points of Φ: R^D → R^D inside the box, of every replica and of the true map.
+    """Isolated fixed points of Φ: R^D → R^D inside the box, of every replica and of the true map.
 
     A latent free run is another map, of the latent space; it is searched only where the two are one.
     """
@@ -127,7 +127,10 @@ def fixed_point_arrays(
     for suffix, phi in (("", learned if learned.dim == len(box) else None), ("_true", truth)):
         if phi is None:
             continue
-        found = analysis.fixed_points(phi, box=box, count=STARTS)
+        # A curve of fixed points has no number of them: whichever the search meets are only where it began.
+        every = analysis.fixed_points(phi, box=box, count=STARTS)
+        found = [point for point in every if point.isolated]
+        arrays[f"fixed_points_continuum{suffix}"] = np.asarray(len(found) < len(every))
         arrays[f"fixed_points{suffix}"] = np.array([c.points[0] for c in found]).reshape(-1, len(box))
         arrays[f"fixed_points_replica{suffix}"] = np.array([c.replica for c in found], dtype=np.int64)
         arrays[f"fixed_points_stability{suffix}"] = np.array([c.stability for c in found], dtype=str)
@@ -142,4 +145,5 @@ def fixed_point_numbers(replicas: Replicas, found: dict[str, Array]) -> dict[str
         numbers["count"] = np.bincount(found["fixed_points_replica"], minlength=replicas.size).tolist()
     if "fixed_points_true" in found:
         numbers["true"] = len(found["fixed_points_true"])
+        numbers["true_continuum"] = bool(found["fixed_points_continuum_true"])
     return numbers
