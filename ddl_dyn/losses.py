@@ -25,8 +25,8 @@ def choose_loss(wanted: Literal["auto", "mse", "cross_entropy"], states: Any) ->
     one_hot = x.shape[-1] > 1 and bool(((x == 0.0) | (x == 1.0)).all()) and bool((x.sum(-1) == 1.0).all())
     if wanted == "cross_entropy" and not one_hot:
         raise ValueError(
-            "train.loss = cross_entropy needs states that are one-hot codes of at least two classes; use train.loss=mse for "
-            "a continuous state, or data.normalize=none if the codes were scaled"
+            "train.loss=cross_entropy needs states that are one-hot codes of at least two classes; use train.loss=mse "
+            "for a continuous state, or data.normalize=none if the codes were scaled"
         )
     return "cross_entropy" if one_hot else "mse"
 

@@ -29,6 +29,7 @@ from tasks.reflections import Flip, Mirror, Rotation, Rotoreflection, TwistedMir
 from tasks.signals import Beating, Chirp, Overshoot
 from tasks.simulate import integrate, iterate, trust_horizon
 from tasks.standard_map import StandardMap
+from tasks.user_file import is_file_reference, load_class
 
 TASKS: dict[str, type[Task]] = {
     # oscillators
@@ -111,16 +112,20 @@ def make_task(name: str, **params: Any) -> Task:
     """Build a task by its registry key.
 
     Args:
-        name: a key of `TASKS`.
+        name: a key of `TASKS`, or the class of a user's file, `path/to/file.py:Class`.
         params: the task's parameters, see its docstring.
     Returns:
         The task.
     Raises:
-        ValueError: when the name or a parameter is unknown, or a value out of range.
+        ValueError: when the name or a parameter is unknown, or a value out of range, or a file does not exist, does not
+            run or holds no such task.
     """
-    if name not in TASKS:
+    if is_file_reference(name):
+        cls = load_class(name)
+    elif name in TASKS:
+        cls = TASKS[name]
+    else:
         raise ValueError(f"unknown task {name!r}{_nearest(name, TASKS)}; available: {', '.join(sorted(TASKS))}")
-    cls = TASKS[name]
     fields = dataclasses.fields(cls)
     valid = [field.name for field in fields if field.init]
     for param in params:

@@ -11,7 +11,7 @@ from ddl_dyn.config import ModelConfig
 from ddl_dyn.models.analogue import Analogue
 from ddl_dyn.models.base import StepModel
 from ddl_dyn.models.ddl import DDL
-from ddl_dyn.models.floors import DMD, Mean, Persistence
+from ddl_dyn.models.floors import Linear, Mean, Persistence
 from ddl_dyn.models.gated_residual import GatedResidual
 from ddl_dyn.models.gru import GRU
 from ddl_dyn.models.highway import Highway
@@ -41,7 +41,7 @@ MODELS: dict[str, type[StepModel]] = {
     # solved, not trained: floors, classical forecasts and oracles
     "persistence": Persistence,
     "mean": Mean,
-    "dmd": DMD,
+    "linear": Linear,
     "analogue": Analogue,
     "nvar": NVAR,
     "exact_map": ExactMap,

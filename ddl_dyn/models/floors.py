@@ -68,7 +68,7 @@ class Constant(nn.Module):
         return self.value + 0.0 * h
 
 
-class DMDConfig(ClosedFormConfig):
+class LinearConfig(ClosedFormConfig):
     """Options of the linear map.
 
     affine: with a constant term; model units are centred on the training mean, not on a fixed point.
@@ -79,11 +79,11 @@ class DMDConfig(ClosedFormConfig):
     ridge: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
 
 
-class DMD(ClosedForm):
+class Linear(ClosedForm):
     """Linear least-squares map of one step: dynamic mode decomposition with inputs."""
 
-    Config = DMDConfig
-    config: DMDConfig
+    Config = LinearConfig
+    config: LinearConfig
     equation = "x⁺ = A x + B u + c,  (A, B, c) = argmin Σ |x_{t+1} − A x_t − B u_t − c|²"
     source = (
         "Schmid (2010), Dynamic mode decomposition, doi:10.1017/S0022112010001217; with inputs: Proctor, Brunton & "

@@ -71,26 +71,42 @@ class Oracle(ClosedForm):
     """A step that is given, not learned.
 
     Args:
-        truth: see `truth_of`.   Others: as `StepModel`.
+        truth: see `truth_of`; None builds an oracle that can be sized and described but not run.
+        Others: as `StepModel`.
     Raises:
-        ValueError: without a truth.
+        ValueError: when the truth does not offer what the oracle needs.
     """
 
     Config = ClosedFormConfig
     dynamics = "oracle"
 
     def __init__(
-        self, state_dim: int, config: ModelConfig, *, truth: Truth | None, input_dim: int = 0, dt: float = 1.0
+        self,
+        state_dim: int,
+        config: ModelConfig,
+        *,
+        truth: Truth | None = None,
+        input_dim: int = 0,
+        dt: float = 1.0,
     ) -> None:
-        if truth is None:
-            raise ValueError(
-                f"{type(self).__name__} is an oracle and has to be told the truth: make_model(…, truth=truth_of(task))"
-            )
-        self.truth = truth
+        self._truth = truth
         super().__init__(state_dim, config, input_dim=input_dim, dt=dt)
 
-    def _solve(self, states: Tensor, inputs: Tensor) -> None:
-        """There is nothing to find."""
+    @property
+    def truth(self) -> Truth:
+        """What the oracle was told.
+
+        Raises:
+            ValueError: when it was told nothing.
+        """
+        if self._truth is None:
+            name = type(self).__name__
+            raise ValueError(f"{name} is an oracle and has to be told the truth: make_model(…, truth=truth_of(task))")
+        return self._truth
+
+    def _solve(self, states: Tensor, inputs: Tensor) -> None:  # noqa: ARG002
+        """There is nothing to find but whether the truth is there."""
+        _ = self.truth
 
 
 class ExactMap(Oracle):
@@ -132,9 +148,11 @@ class HouseholderStack(Oracle):
 
     def make_layer(self) -> nn.Module:
         """The stack."""
-        if self.truth.factors is None:
-            raise ValueError(f"householder_stack: {self.truth.reason}")
-        return Factors(self.truth.factors)
+        if self._truth is None:
+            return Factors(self.state_dim, [])
+        if self._truth.factors is None:
+            raise ValueError(f"householder_stack: {self._truth.reason}")
+        return Factors(self.state_dim, self._truth.factors)
 
     def _solve(self, states: Tensor, inputs: Tensor) -> None:  # noqa: ARG002
         # Once more, in the dtype that the model has by now.
@@ -145,20 +163,21 @@ class Factors(nn.Module):
     """Constant Delta updates in turn.
 
     Args:
-        factors: (k (D,), β, v) in order of application.
+        dim: D.   factors: (k (D,), β, v) in order of application.
     """
 
     k: Tensor
     beta: Tensor
     v: Tensor
 
-    def __init__(self, factors: Sequence[tuple[Array, float, float]]) -> None:
+    def __init__(self, dim: int, factors: Sequence[tuple[Array, float, float]]) -> None:
         super().__init__()
         L = len(factors)
-        self.register_buffer("k", torch.empty(L, len(factors[0][0])))
+        self.register_buffer("k", torch.empty(L, dim))
         self.register_buffer("beta", torch.empty(L))
         self.register_buffer("v", torch.empty(L))
-        self.fill(factors)
+        if factors:
+            self.fill(factors)
 
     def fill(self, factors: Sequence[tuple[Array, float, float]]) -> None:
         """Take over the numbers of the factors."""

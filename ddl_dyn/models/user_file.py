@@ -31,9 +31,16 @@ def load_class(reference: str) -> type[StepModel]:
     path, _, name = reference.rpartition(":") if not reference.endswith(".py") else (reference, "", "")
     if not name:
         raise ValueError(f"model={reference}: name the class too, as in model={reference}:MyStep")
-    found = vars(_module(Path(path), reference)).get(name)
+    module = _module(Path(path), reference)
+    found = vars(module).get(name)
     if found is None:
-        raise ValueError(f"model={reference}: {path} defines no {name!r}{_defined(Path(path), name)}")
+        names = [n for n, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        listed = ", ".join(names) or "none"
+        raise ValueError(
+            f"model={reference}: {path} defines no {name!r}{hint}; its classes: {', '.join(names) or 'none'}"
+        )
     if not (isinstance(found, type) and issubclass(found, StepModel)):
         raise ValueError(f"model={reference}: {name} must be a subclass of ddl_dyn.models.StepModel, got {found!r}")
     missing = [text for text in ("Config", "equation", "source") if not hasattr(found, text)]
@@ -49,8 +56,7 @@ def _module(path: Path, reference: str) -> ModuleType:
     """The file as a module, run once for each state of the file."""
     if not path.is_file():
         raise ValueError(f"model={reference}: there is no file {path} (looked in {Path.cwd()})")
-    content = path.read_bytes()
-    digest = hashlib.sha256(str(path.resolve()).encode() + b"\0" + content).hexdigest()[:16]
+    digest = hashlib.sha256(str(path.resolve()).encode() + b"\0" + path.read_bytes()).hexdigest()[:16]
     module_name = f"ddl_dyn_user_{path.stem}_{digest}"
     if module_name in sys.modules:
         return sys.modules[module_name]
@@ -66,12 +72,3 @@ def _module(path: Path, reference: str) -> ModuleType:
         del sys.modules[module_name]
         raise ValueError(f"model={reference}: {path} does not run: {type(error).__name__}: {error}") from error
     return module
-
-
-def _defined(path: Path, name: str) -> str:
-    """What the file does define, for the error message."""
-    module = _module(path, str(path))
-    names = [n for n, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{hint}; its classes: {', '.join(names) or 'none'}"
