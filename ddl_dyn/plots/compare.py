@@ -47,7 +47,7 @@ def comparison(
     over = f" over {seeds} seeds" if seeds else ""
     caption = sentence(
         f"Median {metric}{over} on unseen initial states with its {percent(level)} interval; lower is better",
-        "▸ at the border: diverged" if any(not np.isfinite(float(r["median"])) for r in rows) else "",
+        "▸: diverged, or an interval that leaves the panel; ◂: smaller than the axis shows" if _leaves(rows) else "",
         note,
     )
     height = 0.125 * sum(heights) + 0.45 * len(protocols) + 0.75 + 0.25 * bool(title)
@@ -57,15 +57,25 @@ def comparison(
     )
     for j, h in enumerate(horizons):
         here = [r for r in rows if r["horizon"] == h]
-        span = log_limits([[r["median"], r["low"], r["high"]] for r in here], pad=0.04)
-        # Room at the right border for the marks of what diverged.
-        span = span[0], span[1] * (span[1] / span[0]) ** 0.08
+        span = _span(here)
         for i, p in enumerate(protocols):
             _panel(axes[i, j], [r for r in here if r["protocol"] == p], tasks[p], models, slot, span)
             axes[i, j].set_title(h if len(protocols) == 1 and not p else f"{p}, {h}" if p else h)
         axes[-1, j].set_xlabel(metric)
     legend(figure, handles=[_handle(m) for m in models] + [_handle(f) for f in floors])
     return figure
+
+
+def _span(rows: Sequence[Row]) -> tuple[float, float]:
+    """Limits that hold the medians and what of the intervals lies within a decade of them."""
+    medians = np.array([float(r["median"]) for r in rows])
+    known = medians[np.isfinite(medians) & (medians > 0)]
+    ends = np.array([[float(r["low"]), float(r["high"])] for r in rows])
+    if known.size:
+        ends = np.clip(ends, known.min() / 10, known.max() * 10)
+    low, high = log_limits([known, ends], pad=0.04)
+    # Room at the right border for the marks of what diverged.
+    return low, high * (high / low) ** 0.08
 
 
 def _check(rows: Sequence[Row]) -> None:
@@ -75,6 +85,12 @@ def _check(rows: Sequence[Row]) -> None:
         missing = [f for f in _FIELDS if f not in row]
         if missing:
             raise ValueError(f"row {i} lacks {', '.join(missing)}: each row needs {', '.join(_FIELDS)}")
+
+
+def _leaves(rows: Sequence[Row]) -> bool:
+    """Whether anything may be marked at a border."""
+    values = np.array([[float(r["median"]), float(r["high"])] for r in rows if not model_style(r["model"]).floor])
+    return bool((~np.isfinite(values) | (values == 0)).any())
 
 
 def _unique(rows: Sequence[Row], field: str) -> list[Any]:
@@ -118,14 +134,19 @@ def _panel(
 def _dot(ax: Axes, row: Row, y: float, span: tuple[float, float]) -> None:
     look = model_style(row["model"])
     median, low, high = (float(row[f]) for f in ("median", "low", "high"))
-    right = span[1] * (span[0] / span[1]) ** 0.018
+    right, left = span[1] * (span[0] / span[1]) ** 0.018, span[0] * (span[1] / span[0]) ** 0.018
     start = low if np.isfinite(low) else right
     end = high if np.isfinite(high) else right
     if np.isfinite(median):
-        ax.plot([max(start, span[0]), end], [y, y], color=look.colour, linewidth=1.3, zorder=2, gid="interval")
-        ax.plot(median, y, marker=look.marker, color=look.colour, ls="none", markersize=4.8, zorder=3, gid="median")
+        ax.plot(
+            [max(start, span[0]), min(end, right)], [y, y], color=look.colour, linewidth=1.3, zorder=2, gid="interval"
+        )
+        # An error of exactly zero has no place on the axis: an arrow at the left border stands for it.
+        below = median < span[0]
+        marker, gid = ("<", "below") if below else (look.marker, "median")
+        ax.plot(max(median, left), y, marker=marker, color=look.colour, ls="none", markersize=4.8, zorder=3, gid=gid)
     else:
         ax.plot([start, right], [y, y], color=look.colour, linewidth=1.3, linestyle=":", zorder=2, gid="interval")
-    if not np.isfinite(high) or not np.isfinite(median):
+    if end > right or not np.isfinite(high) or not np.isfinite(median):
         size = 6.5 if not np.isfinite(median) else 4.5
         ax.plot(right, y, marker=">", color=look.colour, ls="none", markersize=size, zorder=3, gid="diverged")

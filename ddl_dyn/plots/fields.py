@@ -24,7 +24,7 @@ _FILL: dict[str, str] = {
     **dict.fromkeys(("stable", "stable node", "stable focus", "stable flip", "sink", "attracting"), "full"),
     **dict.fromkeys(("unstable", "unstable node", "unstable focus", "unstable flip", "source", "repelling"), "none"),
     **dict.fromkeys(("saddle", "flip saddle", "saddle focus"), "bottom"),
-    **dict.fromkeys(("centre", "center", "neutral", "marginal", "nonhyperbolic", "non-hyperbolic"), "dot"),
+    **dict.fromkeys(("centre", "center", "neutral", "marginal", "nonhyperbolic", "nonhyperbolic"), "dot"),
 }
 _FILL_LABEL = {"full": "stable", "none": "unstable", "bottom": "saddle", "dot": "neutral"}
 

@@ -86,8 +86,8 @@ def _plane(ax: Axes, states: Array, kind: Kind) -> None:
 
 def _tilted(ax: Axes, states: Array, kind: Kind) -> None:
     """An orthographic view from above one corner, nearer strokes darker."""
-    centre = np.nanmean(states, axis=(0, 1))
-    spreads = np.nanstd(states, axis=(0, 1))
+    known = states.reshape(-1, 3)[np.isfinite(states).all(axis=-1).ravel()]
+    centre, spreads = (known.mean(axis=0), known.std(axis=0)) if len(known) else (np.zeros(3), np.ones(3))
     z = (states - centre) / np.where(spreads > 0, spreads, 1.0)
     turn, lift = np.deg2rad(-55.0), np.deg2rad(20.0)
     right = np.array([np.cos(turn), np.sin(turn), 0.0])

@@ -67,7 +67,8 @@ def phase_portrait(
 
     Args:
         true: (N, T+1, 2) true trajectories.
-        free_runs: (R, N, T+1, 2) free runs of `model` from the same initial states, or one such array per model.
+        free_runs: (R, N, T+1, 2) free runs of `model` from the same initial states, or one such array per model; the
+            first replica is drawn strong, so put first the one whose step field and fixed points are shown.
         grid: (G, G, 2) points at which the step fields are known; its extent sets the limits.
         step_true: (G, G, 2) true step Φ(x) − x.
         step_model: (G, G, 2) learned step of one replica, or one such array per model; drawn over the true one.
@@ -196,6 +197,7 @@ def draw_orbits(ax: Axes, states: Array, kind: Kind, colour: str, *, alpha: floa
             markeredgewidth=0,
             color=colour,
             alpha=alpha * (0.6 if many else 0.75),
+            rasterized=many,
             zorder=3,
         )
     ax.plot(
@@ -230,7 +232,7 @@ def draw_learned(ax: Axes, truth: Array, states: Array, kind: Kind, colour: str,
         else:
             ax.plot(
                 picked[..., 0].ravel(), picked[..., 1].ravel(), ls="none", marker="o", ms=1.6, mew=0, c=colour,
-                alpha=0.18, zorder=2.5,
+                alpha=0.18, zorder=2.5, rasterized=states.size > 10_000,
             )  # fmt: skip
     if len(states):
         draw_orbits(ax, states[0, chosen], kind, colour)

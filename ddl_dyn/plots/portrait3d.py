@@ -100,7 +100,7 @@ def draw_depth(ax: Axes, states: Array, near: Array, kind: Kind, colour: str) ->
         order = np.argsort(near.ravel())
         shade = _shade(base, near.ravel()[order])
         points = states.reshape(-1, 2)[order]
-        ax.scatter(points[:, 0], points[:, 1], s=3.0, c=shade, linewidths=0, rasterized=len(points) > 5000)
+        ax.scatter(points[:, 0], points[:, 1], s=3.0, c=shade, linewidths=0, rasterized=len(points) > 1500)
         return
     segments = np.stack([states[:, :-1], states[:, 1:]], axis=2).reshape(-1, 2, 2)
     middle = 0.5 * (near[:, :-1] + near[:, 1:]).ravel()
@@ -113,7 +113,7 @@ def draw_depth(ax: Axes, states: Array, near: Array, kind: Kind, colour: str) ->
             colors=_shade(base, middle[order]),
             linewidths=0.4 + 0.6 * middle[order],
             capstyle="round",
-            rasterized=len(segments) > 4000,
+            rasterized=len(segments) > 1500,
         )
     )
 

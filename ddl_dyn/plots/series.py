@@ -60,22 +60,30 @@ def trajectories(
     axes = figure.subplots(rows, len(picked), sharex=True, sharey="row", squeeze=False)
     bands = {name: band(np.asarray(p)[:, picked], level, failed="missing") for name, p in predictions.items()}
     for d in range(rows):
+        # The truth sets the scale: a runaway leaves the panel, it does not flatten it.
+        box = limits([x[..., d]], pad=0.2)
+        far = box[0] - 10 * (box[1] - box[0]), box[1] + 10 * (box[1] - box[0])
         for j, n in enumerate(picked):
             ax = axes[d, j]
             ax.plot(t, x[n, :, d], color=TRUE_COLOUR, linewidth=1.9, label="true", alpha=0.85)
             if kind == "map":
                 ax.plot(t, x[n, :, d], ls="none", marker="o", ms=2.6, color=TRUE_COLOUR)
-            for name, (median, low, high) in bands.items():
-                look = model_style(name)
-                ax.fill_between(t, low[j, :, d], high[j, :, d], color=look.colour, alpha=0.22, linewidth=0)
-                ax.plot(t, median[j, :, d], color=look.colour, linestyle=look.line, linewidth=1.1, label=look.label)
+            for name, curves in bands.items():
+                _seed_band(ax, t, [np.clip(c[j, :, d], *far) for c in curves], name)
         axes[d, 0].set_ylabel(labels[d])
-        # The truth sets the scale: a runaway leaves the panel, it does not flatten it.
-        axes[d, 0].set_ylim(*limits([x[..., d]], pad=0.2))
+        axes[d, 0].set_ylim(*box)
     for ax in axes[-1]:
         ax.set(xlabel=f"t [{time_unit}]" if time_unit != "time" else "time", xlim=(t[0], t[-1]))
     legend(figure, axes[0, 0])
     return figure
+
+
+def _seed_band(ax: Axes, t: Array, curves: Sequence[Array], name: str) -> None:
+    """Median line and seed band of one model's free runs."""
+    median, low, high = curves
+    look = model_style(name)
+    ax.fill_between(t, low, high, color=look.colour, alpha=0.22, linewidth=0)
+    ax.plot(t, median, color=look.colour, linestyle=look.line, linewidth=1.1, label=look.label)
 
 
 def _counts(seeds: Sequence[int]) -> str:

@@ -89,7 +89,8 @@ def recurrence_plot(
     """
     runs = {"true": finite(true), **{k: finite(v) for k, v in models.items()}}
     truth = runs["true"]
-    scale = float(np.sqrt(np.nanmean(np.sum((truth - np.nanmean(truth, axis=0)) ** 2, axis=1))))
+    known = truth[np.isfinite(truth).all(axis=1)]
+    scale = float(np.sqrt(np.sum(known.var(axis=0)))) if len(known) else 0.0
     side = min(PAGE_WIDTH / len(runs), 3.0)
     caption = sentence(
         f"Dark: two states closer than {threshold:g} of the true run's spread; in brackets: the share of such pairs",

@@ -61,6 +61,9 @@ MODEL_STYLES: dict[str, ModelStyle] = {
     "write_only": ModelStyle("#56B4E9", "h", _DOT, "write-only"),
     "gated_residual": ModelStyle("#AA4499", "p", _DASH, "gated residual"),
     "invertible_resnet": ModelStyle("#661100", "H", _DASHDOT, "invertible ResNet"),
+    "nvar": ModelStyle("#997700", "8", _LONG, "NVAR"),
+    "householder_stack": ModelStyle("#117733", ">", _DASH, "Householder stack"),
+    "exact_map": ModelStyle("#2b2b2b", "|", (0, (1.2, 2.4)), "exact map", floor=True),
     "persistence": ModelStyle("#4d4d4d", "|", _DASH, "persistence", floor=True),
     "mean": ModelStyle("#8c8c8c", "|", _DOT, "training mean", floor=True),
     "linear": ModelStyle("#6e6e6e", "|", _DASHDOT, "linear map", floor=True),
@@ -68,8 +71,8 @@ MODEL_STYLES: dict[str, ModelStyle] = {
     "noise": ModelStyle("#b8b8b8", "|", _LONG, "noise floor", floor=True),
 }
 
-_SPARE_COLOURS = ("#117733", "#88CCEE", "#6699CC", "#CC6677", "#997700", "#994455", "#004488", "#EE8866")
-_SPARE_MARKERS = ("*", ">", "8", "P", "X", "d", "p", "h")
+_SPARE_COLOURS = ("#88CCEE", "#6699CC", "#CC6677", "#994455", "#004488", "#EE8866")
+_SPARE_MARKERS = ("*", "P", "X", "d", "p", "h")
 _SPARE_LINES = ("-", _DASH, _DASHDOT, _LONG, _DOT)
 
 
@@ -88,7 +91,8 @@ def model_style(name: str) -> ModelStyle:
         _SPARE_COLOURS[digest[0] % len(_SPARE_COLOURS)],
         _SPARE_MARKERS[digest[1] % len(_SPARE_MARKERS)],
         _SPARE_LINES[digest[2] % len(_SPARE_LINES)],
-        name.replace("_", " "),
+        # A model from a user's file is named path/to/file.py:Class.
+        name.rpartition(":")[2].replace("_", " "),
     )
 
 
