@@ -71,7 +71,12 @@ def van_der_pol(mu: float = 1.0, dt: float = 0.05) -> Flow:
     def field(x):
         return np.stack([x[..., 1], mu * (1 - x[..., 0] ** 2) * x[..., 1] - x[..., 0]], axis=-1)
 
-    return Flow(2, dt, field)
+    def jacobian(x):
+        a, b = x[..., 0], x[..., 1]
+        rows = [[0 * a, 0 * a + 1], [-2 * mu * a * b - 1, mu * (1 - a * a)]]
+        return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+    return Flow(2, dt, field, jacobian)
 
 
 def stuart_landau(mu: float = 1.0, omega: float = 0.4 * np.pi, dt: float = 0.1) -> Flow:

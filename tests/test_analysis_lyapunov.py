@@ -12,9 +12,9 @@ from tests.analysis_systems import Flow, henon, line_map, linear_map, logistic, 
 RNG = np.random.default_rng(0)
 
 
-def test_exponent_of_the_superposed_two_cycle_of_the_logistic_map_is_exact():
+def test_exponent_of_the_two_cycle_of_the_logistic_map_is_exact():
     # r = 3.2 attracts almost all states to a 2-cycle of multiplier 4 + 2r − r² = .16, so λ = ½ ln .16 (closed form).
-    result = lyapunov_spectrum(logistic(3.2), RNG.uniform(0.1, 0.9, (8, 1)), 500, transient=400)
+    result = lyapunov_spectrum(logistic(3.2), RNG.uniform(0.1, 0.9, (8, 1)), 100, transient=400)
     assert result.exponents == pytest.approx([0.5 * np.log(0.16)], abs=1e-12)
     assert result.standard_error[0] < 1e-12
     assert result.kaplan_yorke == 0.0
@@ -23,7 +23,7 @@ def test_exponent_of_the_superposed_two_cycle_of_the_logistic_map_is_exact():
 def test_exponent_of_the_flip_flop():
     # x → −x(1 + .3(1 − x²)) has the 2-cycle ±1 with Φ'(±1) = −.4, multiplier .16 (closed form).
     flip_flop = line_map(lambda x: -x * (1 + 0.3 * (1 - x**2)))
-    result = lyapunov_spectrum(flip_flop, RNG.uniform(0.2, 1.2, (8, 1)), 400, transient=400)
+    result = lyapunov_spectrum(flip_flop, RNG.uniform(0.2, 1.2, (8, 1)), 100, transient=400)
     assert result.exponents == pytest.approx([np.log(0.4)], abs=1e-12)
 
 
@@ -98,8 +98,8 @@ def test_the_spectrum_agrees_with_a_plain_product_of_jacobians():
 
 
 def test_standard_error_of_one_orbit_comes_from_time_blocks():
-    one = lyapunov_spectrum(henon(), [0.1, 0.1], 2000, transient=100)
-    assert 1e-4 < one.standard_error[0] < 0.05
+    one = lyapunov_spectrum(henon(), [0.1, 0.1], 1000, transient=100)
+    assert 1e-4 < one.standard_error[0] < 0.06
 
 
 def test_lorenz_flow_through_the_variational_equation():

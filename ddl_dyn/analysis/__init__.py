@@ -2,24 +2,89 @@
 
 from __future__ import annotations
 
+from ddl_dyn.analysis.bifurcation import Bifurcation, Branch, continue_cycle, orbit_diagram
 from ddl_dyn.analysis.cycles import Cycle, Match, cycles, fixed_points, match_cycles, stability_of
 from ddl_dyn.analysis.exact import from_task
-from ddl_dyn.analysis.learned import from_replicas
+from ddl_dyn.analysis.gates import (
+    DeltaAudit,
+    Recovered,
+    audit,
+    mirror_angle,
+    precision_card,
+    recovered,
+    rotation_of_pair,
+    trace_orbit,
+)
+from ddl_dyn.analysis.geometry import (
+    Orientation,
+    basin_overlap,
+    basins,
+    invariant_drift,
+    jacobian_error,
+    orientation,
+    orientation_agreement,
+    symmetry_defect,
+)
+from ddl_dyn.analysis.jacobians import (
+    closed_form_jacobian,
+    delta_layer_jacobian,
+    depth_profile,
+    frozen_operator,
+    layer_maps,
+    layer_spectra,
+)
+from ddl_dyn.analysis.learned import from_replicas, learned_family
+from ddl_dyn.analysis.limit_cycles import LimitCycle, PeriodicOrbit, limit_cycle, periodic_orbit
 from ddl_dyn.analysis.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
 from ddl_dyn.analysis.maps import DiscreteMap, as_map
+from ddl_dyn.analysis.theory import Prediction, predict, predict_for
 
 __all__ = [
+    "Bifurcation",
+    "Branch",
     "Cycle",
+    "DeltaAudit",
     "DiscreteMap",
+    "LimitCycle",
     "LyapunovSpectrum",
     "Match",
+    "Orientation",
+    "PeriodicOrbit",
+    "Prediction",
+    "Recovered",
     "as_map",
+    "audit",
+    "basin_overlap",
+    "basins",
+    "closed_form_jacobian",
+    "continue_cycle",
     "cycles",
+    "delta_layer_jacobian",
+    "depth_profile",
     "fixed_points",
     "from_replicas",
     "from_task",
+    "frozen_operator",
+    "invariant_drift",
+    "jacobian_error",
     "kaplan_yorke_dimension",
+    "layer_maps",
+    "layer_spectra",
+    "learned_family",
+    "limit_cycle",
     "lyapunov_spectrum",
     "match_cycles",
+    "mirror_angle",
+    "orbit_diagram",
+    "orientation",
+    "orientation_agreement",
+    "periodic_orbit",
+    "precision_card",
+    "predict",
+    "predict_for",
+    "recovered",
+    "rotation_of_pair",
     "stability_of",
+    "symmetry_defect",
+    "trace_orbit",
 ]

@@ -178,9 +178,9 @@ def _distinct(phi: DiscreteMap, period: int, roots: Tensor, replica: int, merge:
         return []
     order = np.lexsort(np.round(roots.cpu().numpy().T[::-1] / merge))
     distinct: list[Array] = []
-    single = _one_replica(phi, replica)
+    single = one_replica(phi, replica)
     with torch.no_grad():
-        orbits = single.orbit(roots[torch.as_tensor(order.copy())], period)
+        orbits = single.orbit(roots[torch.as_tensor(order.copy(), device=roots.device)], period)
     for row in range(len(order)):
         orbit = orbits[:, row].cpu().numpy()
         proper = all(np.linalg.norm(orbit[d] - orbit[0]) > merge for d in range(1, period) if period % d == 0)
@@ -192,20 +192,20 @@ def _distinct(phi: DiscreteMap, period: int, roots: Tensor, replica: int, merge:
 def _describe(single: DiscreteMap, points: Array, replica: int) -> Cycle:
     n = len(points)
     with torch.no_grad():
-        image, j = single.iterate(n).step_and_jacobian(torch.as_tensor(points[:1]))
-    multipliers = eigenvalues(j)[0].numpy()
-    gap = torch.linalg.svdvals(j[0] - torch.eye(single.dim, dtype=j.dtype))
+        image, j = single.iterate(n).step_and_jacobian(single.states(points[:1]))
+    multipliers = eigenvalues(j)[0].cpu().numpy()
+    gap = torch.linalg.svdvals(j[0] - torch.eye(single.dim, dtype=j.dtype, device=j.device))
     return Cycle(
         points=points,
         multipliers=multipliers,
         stability=stability_of(multipliers),
         isolated=bool(gap[-1] > 1e-7 * max(1.0, float(gap[0]))),
-        residual=float(np.linalg.norm(image[0].numpy() - points[0])),
+        residual=float(np.linalg.norm(image[0].cpu().numpy() - points[0])),
         replica=replica,
     )
 
 
-def _one_replica(phi: DiscreteMap, replica: int) -> DiscreteMap:
+def one_replica(phi: DiscreteMap, replica: int) -> DiscreteMap:
     """The map of one replica, acting on (B, D): the others see copies of the same states."""
     if phi.replicas is None:
         return phi
@@ -219,7 +219,12 @@ def _one_replica(phi: DiscreteMap, replica: int) -> DiscreteMap:
         return value[replica], j[replica]
 
     return DiscreteMap(
-        step=lambda x: phi.step(spread(x))[replica], joint=joint, dim=phi.dim, dt=phi.dt, name=f"{phi.name}[{replica}]"
+        step=lambda x: phi.step(spread(x))[replica],
+        joint=joint,
+        dim=phi.dim,
+        dt=phi.dt,
+        name=f"{phi.name}[{replica}]",
+        device=phi.device,
     )
 
 

@@ -89,15 +89,8 @@ def _map_of(step: Field, jacobian: Field, task: Any, name: str) -> DiscreteMap:
 
 
 def _flow_of(task: Any, name: str, rtol: float, atol: float) -> DiscreteMap:
-    def field(x: Array) -> Array:
-        return np.asarray(task.vector_field(0.0, x))
-
-    jacobian = _jacobian_or_difference(task, field, 0.0)
+    field, variational = variational_field(task)
     dim, dt = int(task.state_dim), float(task.dt)
-
-    def variational(y: Array) -> Array:
-        x, v = y[:, :dim], y[:, dim:].reshape(-1, dim, dim)
-        return np.concatenate([field(x), (jacobian(x) @ v).reshape(len(x), -1)], axis=1)
 
     def step(x: Tensor) -> Tensor:
         rows = _array(x).reshape(-1, dim)
@@ -110,6 +103,26 @@ def _flow_of(task: Any, name: str, rtol: float, atol: float) -> DiscreteMap:
         return y[:, :dim].reshape(x.shape), y[:, dim:].reshape(*x.shape, dim)
 
     return DiscreteMap(step=step, joint=joint, dim=dim, dt=dt, name=name)
+
+
+def variational_field(task: Any) -> tuple[Field, Field]:
+    """The field f of a flow task on rows (B, D), and the field of state and tangents (x, V) on rows (B, D + D²).
+
+    ẋ = f(x),  V̇ = (∂f/∂x) V
+    """
+
+    def field(x: Array) -> Array:
+        return np.asarray(task.vector_field(0.0, x))
+
+    jacobian = _jacobian_or_difference(task, field, 0.0)
+
+    def variational(y: Array) -> Array:
+        # D + D² = columns: the state dimension is the positive root.
+        dim = round((np.sqrt(1 + 4 * y.shape[1]) - 1) / 2)
+        x, v = y[:, :dim], y[:, dim:].reshape(-1, dim, dim)
+        return np.concatenate([field(x), (jacobian(x) @ v).reshape(len(x), -1)], axis=1)
+
+    return field, variational
 
 
 def integrate_rows(field: Field, rows: Array, duration: float, rtol: float, atol: float) -> Array:

@@ -6,13 +6,15 @@ Axes: R replicas, B batch, D observed state, H latent state, U inputs.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ddl_dyn.analysis.maps import DiscreteMap
+from ddl_dyn.analysis.maps import DiscreteMap, row_jacobian
 from ddl_dyn.normalizer import Normalizer
 
 
@@ -26,7 +28,7 @@ def from_replicas(
     """The learned map of a model, or of R replicas at once.
 
     carry="observed": Φ = read ∘ step ∘ lift on R^D, in physical units where a normalizer is given.
-    lift="identity": the same, D = H. carry="latent" under a linear lift: Φ = step on the latent R^H, in model units.
+    lift="identity": the same, as D = H. carry="latent" in a latent space of its own: Φ = step on R^H, in model units.
 
     Args:
         model: StepModel or Replicas; it is copied, and the copy is float64.
@@ -36,36 +38,67 @@ def from_replicas(
     Raises:
         ValueError: when inputs do not match, or an untied stack comes without an index.
     """
-    replicas = int(model.size) if hasattr(model, "seeds") else None
-    template = model.template if replicas else model
-    config = template.config
+    width = int(_template(model).input_dim)
+    if inputs is None and width:
+        raise ValueError(f"the model takes {width} inputs: say which are held constant with inputs, shape ({width},)")
+    return learned_family(model, normalizer=normalizer, index=index)(() if inputs is None else inputs)
+
+
+def learned_family(
+    model: Any, *, normalizer: Normalizer | None = None, index: int | None = None
+) -> Callable[[ArrayLike], DiscreteMap]:
+    """inputs (U,) -> the learned map with those inputs held constant; all members share one float64 copy.
+
+    Args, Raises: as for `from_replicas`.
+    """
+    template, replicas = _template(model), int(model.size) if hasattr(model, "seeds") else None
+    config, width, l = template.config, int(template.input_dim), index or 0
     if config.sharing == "untied" and index is None:
         raise ValueError("an untied stack is a different map at every step: say which with index=0, 1, …")
     double = _in_float64(model)
-    width = int(template.input_dim)
-    held = torch.zeros(0, dtype=torch.float64) if inputs is None else torch.as_tensor(inputs, dtype=torch.float64)
-    if held.shape != (width,):
-        raise ValueError(f"the model takes {width} inputs: give inputs of shape ({width},), got {tuple(held.shape)}")
-    latent = config.carry == "latent" and config.lift != "identity"
-    l = index or 0
+    device = next((t.device for t in model.state_dict().values()), torch.device("cpu"))
+    one = torch.zeros(1, int(template.state_dim), dtype=torch.float64, device=device)
+    with torch.no_grad():
+        lifted = double.lift(one.expand(replicas, *one.shape) if replicas else one).shape[-1]
+    # Under an identity lift without augmentation the two spaces are one, and physical units can be kept.
+    latent = config.carry == "latent" and (config.lift != "identity" or lifted != template.state_dim)
+    dim = int(lifted if latent else template.state_dim)
 
-    def step(x: Tensor) -> Tensor:
-        h = x.reshape(*x.shape[:1], -1, x.shape[-1]) if replicas else x.reshape(-1, x.shape[-1])
-        u = held.to(x.device).expand(*h.shape[:-1], width)
-        if latent:
-            return double.step(h, l, u).reshape(x.shape)
-        z = h if normalizer is None else normalizer.normalize(h)
-        z = double.read(double.step(double.lift(z), l, u))
-        return (z if normalizer is None else normalizer.denormalize(z)).reshape(x.shape)
+    def member(inputs: ArrayLike) -> DiscreteMap:
+        held = torch.as_tensor(np.atleast_1d(np.asarray(inputs, dtype=np.float64)), device=device)
+        if held.shape != (width,):
+            raise ValueError(f"the model takes inputs of shape ({width},), got {tuple(held.shape)}")
 
-    dim = int(template.latent_dim if latent else template.state_dim)
-    return DiscreteMap(
-        step=step, dim=dim, dt=float(template.dt), replicas=replicas, name=type(template).__name__.lower()
-    )
+        def step(x: Tensor) -> Tensor:
+            h = x.reshape(x.shape[0], -1, x.shape[-1]) if replicas else x.reshape(-1, x.shape[-1])
+            u = held.expand(*h.shape[:-1], width)
+            if latent:
+                return double.step(h, l, u).reshape(x.shape)
+            z = h if normalizer is None else normalizer.normalize(h)
+            z = double.read(double.step(double.lift(z), l, u))
+            return (z if normalizer is None else normalizer.denormalize(z)).reshape(x.shape)
+
+        return DiscreteMap(
+            step=step,
+            # A floor such as the training mean does not depend on the state: its derivative is zero, not an error.
+            joint=lambda x: row_jacobian(step, x, constant=True),
+            dim=dim,
+            dt=float(template.dt),
+            replicas=replicas,
+            name=type(template).__name__.lower(),
+            device=device,
+        )
+
+    return member
+
+
+def _template(model: Any) -> Any:
+    """The module that knows the sizes and options: the model itself, or the one that replicas are copies of."""
+    return model.template if hasattr(model, "seeds") else model
 
 
 def _in_float64(model: Any) -> Any:
-    """An independent float64 copy, which runs eagerly: a compiled step cannot be differentiated in forward mode."""
+    """An independent float64 copy, which runs eagerly: a compiled step is bound to one batch size and dtype."""
     bare = copy.copy(model)
     if hasattr(bare, "_compiled"):
         bare._compiled = None

@@ -6,7 +6,7 @@ Axes: R replicas (leading, only where the map has them), B batch, D state compon
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,10 +26,11 @@ class DiscreteMap:
         step: (..., D) -> (..., D), each row independent of the others; with replicas the leading axis is R.
         dim: D.
         dt: time that one step takes, in the system's unit of time.
-        joint: (..., D) -> Φ(x) (..., D) and J(x) (..., D, D) at once; None differentiates `step` in
-            forward mode.
+        joint: (..., D) -> Φ(x) (..., D) and J(x) (..., D, D) at once; None differentiates
+            `step` by autograd.
         replicas: R where `step` is R maps at once, None for a single one.
         name: what to call it in messages and captions.
+        device: where `step` expects its states.
     Raises:
         ValueError: when dim, dt or replicas is not positive.
     """
@@ -40,6 +41,7 @@ class DiscreteMap:
     joint: JointMap | None = None
     replicas: int | None = None
     name: str = "map"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
         if self.dim < 1 or not self.dt > 0 or (self.replicas is not None and self.replicas < 1):
@@ -55,7 +57,7 @@ class DiscreteMap:
         Raises:
             ValueError: when the shape fits none of these.
         """
-        t = torch.as_tensor(x).to(torch.float64)
+        t = torch.as_tensor(x).to(self.device, torch.float64)
         t = t.unsqueeze(0) if t.ndim == 1 else t
         if self.replicas is not None and t.ndim == 2:
             t = t.expand(self.replicas, *t.shape)
@@ -70,7 +72,7 @@ class DiscreteMap:
         """Φ(x) (..., D) and J(x) (..., D, D)."""
         if self.joint is not None:
             return self.joint(x)
-        return forward_jacobian(self.step, x, keep_first=self.replicas is not None)
+        return row_jacobian(self.step, x)
 
     def jacobian(self, x: Tensor) -> Tensor:
         """J(x) = ∂Φ/∂x, (..., D) -> (..., D, D)."""
@@ -107,35 +109,34 @@ class DiscreteMap:
         return replace(self, step=step, joint=joint, dt=n * self.dt, name=f"{self.name}^{n}")
 
 
-def forward_jacobian(step: StateMap, x: Tensor, *, keep_first: bool) -> tuple[Tensor, Tensor]:
-    """Value and Jacobian of a row-wise map by forward-mode differentiation.
+def row_jacobian(step: StateMap, x: Tensor, *, constant: bool = False) -> tuple[Tensor, Tensor]:
+    """Value and Jacobian of a row-wise map by reverse-mode differentiation, one pass per output component.
 
-    The D tangents ride as D copies of the batch, so that `step` may itself be a vmap over replicas.
+    Rows do not depend on each other, so one backward pass of Σ_rows y_i gives ∂y_i/∂x for every row at once. (For the
+    few components of a state this is two to three times faster than forward mode through a vmap over replicas.)
 
     Args:
         step: (..., D) -> (..., D').
         x: (..., D).
-        keep_first: the first axis of x is R and must stay as it is; otherwise all leading axes are batch.
+        constant: the output may be independent of x (its Jacobian is then zero) instead of being an error.
     Returns:
-        Φ(x) (..., D') and J (..., D', D).
+        Φ(x) (..., D') and J (..., D', D), both detached.
+    Raises:
+        ValueError: when gradients do not flow through `step`.
     """
-    dim = x.shape[-1]
-    lead = x.shape[:-1]
-    rows = x.reshape(lead[0] if keep_first else 1, -1, dim)
-    r, b = rows.shape[:2]
-    copies = rows.unsqueeze(1).expand(r, dim, b, dim)
-    basis = torch.eye(dim, dtype=x.dtype, device=x.device)
-    tangents = basis[None, :, None, :].expand(r, dim, b, dim)
-
-    def flat(t: Tensor) -> Tensor:
-        # Forward mode refuses an expanded view, which reshape may return.
-        return t.reshape(r, dim * b, dim).contiguous() if keep_first else t.reshape(dim * b, dim).contiguous()
-
-    value, columns = torch.func.jvp(step, (flat(copies),), (flat(tangents),))  # type: ignore[misc]
-    out = value.shape[-1]
-    value = value.reshape(r, dim, b, out)[:, 0]
-    jacobian = columns.reshape(r, dim, b, out).permute(0, 2, 3, 1)
-    return value.reshape(*lead, out), jacobian.reshape(*lead, out, dim)
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        value = step(leaf)
+        if not value.requires_grad:
+            if not constant:
+                raise ValueError("gradients do not flow through step: write it in torch operations, or give `joint`")
+            return value, x.new_zeros(*value.shape, x.shape[-1])
+        last = value.shape[-1] - 1
+        rows = [
+            torch.autograd.grad(value[..., i].sum(), leaf, retain_graph=i < last, materialize_grads=True)[0]
+            for i in range(last + 1)
+        ]
+    return value.detach(), torch.stack(rows, dim=-2)
 
 
 def as_map(system: Any, **options: Any) -> DiscreteMap:
