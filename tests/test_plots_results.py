@@ -102,6 +102,8 @@ def test_comparison_has_a_panel_per_protocol_and_horizon() -> None:
         for line in ax.lines:
             if line.get_gid() in ("median", "diverged"):
                 assert low <= float(line.get_xdata()[0]) <= high
+    # The largest finite end (0.2), the floor (1) and room for the marks: what is infinite does not stretch the axis.
+    assert figure.axes[0].get_xlim()[1] < 2.0
     assert "5 seeds" in caption(figure)
     assert "95 % interval" in caption(figure)
 

@@ -71,6 +71,7 @@ def _span(rows: Sequence[Row]) -> tuple[float, float]:
     medians = np.array([float(r["median"]) for r in rows])
     known = medians[np.isfinite(medians) & (medians > 0)]
     ends = np.array([[float(r["low"]), float(r["high"])] for r in rows])
+    ends[~np.isfinite(ends)] = np.nan
     if known.size:
         ends = np.clip(ends, known.min() / 10, known.max() * 10)
     low, high = log_limits([known, ends], pad=0.04)
