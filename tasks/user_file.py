@@ -38,9 +38,7 @@ def load_class(reference: str) -> type[Task]:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         listed = ", ".join(names) or "none"
-        raise ValueError(
-            f"task={reference}: {path} defines no {name!r}{hint}; its classes: {', '.join(names) or 'none'}"
-        )
+        raise ValueError(f"task={reference}: {path} defines no {name!r}{hint}; its classes: {listed}")
     if not (isinstance(found, type) and issubclass(found, Task)):
         raise ValueError(f"task={reference}: {name} must be a subclass of a class of tasks.base, got {found!r}")
     missing = [text for text in ("state_names", "source", "equations", "family") if not hasattr(found, text)]

@@ -38,9 +38,7 @@ def load_class(reference: str) -> type[StepModel]:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         listed = ", ".join(names) or "none"
-        raise ValueError(
-            f"model={reference}: {path} defines no {name!r}{hint}; its classes: {', '.join(names) or 'none'}"
-        )
+        raise ValueError(f"model={reference}: {path} defines no {name!r}{hint}; its classes: {listed}")
     if not (isinstance(found, type) and issubclass(found, StepModel)):
         raise ValueError(f"model={reference}: {name} must be a subclass of ddl_dyn.models.StepModel, got {found!r}")
     missing = [text for text in ("Config", "equation", "source") if not hasattr(found, text)]
