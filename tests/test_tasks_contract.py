@@ -47,10 +47,7 @@ def test_registry_key_and_datasheet(name):
     assert cls.key() == name
     sheet = cls.__doc__ or ""
     assert len(sheet.splitlines()) >= 4, "a datasheet: equations, components, units, regime, facts"
-    assert "tate" in sheet
-    assert cls.equations
-    assert cls.source
-    assert cls.family
+    assert all(("tate" in sheet, cls.equations, cls.source, cls.family))
     assert cls.obstruction in get_args(Obstruction)
     assert cls.obstruction_reason, "the obstruction label needs its reason"
     assert len(task.state_names) == task.state_dim == len(set(task.state_names))
