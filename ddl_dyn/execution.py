@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ddl_dyn.config import RunConfig
 
-CHECKPOINT_SECONDS = 10.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -41,7 +39,7 @@ class Callbacks:
     Args:
         on_data: called with the dataset's content hash and the device's name before training.
         on_epoch: called at each validation.
-        on_checkpoint: called every so many seconds with the whole state of training.
+        on_checkpoint: called every `seconds` with the whole state of training.
         state: of an earlier attempt, to continue from.
     """
 
@@ -49,7 +47,7 @@ class Callbacks:
     on_epoch: Callable[[Any], None] | None = None
     on_checkpoint: Callable[[Mapping[str, Any]], None] | None = None
     state: Mapping[str, Any] | None = None
-    seconds: float = CHECKPOINT_SECONDS
+    seconds: float = 10.0
 
 
 @dataclass(frozen=True)

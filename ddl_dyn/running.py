@@ -18,6 +18,8 @@ from ddl_dyn.writer import StoreError, check_writable
 
 # The state that a killed run continues from; a completed one needs it no more.
 RESUME_FILE = "resume.pt"
+# Between two writings of that state; what a kill may cost.
+CHECKPOINT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +176,13 @@ def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callb
     state = None
     if store is not None and launch.run_id is not None and (launch.base / launch.run_id / RESUME_FILE).exists():
         state = runs.Run(launch.base / launch.run_id).checkpoint(RESUME_FILE)
-    return Callbacks(on_data=on_data, on_epoch=on_epoch, on_checkpoint=on_checkpoint if store else None, state=state)
+    return Callbacks(
+        on_data=on_data,
+        on_epoch=on_epoch,
+        on_checkpoint=on_checkpoint if store is not None else None,
+        state=state,
+        seconds=CHECKPOINT_SECONDS,
+    )
 
 
 def _torch_writer(state: Mapping[str, Any]) -> Callable[[IO[bytes]], None]:
