@@ -15,11 +15,14 @@ from ddl_dyn.models.ddl import DeltaLayer
 OPTIONS = {
     "generator": ("mlp", "branch", "shared", "constant"),
     "rewrite": ("delta", "write", "erase", "untied"),
-    "gate": ("linear", "tanh", "fixed"),
+    "value": ("state", "constant"),
+    "gate": ("linear", "tanh", "constant", "fixed"),
     "normalize_direction": (True, False),
     "norm": (True, False),
 }
-COMBINATIONS = [dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())]
+EVERY = [dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())]
+# Under "erase" there is no value to make constant.
+COMBINATIONS = [row for row in EVERY if not (row["rewrite"] == "erase" and row["value"] == "constant")]
 ids = ["-".join(str(v) for v in combination.values()) for combination in COMBINATIONS]
 
 
@@ -41,24 +44,31 @@ def dense_layer(p, h, u, d, V, r, config):
     context = torch.cat((context, u))
     if config.generator == "shared":
         context = torch.tanh(affine("encode.0", context))
+
+    def given(name):
+        return p[f"{name}.bias"] + (p[f"{name}.weight"] @ u if len(u) else 0.0)
+
     if config.generator == "constant":
-        directions = affine("direction", u)
+        directions = given("direction")
     elif config.generator == "shared":
         directions = affine("direction", context)
     else:
         directions = network("direction", context)
     if config.rewrite == "erase":
         targets = torch.zeros(r * V, dtype=h.dtype)
+    elif config.value == "constant":
+        targets = given("value")
     else:
         targets = (affine if config.generator in ("branch", "shared") else network)("value", context)
     if config.gate == "fixed":
         gates = torch.full((2 * r,), config.beta0, dtype=h.dtype)
     else:
-        logits = (
-            affine("gate", context)
-            if config.gate == "linear"
-            else affine("gate.2", torch.tanh(affine("gate.0", context)))
-        )
+        if config.gate == "constant":
+            logits = given("gate")
+        elif config.gate == "linear":
+            logits = affine("gate", context)
+        else:
+            logits = affine("gate.2", torch.tanh(affine("gate.0", context)))
         gates = config.gate_max / (1 + torch.exp(-logits))
         gates = gates if config.rewrite == "untied" else torch.cat((gates, gates))
     for i in range(r):
@@ -86,8 +96,6 @@ def test_layer_equals_the_dense_reference_in_values_and_gradients(options):
         u = torch.randn(3, U, dtype=torch.float64)
         names, tensors = zip(*layer.named_parameters(), strict=True)
         parameters = dict(zip(names, tensors, strict=True))
-        if options["generator"] == "constant" and U == 0:
-            parameters["direction.weight"] = torch.zeros(r * d, 0, dtype=torch.float64)
         got = layer(h, u)
         want = torch.stack([dense_layer(parameters, h[b], u[b], d, V, r, config) for b in range(3)])
         # 1e-12: some tens of float64 roundings of numbers of order ten.
@@ -185,14 +193,14 @@ def test_untied_gates_erase_and_write_by_different_amounts():
 
 
 @pytest.mark.parametrize("beta0", [0.1, 1.0, 1.9])
-@pytest.mark.parametrize("gate", ["linear", "tanh", "fixed"])
+@pytest.mark.parametrize("gate", ["linear", "tanh", "constant", "fixed"])
 def test_beta0_is_where_the_gate_starts(gate, beta0):
     torch.manual_seed(0)
     model = make_model("ddl", state_dim=3, gate=gate, beta0=beta0)
     beta = model.trace(model.lift(torch.randn(64, 3)), 0, torch.zeros(64, 0))["beta"]
     # Weights of 0.01 on a context of norm 6 or less move the logit by less than 0.1 (twice that, four deviations).
     assert (beta - beta0).abs().max() < 0.1
-    assert bool((beta == beta[0, 0, 0]).all()) == (gate == "fixed")
+    assert bool((beta == beta[0, 0, 0]).all()) == (gate in ("constant", "fixed"))
 
 
 CHANGES = [
@@ -200,6 +208,8 @@ CHANGES = [
     ({"generator": "mlp"}, {"generator": "shared"}),
     ({"generator": "mlp"}, {"generator": "constant"}),
     ({"gate": "linear"}, {"gate": "tanh"}),
+    ({"gate": "linear"}, {"gate": "constant"}),
+    ({"value": "state"}, {"value": "constant"}),
     ({"norm": False}, {"norm": True}),
     ({"value_dim": 2}, {"value_dim": 4}),
     ({"directions": 1}, {"directions": 2}),
@@ -245,5 +255,7 @@ def test_state_dependent_value_lets_a_half_open_gate_reflect():
 def test_contradicting_gate_options_are_refused():
     with pytest.raises(ValueError, match="strictly between 0 and gate_max"):
         model_config("ddl", gate_max=1.0, beta0=1.0)
+    with pytest.raises(ValueError, match="nothing to say under rewrite=erase"):
+        model_config("ddl", rewrite="erase", value="constant")
     with pytest.raises(ValueError, match="beta0"):
         model_config("ddl", gate="fixed", beta0=2.5)

@@ -23,7 +23,11 @@ class DDLConfig(ResidualConfig):
         "shared": one hidden layer on the flattened state with a head each for k, v and β; "constant": a learned
         constant, or affine in the inputs where a task has them.
     rewrite: "delta"; "write" (the matched control that erases nothing); "erase" (v = 0); "untied" (separate gates).
-    gate: "linear" or two-layer "tanh" gate β = gate_max·σ(g); "fixed" holds β = beta0.
+    value: where v comes from under "delta", "write" and "untied". "state": as `generator` says; "constant": a learned
+        constant, or affine in the inputs. Only with constant k, β and v is the gate that is found a property of the
+        map: a v that depends on the state can undo any part of β.
+    gate: "linear" or two-layer "tanh" gate β = gate_max·σ(g); "constant": g a learned constant, or affine in the
+        inputs; "fixed" holds β = beta0.
     gate_max: 2 for the paper's range (0, 2), 1 for (0, 1).
     directions: successive rank-1 rewrites per layer, generated from one context.
     norm: RMS-normalise the context. Off by default: a trajectory's amplitude is part of its state.
@@ -32,12 +36,19 @@ class DDLConfig(ResidualConfig):
     value_dim: int | None = Field(default=None, ge=1, le=4096)
     generator: Literal["mlp", "branch", "shared", "constant"] = "mlp"
     rewrite: Literal["delta", "write", "erase", "untied"] = "delta"
-    gate: Literal["linear", "tanh", "fixed"] = "linear"
+    value: Literal["state", "constant"] = "state"
+    gate: Literal["linear", "tanh", "constant", "fixed"] = "linear"
     gate_max: float = Field(default=2.0, gt=0.0, le=2.0)
     beta0: float = Field(default=0.1, ge=0.0, le=2.0)
     normalize_direction: bool = True
     directions: int = Field(default=1, ge=1, le=64)
     norm: bool = False
+
+    @model_validator(mode="after")
+    def _value(self) -> DDLConfig:
+        if self.rewrite == "erase" and self.value != "state":
+            raise ValueError("value has nothing to say under rewrite=erase, where v = 0; drop it or use rewrite=delta")
+        return self
 
     @model_validator(mode="after")
     def _gate(self) -> DDLConfig:
@@ -102,18 +113,20 @@ class DeltaLayer(nn.Module):
         if config.generator == "shared":
             self.encode, context = nn.Sequential(nn.Linear(context, hidden), nn.Tanh()), hidden
         if config.generator == "constant":
-            self.direction: nn.Module = nn.Linear(input_dim, r * rows)
+            self.direction: nn.Module = Given(input_dim, r * rows)
             nn.init.normal_(self.direction.bias)
         elif config.generator == "shared":
             self.direction = nn.Linear(context, r * rows)
         else:
             self.direction = Branch(context, hidden, r * rows, zero_last=False)
-        if config.rewrite != "erase":
+        if config.rewrite != "erase" and config.value == "constant":
+            self.value: nn.Module = Given(input_dim, r * value_dim, zero=True)
+        elif config.rewrite != "erase":
             affine = config.generator in ("branch", "shared")
             self.value = zero_linear(context, r * value_dim) if affine else Branch(context, hidden, r * value_dim)
         if config.gate != "fixed":
             gates = 2 * r if config.rewrite == "untied" else r
-            self.gate = make_gate(context, gates, config)
+            self.gate = make_gate(input_dim if config.gate == "constant" else context, gates, config)
 
     def generate(self, h: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, r, d), v (B, r, V), erase gate (B, r) and write gate (B, r) from state (B, d·V) and inputs (B, U)."""
@@ -124,7 +137,7 @@ class DeltaLayer(nn.Module):
             context = h
         context = self.encode(join(self.norm(context), u))
         if config.generator == "constant":
-            k = self.direction(u) if u.shape[-1] else self.direction.bias.expand(*h.shape[:-1], -1)  # type: ignore[operator]
+            k = self.direction(u)
         else:
             k = self.direction(context)
         k = k.unflatten(-1, (r, self.rows))
@@ -133,11 +146,11 @@ class DeltaLayer(nn.Module):
         if config.rewrite == "erase":
             v = h.new_zeros(*h.shape[:-1], r, self.value_dim)
         else:
-            v = self.value(context).unflatten(-1, (r, self.value_dim))
+            v = self.value(u if config.value == "constant" else context).unflatten(-1, (r, self.value_dim))
         if config.gate == "fixed":
             beta = torch.full_like(k[..., 0], config.beta0)
             return k, v, beta, beta
-        beta = config.gate_max * torch.sigmoid(self.gate(context))
+        beta = config.gate_max * torch.sigmoid(self.gate(u if config.gate == "constant" else context))
         return k, v, beta[..., :r], beta[..., -r:]
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
@@ -175,6 +188,28 @@ class DeltaLayer(nn.Module):
         return states
 
 
+class Given(nn.Module):
+    """What does not depend on the state: a learned constant, affine in the inputs where there are any.
+
+    Args:
+        inputs: U.   outputs: O.   zero: start at zero.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, zero: bool = False) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.weight: nn.Parameter | None = None
+        if inputs:
+            bound = 0.0 if zero else 1.0 / math.sqrt(inputs)
+            self.weight = nn.Parameter(torch.empty(outputs, inputs).uniform_(-bound, bound))
+
+    def forward(self, u: Tensor) -> Tensor:
+        """(B, U) -> (B, O)."""
+        if self.weight is None:
+            return self.bias.expand(*u.shape[:-1], -1)
+        return nn.functional.linear(u, self.weight, self.bias)
+
+
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:
     """An affine map that starts at zero."""
     linear = nn.Linear(inputs, outputs)
@@ -186,6 +221,10 @@ def zero_linear(inputs: int, outputs: int) -> nn.Linear:
 def make_gate(context: int, gates: int, config: DDLConfig) -> nn.Module:
     """The gate's network g, starting near β₀ everywhere: small weights, last bias logit(β₀/gate_max)."""
     p = config.beta0 / config.gate_max
+    if config.gate == "constant":
+        given = Given(context, gates, zero=True)
+        nn.init.constant_(given.bias, math.log(p / (1.0 - p)))
+        return given
     last = nn.Linear(context if config.gate == "linear" else config.hidden_dim, gates)
     nn.init.normal_(last.weight, std=1e-2)
     nn.init.constant_(last.bias, math.log(p / (1.0 - p)))
