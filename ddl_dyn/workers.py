@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -195,5 +194,6 @@ def _serve_each(connection: Connection, base: Path, options: dict[str, Any]) -> 
             try:
                 run(resolve_run(config), launch)
             except Exception as problem:
-                error = "".join(traceback.format_exception_only(problem)).strip().splitlines()[-1]
+                # In one line, and without the notes: where the traceback lies is said by the run itself.
+                error = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
         tell("ended", error)
