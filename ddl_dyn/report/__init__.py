@@ -47,6 +47,7 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False) -> P
     from . import markdown as supplement
     from .html import render
     from .page import build, expand
+    from .settings import kind
 
     members = expand(runs)
     if not members:
@@ -55,7 +56,7 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False) -> P
     if target.is_dir() or not target.suffix:
         target = target / (SUPPLEMENT if markdown else PAGE)
     target.parent.mkdir(parents=True, exist_ok=True)
-    comparisons = [run for run in runs if run.kind == "compare"]
+    comparisons = [run for run in runs if kind(run) == "compare"]
     content = build(members, comparisons[0] if len(runs) == 1 and comparisons else None)
     if markdown:
         supplement.write(content, target)

@@ -110,11 +110,13 @@ def shown(value: Any) -> str:
         return str(value)
     if math.isinf(value):
         return "failed"
-    if value == 0 or PLAIN_FROM <= abs(value) < PLAIN_TO:
-        digits = 2 - math.floor(math.log10(abs(value))) if value else 0
-        return f"{round(value, digits):,.{max(digits, 0)}f}"
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    if value == 0:
+        return "0"
+    mantissa, power = f"{value:.2e}".split("e")
+    exponent = int(power)
+    if PLAIN_FROM <= abs(value) < PLAIN_TO:
+        return f"{round(value, 2 - exponent):,.{max(2 - exponent, 0)}f}"
+    return f"{mantissa}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPT)}"
 
 
 def percent(share: float) -> str:

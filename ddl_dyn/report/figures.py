@@ -20,7 +20,7 @@ from ddl_dyn.runs import Run, RunError
 
 from .content import Picture, joined, shown
 from .scores import FLOOR_NAMES
-from .settings import SPLIT_NAMES, Contest, Setting
+from .settings import SPLIT_NAMES, Contest, Setting, spoken
 
 # A larger SVG (many thousand points) opens slowly; its PNG is as good to look at.
 SVG_BYTES = 350_000
@@ -28,6 +28,8 @@ SVG_BYTES = 350_000
 FILE_BYTES = 5_000_000
 # The models of one panel; more do not fit side by side.
 PANELS = 8
+# State components of the figure over time; more rows become too flat to read.
+COMPONENTS = 6
 PROBLEMS = (ValueError, KeyError, IndexError, TypeError, RunError)
 ALT = {
     "portrait": "phase portrait: true trajectories, free runs and step field in the plane of the first two components",
@@ -65,7 +67,7 @@ def comparison_pictures(grouped: Sequence[Sequence[Contest]]) -> list[Picture]:
             note = f"Test: {name}"
             figure = plots.comparison(rows, seeds=sizes[0] if len(sizes) == 1 else None, note=note)
             best = [
-                f"{c.setting.title}, {c.title}: {c.order()[0]} {shown(c.intervals[c.order()[0]].estimate)}"
+                f"{c.setting.title}, {c.title}: {spoken(c.order()[0])} {shown(c.intervals[c.order()[0]].estimate)}"
                 for c in found
             ]
             alt = f"Median NRMSE with 95 % intervals of each model, {name}. Lowest medians: {'; '.join(best)}."
@@ -93,7 +95,7 @@ def panel(setting: Setting) -> tuple[list[Picture], list[str]]:
     pictures: list[Picture] = []
     if not scenes:
         return pictures, problems
-    models = joined(scenes)
+    models = joined(map(spoken, scenes))
     where = f"{setting.task}, {setting.protocol}"
     drawings: list[tuple[str, str, Callable[[dict[str, Scene]], Any]]] = [
         ("portrait", f"{_portrait_words(scenes)} of the true system and of {models}; {where}", _portraits),
@@ -163,6 +165,9 @@ def _portraits(scenes: dict[str, Scene]) -> Any:
         )
     if dim == 1:
         return _cobwebs(scenes) if "portrait_step_true" in arrays and first.kind == "map" else None
+    if dim > 3 and "portrait_grid" not in arrays:
+        # A plane of two among many components that inputs drive shows nothing of the motion.
+        return None
     if all("portrait_step" in scene.arrays for scene in scenes.values()):
         common["grid"] = first.square(arrays["portrait_grid"])[..., :2]
         common["step_model"] = {
@@ -228,11 +233,13 @@ def _errors(scenes: dict[str, Scene]) -> Any:
 
 def _trajectories(scenes: dict[str, Scene]) -> Any:
     first = next(iter(scenes.values()))
+    dim = first.true.shape[-1]
     return plots.trajectories(
         first.arrays["test_times"],
-        first.true,
-        {label: scene.pred for label, scene in scenes.items()},
-        state_names=first.names,
+        first.true[..., :COMPONENTS],
+        {label: scene.pred[..., :COMPONENTS] for label, scene in scenes.items()},
+        state_names=first.names[:COMPONENTS],
+        note=f"The first {COMPONENTS} of {dim} components" if dim > COMPONENTS else "",
         time_unit=str(first.task.get("time_unit", "time")),
         kind=first.kind,
     )

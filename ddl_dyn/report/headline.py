@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from .content import counted, joined, shown
 from .scores import FLOOR_NAMES, interval_text
-from .settings import Contest, Setting
+from .settings import Contest, Setting, spoken
 
 # The architecture this suite is about; its losses are spelt out like its wins.
 FOCUS = "ddl"
@@ -41,11 +41,12 @@ def _tally(rivalries: Sequence[Contest]) -> str:
     wins = Counter(contest.best for contest in rivalries)
     nobody = wins.pop(None, 0)
     where = counted(len(rivalries), "comparison") + " (task × protocol × test set × horizon)"
-    won = joined(f"{label} in {count}" for label, count in wins.most_common())
     if not wins:
         return f"In none of {where} does one model separate from all the others."
+    won = [(spoken(str(label)), count) for label, count in wins.most_common()]
+    first = f"{won[0][0]} separates from all the others in {won[0][1]}"
     rest = f"; in the other {nobody} no model does" if nobody else ""
-    return f"Of {where}, one model separates from all the others as follows: {won}{rest}."
+    return f"{joined([first, *(f'{name} in {count}' for name, count in won[1:])])} of {where}{rest}."
 
 
 def _head_to_head(rivalries: Sequence[Contest]) -> list[str]:
@@ -56,7 +57,7 @@ def _head_to_head(rivalries: Sequence[Contest]) -> list[str]:
                 if second != first and second not in _focus(contest):
                     counts.setdefault((first, second), Counter())[contest.relation(first, second)] += 1
     return [
-        f"{first} against {second}: better in {count['better']}, worse in {count['worse']}, "
+        f"{spoken(first)} against {spoken(second)}: better in {count['better']}, worse in {count['worse']}, "
         f"not separated in {count['open']} of {count.total()}."
         for (first, second), count in counts.items()
     ]
@@ -67,14 +68,15 @@ def _focus(contest: Contest) -> list[str]:
 
 
 def _floors(every: Sequence[Contest]) -> list[str]:
-    beaten = []
-    for contest in every:
-        floor = contest.best_floor()
-        if floor and not any(contest.beats(label, floor[1]) for label in contest.intervals):
-            beaten.append(f"{contest.setting.title}, {contest.title} ({FLOOR_NAMES[floor[0]]}, {shown(floor[1])})")
-    if not beaten:
+    known = [contest for contest in every if contest.best_floor()]
+    lost = [
+        c for c in known if (floor := c.best_floor()) and not any(c.beats(label, floor[1]) for label in c.intervals)
+    ]
+    if not lost:
         return []
-    return [f"No model is clearly below the best floor on: {'; '.join(beaten)}."]
+    tests, failed = (Counter(contest.setting.title for contest in found) for found in (known, lost))
+    listed = joined(f"{title} {count} of {tests[title]}" for title, count in failed.items())
+    return [f"No model is clearly below the best floor in {counted(len(lost), 'test')}: {listed}."]
 
 
 def verdict(contest: Contest) -> str:
@@ -82,34 +84,42 @@ def verdict(contest: Contest) -> str:
     order = contest.order()
     best = contest.best
     if len(order) == 1:
-        text = f"{order[0]} {interval_text(*contest.intervals[order[0]])}"
+        text = _quoted(contest, order[0])
     elif best is not None:
         second = next(label for label in order if label != best)
-        text = f"{best} separates from all others: {_quoted(contest, best)}, next {second} {_quoted(contest, second)}"
+        text = f"{_quoted(contest, best)} separates from all others, next {_quoted(contest, second)}"
     else:
         first = order[0]
         open_to = [label for label in order[1:] if contest.relation(first, label) == "open"]
         text = (
-            f"no model separates from all others: the lowest median is that of {first}, {_quoted(contest, first)}, "
-            f"and its interval overlaps with {joined(f'{label} {_quoted(contest, label)}' for label in open_to)}"
+            f"no model separates from all others; the lowest median is that of {_quoted(contest, first)}, whose "
+            f"interval overlaps with {joined(_quoted(contest, label) for label in open_to)}"
         )
         if math.isinf(contest.intervals[first].estimate):
             text = "every model failed in more than half of its replicas"
     losses = [
-        f"{label} ({_quoted(contest, label)}) is worse than {joined(ahead)}"
+        f"{_quoted(contest, label)} is worse than {joined(map(spoken, ahead))}"
         for label in _focus(contest)
         if (ahead := [other for other in order if other != label and contest.relation(label, other) == "worse"])
     ]
-    floor = contest.best_floor()
-    weak = [label for label in order if floor and not contest.beats(label, floor[1])]
-    if floor and weak:
-        losses.append(f"not clearly below the {FLOOR_NAMES[floor[0]]} ({shown(floor[1])}): {joined(weak)}")
+    losses += _against_floor(contest)
     title = contest.title[0].upper() + contest.title[1:]
     return f"{title}: {'; '.join([text, *losses])}."
 
 
+def _against_floor(contest: Contest) -> list[str]:
+    floor = contest.best_floor()
+    if floor is None:
+        return []
+    weak = [label for label in contest.order() if not contest.beats(label, floor[1])]
+    above = [label for label in weak if contest.intervals[label].low > floor[1]]
+    found = f"the best floor ({FLOOR_NAMES[floor[0]]}, {shown(floor[1])})"
+    groups = (("above", above), ("not clearly below", [label for label in weak if label not in above]))
+    return [f"{words} {found}: {joined(map(spoken, labels))}" for words, labels in groups if labels]
+
+
 def _quoted(contest: Contest, label: str) -> str:
-    return interval_text(*contest.intervals[label])
+    return f"{spoken(label)} {interval_text(*contest.intervals[label])}"
 
 
 def caveats(found: Sequence[Setting], grouped: Sequence[Sequence[Contest]]) -> list[str]:
@@ -143,6 +153,6 @@ def _unequal(found: Sequence[Setting]) -> list[str]:
         sizes = {c.label: c.run.result.get("parameters") for c in setting.contestants}
         known = {label: n for label, n in sizes.items() if isinstance(n, int) and n > 0}
         if len(known) > 1 and max(known.values()) > (1 + MATCHED) * min(known.values()):
-            listed = joined(f"{label} {n:,}" for label, n in sorted(known.items(), key=lambda pair: pair[1]))
+            listed = joined(f"{spoken(label)} {n:,}" for label, n in sorted(known.items(), key=lambda pair: pair[1]))
             out[f"{setting.task}: {listed}"] = None
     return list(out)

@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 import math
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -14,6 +15,11 @@ from markupsafe import Markup
 from .content import Picture, Report, percent
 
 TEMPLATES = Path(__file__).with_name("templates")
+# Drawn for a journal's page; a screen is read from further away.
+ENLARGED = 1.2
+# Resolution at which the suite saves its PNG files.
+PNG_DPI = 200
+_SVG_SIZE = re.compile(r' (width|height)="(\d+\.?\d*)pt"')
 _MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -23,11 +29,15 @@ def data_uri(picture: Picture) -> str:
 
 
 def size(picture: Picture) -> tuple[int, int] | None:
-    """Width and height of a PNG in pixels, so that the page does not jump while it loads; None for others."""
-    head = picture.data[:24]
-    if picture.suffix != "png" or len(head) < 24:
-        return None
-    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    """Width and height on the page in CSS pixels, so that it does not jump while it loads; None where unknown."""
+    if picture.suffix == "png":
+        pixels = (int.from_bytes(picture.data[i : i + 4], "big") / PNG_DPI for i in (16, 20))
+        width, height = pixels if len(picture.data) > 24 else (0.0, 0.0)
+    else:
+        found = dict(_SVG_SIZE.findall(picture.data[:1000].decode("utf-8", "replace")))
+        width, height = (float(found.get(name, 0)) / 72 for name in ("width", "height"))
+    scale = 96 * ENLARGED
+    return (round(width * scale), round(height * scale)) if width > 0 and height > 0 else None
 
 
 def order(value: float | str) -> str:

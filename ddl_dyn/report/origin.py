@@ -12,7 +12,7 @@ from ddl_dyn.runs import Run, RunError, flatten
 
 from .content import DASH, Cell, Column, Section, Table, counted, joined, percent, shown
 from .scores import place
-from .settings import SPLIT_NAMES, Setting, complete, flat_config
+from .settings import SPLIT_NAMES, Setting, complete, flat_config, spoken
 
 HASH_CHARACTERS = 12
 
@@ -30,7 +30,7 @@ def asked_table(found: Sequence[Setting]) -> Table:
             (
                 Cell(setting.task),
                 Cell(setting.protocol),
-                Cell(", ".join(contestant.label for contestant in setting.contestants)),
+                Cell(", ".join(spoken(contestant.label) for contestant in setting.contestants)),
                 Cell("; ".join(f"{start}–{start + n - 1}" if n > 1 else f"{start}" for start, n in seeds)),
                 _number(at(first.config, "train.updates")),
                 _number(at(first.config, "train.horizon")),

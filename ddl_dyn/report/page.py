@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ddl_dyn.comparison import at
-from ddl_dyn.plots import MODEL_STYLES
 from ddl_dyn.runs import Run, RunError
 
 from . import audit, figures, headline, origin, paired, scores
 from .content import Report, Section, counted, joined
-from .settings import Contest, Setting, complete, contests, settings
+from .settings import Contest, Setting, complete, contests, kind, settings, spoken
 
 # Shown folded under each setting, for every run of it.
 FOLDED = ("gates", "eigenvalues", "training")
@@ -21,18 +20,11 @@ def expand(runs: Sequence[Run]) -> list[Run]:
     """The runs with every comparison replaced by those of its runs that lie beside it, each run once."""
     found: dict[Path, Run] = {}
     for run in runs:
-        names = run.members if _kind(run) == "compare" else []
+        names = run.members if kind(run) == "compare" else []
         for member in [Run(run.path.parent / name) for name in names] if names else [run]:
-            if _kind(member) != "compare" and (member.path / "run.json").is_file():
+            if kind(member) != "compare" and (member.path / "run.json").is_file():
                 found.setdefault(member.path, member)
     return list(found.values())
-
-
-def _kind(run: Run) -> str:
-    try:
-        return run.kind
-    except RunError:
-        return "run"
 
 
 def build(runs: Sequence[Run], comparison: Run | None = None) -> Report:
@@ -57,16 +49,11 @@ def build(runs: Sequence[Run], comparison: Run | None = None) -> Report:
     ]
     tasks = list(dict.fromkeys(setting.task for setting in found))
     models = list(dict.fromkeys(c.model for setting in found for c in setting.contestants))
-    title = f"{joined(map(label, models))} on {joined(tasks)}" if found else "No finished run"
+    title = f"{joined(map(spoken, models))} on {joined(tasks)}" if found else "No finished run"
     subtitle = f"{counted(len(complete(runs)), 'finished run')} of {len(runs)}" + (
         f", comparison {comparison.id}" if comparison else ""
     )
     return Report(title, subtitle, tuple(section for section in sections if not section.empty))
-
-
-def label(model: str) -> str:
-    """A model's printed name."""
-    return MODEL_STYLES[model].label if model in MODEL_STYLES else model
 
 
 def _asked(found: Sequence[Setting], comparison: Run | None) -> Section:
@@ -75,10 +62,11 @@ def _asked(found: Sequence[Setting], comparison: Run | None) -> Section:
     tasks = list(dict.fromkeys(setting.task for setting in found))
     models = list(dict.fromkeys(c.model for setting in found for c in setting.contestants))
     seeds = sorted({int(c.run.config.get("seeds", 1)) for setting in found for c in setting.contestants})
+    counts = " or ".join(map(str, seeds)) + (" seed" if seeds == [1] else " seeds")
     text = (
-        f"How well do {joined(map(label, models))} learn {joined(tasks)} as discrete dynamical systems? Each model was "
-        f"trained from {' or '.join(map(str, seeds))} {'seed' if seeds == [1] else 'seeds'} on the same trajectories, "
-        f"then left to run freely from initial states it had not seen."
+        f"How well {'does' if len(models) == 1 else 'do'} {joined(map(spoken, models))} learn {joined(tasks)} as discrete "
+        f"dynamical systems? Each model was trained from {counts} on the same trajectories, then left to run freely from "
+        f"initial states it had not seen."
     )
     try:
         entry = comparison.entry if comparison else {}

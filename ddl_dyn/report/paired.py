@@ -16,7 +16,7 @@ from ddl_dyn.runs import Run
 
 from .content import Cell, Column, Table, joined, shown
 from .headline import FOCUS
-from .settings import SPLIT_NAMES, Contest, Contestant
+from .settings import SPLIT_NAMES, Contest, Contestant, spoken
 
 
 def pairs(contest: Contest) -> list[tuple[str, str]]:
@@ -56,7 +56,7 @@ def paired_table(grouped: Sequence[Sequence[Contest]]) -> Table | None:
                 Cell(contest.setting.task),
                 Cell(contest.setting.protocol),
                 Cell(contest.title),
-                Cell(f"{a} against {b}"),
+                Cell(f"{spoken(a)} against {spoken(b)}"),
                 Cell(f"{better.estimate:.2f} [{better.low:.2f}, {better.high:.2f}]", better.estimate),
                 Cell(shown(p), p),
                 Cell(shown(float(adjusted)), float(adjusted), strong=bool(adjusted < 0.05)),
@@ -94,7 +94,7 @@ def rank_sentences(grouped: Sequence[Sequence[Contest]]) -> list[str]:
         table = np.array([[c.intervals[label].estimate for label in common] for c in found])
         ranking = critical_difference(table)
         order = np.argsort(ranking.mean_ranks, kind="stable")
-        listed = joined(f"{common[i]} {ranking.mean_ranks[i]:.2f}" for i in order)
+        listed = joined(f"{spoken(common[i])} {ranking.mean_ranks[i]:.2f}" for i in order)
         apart = ranking.mean_ranks.max() - ranking.mean_ranks.min() > ranking.critical_difference
         out.append(
             f"Mean rank over {len(found)} settings, {SPLIT_NAMES[split]}, {horizon} horizon (1 is best): {listed}. "

@@ -15,7 +15,7 @@ from ddl_dyn.comparison import FLOORS, HORIZONS, SPLITS, at
 from ddl_dyn.metrics.statistics import median_interval
 
 from .content import DASH, Cell, Column, Table, percent, shown, sort_value
-from .settings import SPLIT_NAMES, Contest, Setting
+from .settings import SPLIT_NAMES, Contest, Setting, spoken
 
 FLOOR_NAMES = {
     "persistence": "persistence",
@@ -28,11 +28,13 @@ _PLACE = (Column("task"), Column("protocol"), Column("model"))
 
 def place(setting: Setting, label: str) -> tuple[Cell, ...]:
     """The first three cells of a row."""
-    return Cell(setting.task), Cell(setting.protocol), Cell(label)
+    return Cell(setting.task), Cell(setting.protocol), Cell(spoken(label))
 
 
 def interval_text(estimate: float, low: float, high: float) -> str:
     """`median [low, high]`; without bounds where there are none."""
+    if math.isinf(low):
+        return shown(float(estimate))
     bounds = "" if math.isnan(low) or math.isnan(high) else f" [{shown(low)},\u00a0{shown(high)}]"
     return shown(float(estimate)) + bounds
 
@@ -119,7 +121,8 @@ def motion_table(found: Sequence[Setting]) -> Table | None:
     columns = (*_PLACE, Column("test"), *(Column(title, numeric=True, help=text) for _, title, text in _MOTION))
     note = (
         "Medians over seeds with 95 % bootstrap intervals. Valid prediction time is in units of the task's time scale "
-        "(period, relaxation or Lyapunov time). A dash: the quantity is not defined for this motion."
+        "(period, relaxation or Lyapunov time). A dash: the quantity is not defined for the true motion; "
+        "failed: it is for the truth and not for the free runs."
     )
     return Table("How long the forecast holds, and whether the motion is right", columns, tuple(rows), note)
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ddl_dyn.comparison import FLOORS, HORIZONS, SPLITS, at, scores
 from ddl_dyn.metrics.statistics import Interval, median_interval, separated, winner
-from ddl_dyn.runs import COMPLETED, Run, flatten
+from ddl_dyn.plots import MODEL_STYLES
+from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
 
 # Where and how fast a run is computed changes no claim made about it.
 NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every"}
@@ -102,9 +103,30 @@ class Contest:
         return (interval.high if not math.isnan(interval.high) else interval.estimate) < level
 
 
+def spoken(label: str) -> str:
+    """A contestant's label with its model's printed name."""
+    model, bracket, rest = label.partition(" ")
+    return (MODEL_STYLES[model].label if model in MODEL_STYLES else model) + bracket + rest
+
+
 def complete(runs: Sequence[Run]) -> list[Run]:
-    """Runs that have a result, in the order given."""
-    return [run for run in runs if run.kind == "run" and run.status == COMPLETED and run.result]
+    """Runs that have a result and can be read, in the order given."""
+    return [run for run in runs if kind(run) == "run" and run.status == COMPLETED and _whole(run)]
+
+
+def kind(run: Run) -> str:
+    """`run` or `compare`; empty where run.json cannot be read."""
+    try:
+        return run.kind
+    except RunError:
+        return ""
+
+
+def _whole(run: Run) -> bool:
+    try:
+        return bool(run.result) and {"task", "model"} <= set(run.config)
+    except RunError:
+        return False
 
 
 def flat_config(run: Run) -> dict[str, Any]:
@@ -134,7 +156,7 @@ def settings(runs: Sequence[Run]) -> list[Setting]:
         own = _comparable(flat_config(group[0]))
         extra = [key for key, value in own.items() if any(rival.get(key) != value for rival in rivals)]
         protocol = ", ".join([_protocol(group[0]), *(f"{key} = {own[key]}" for key in extra)])
-        if rivals and not extra:
+        if any(_comparable(rival) == own for rival in rivals):
             protocol += f", data {str(group[0].entry.get('data_hash'))[:8]}"
         out.append(Setting(str(group[0].config["task"]), protocol, tuple(_contestants(group))))
     order = {task: i for i, task in enumerate(dict.fromkeys(setting.task for setting in out))}
