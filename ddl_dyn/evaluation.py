@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ddl_dyn import metrics
 from ddl_dyn.budget import count_flops
 from ddl_dyn.config import EvalConfig, RunConfig, TrainConfig
+from ddl_dyn.examination import gate_audit, theory_numbers
 from ddl_dyn.free_run import Status, rollout
 from ddl_dyn.models import make_model
 from ddl_dyn.normalizer import Normalizer
@@ -49,6 +50,8 @@ def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitR
         `Evaluation`; a free run that fails scores infinite errors, and its share is reported.
     """
     sigma = training_scale(data.train.states)
+    # Some time scales are found by integrating the task: once is enough.
+    yardstick = Yardstick(sigma, data.task.dt, data.task.timescale, data.trust_steps, config.eval)
     floors = fit_floors(data, normalizer) if data.task.state_kind == "continuous" else {}
     numbers: dict[str, Any] = {
         "parameters": replicas.count_parameters(),
@@ -65,7 +68,7 @@ def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitR
         steps = min(config.eval.long, truth.steps, replicas.max_steps or truth.steps)
         run = free_run(replicas, truth, normalizer, steps)
         true = truth.states[:, : steps + 1]
-        numbers[split] = score(run["pred"], true, sigma, data, config.eval, steps) | failures(run["status"])
+        numbers[split] = score(run["pred"], true, yardstick, steps) | failures(run["status"])
         arrays |= {
             f"{split}_times": truth.times[: steps + 1],
             f"{split}_true": true,
@@ -76,12 +79,12 @@ def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitR
         for name, floor in floors.items():
             pred = free_run(floor, truth, normalizer, steps)["pred"]
             found = numbers.setdefault("floors", {}).setdefault(name, {})
-            found[split] = {
-                key: value[0] for key, value in score(pred, true, sigma, data, config.eval, steps).items() if value
-            }
+            found[split] = {key: value[0] for key, value in score(pred, true, yardstick, steps).items() if value}
             arrays[f"{split}_nrmse_{name}"] = pooled_curve(pred, true, sigma)[0]
+    numbers["theory"] = theory_numbers(data.task, replicas, numbers["test"]["nrmse_short"])
+    numbers["gates"], audited = gate_audit(replicas, data.test, normalizer)
     described = describe_map(replicas, data, normalizer, chosen_replica(result))
-    return Evaluation(numbers | described.numbers, arrays | described.arrays)
+    return Evaluation(numbers | described.numbers, arrays | audited | described.arrays)
 
 
 def free_run(replicas: Replicas, truth: Any, normalizer: Normalizer, steps: int) -> dict[str, Array]:
@@ -101,23 +104,23 @@ def training_scale(states: Array) -> Array:
     return np.where(sigma > 0, sigma, 1.0)
 
 
-def score(pred: Array, true: Array, sigma: Array, data: Any, config: EvalConfig, steps: int) -> dict[str, list[Any]]:
+def score(pred: Array, true: Array, yardstick: Yardstick, steps: int) -> dict[str, list[Any]]:
     """Every error of R free runs as lists of R numbers (infinite where a run failed).
 
     pred (R, N, T+1, D) and true (N, T+1, D) in physical units.
     """
-    task = data.task
+    sigma, config, dt = yardstick.sigma, yardstick.config, yardstick.dt
     short = min(config.short, steps)
     curve = metrics.nrmse_curve(pred, true, sigma)
-    time, censored = metrics.valid_prediction_time(curve, task.dt, config.threshold, trust_steps=data.trust_steps)
+    time, censored = metrics.valid_prediction_time(curve, dt, config.threshold, trust_steps=yardstick.trust_steps)
     found: dict[str, list[Any]] = {
         "nrmse_short": metrics.nrmse(pred, true, sigma, short).tolist(),
         "nrmse_long": metrics.nrmse(pred, true, sigma, steps).tolist(),
-        "vpt": (np.median(time, axis=-1) / task.timescale).tolist(),
+        "vpt": (np.median(time, axis=-1) / yardstick.timescale).tolist(),
         "vpt_censored": censored.mean(axis=-1).tolist(),
     }
     series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
-    found["period_error"] = typical(metrics.period_error(series, reference, task.dt))
+    found["period_error"] = typical(metrics.period_error(series, reference, dt))
     found["amplitude_error"] = typical(metrics.amplitude_error(series, reference))
     return found
 

@@ -22,6 +22,8 @@ Array = NDArray[Any]
 SIDE = 41
 # States at which layer spectra are taken, and starts of the search for fixed points.
 POINTS, STARTS = 64, 128
+# Newton doubles its digits once it is near: what has not converged by then wanders, and costs a step of the stack each.
+ITERATIONS = 25
 # Above this many dimensions a search for fixed points from a box is a lottery: it is not made.
 SEARCHED = 3
 
@@ -64,7 +66,7 @@ def describe_map(replicas: Replicas, data: Any, normalizer: Normalizer, chosen: 
             arrays["portrait_step_true"] = truth.step(torch.as_tensor(grid)).numpy() - grid
     if task.state_dim <= SEARCHED and replicas.max_steps is None:
         box = search_box(data.train.states)
-        found = fixed_point_arrays(replicas, truth, normalizer, box)
+        found = fixed_point_arrays(replicas, task, normalizer, box)
         arrays |= found
         numbers["fixed_points"] = fixed_point_numbers(replicas, found)
     return Description(numbers, arrays)
@@ -115,26 +117,28 @@ def spectra_arrays(model: Any, data: Any, normalizer: Normalizer) -> dict[str, A
     return found
 
 
-def fixed_point_arrays(
-    replicas: Replicas, truth: analysis.DiscreteMap | None, normalizer: Normalizer, box: Array
-) -> dict[str, Array]:
+def fixed_point_arrays(replicas: Replicas, task: Any, normalizer: Normalizer, box: Array) -> dict[str, Array]:
     """Isolated fixed points of Φ: R^D → R^D inside the box, of every replica and of the true map.
 
     A latent free run is another map, of the latent space; it is searched only where the two are one.
     """
-    arrays: dict[str, Array] = {}
+    found = {}
     learned = analysis.from_replicas(replicas, normalizer=normalizer)
-    for suffix, phi in (("", learned if learned.dim == len(box) else None), ("_true", truth)):
-        if phi is None:
-            continue
+    if learned.dim == len(box):
+        found[""] = analysis.fixed_points(learned, box=box, count=STARTS, iterations=ITERATIONS)
+    if hasattr(task, "vector_field"):
+        found["_true"] = analysis.equilibria(task, box=box, count=STARTS)
+    elif hasattr(task, "next_state"):
+        found["_true"] = analysis.fixed_points(task, box=box, count=STARTS)
+    arrays: dict[str, Array] = {}
+    for suffix, every in found.items():
         # A curve of fixed points has no number of them: whichever the search meets are only where it began.
-        every = analysis.fixed_points(phi, box=box, count=STARTS)
-        found = [point for point in every if point.isolated]
-        arrays[f"fixed_points_continuum{suffix}"] = np.asarray(len(found) < len(every))
-        arrays[f"fixed_points{suffix}"] = np.array([c.points[0] for c in found]).reshape(-1, len(box))
-        arrays[f"fixed_points_replica{suffix}"] = np.array([c.replica for c in found], dtype=np.int64)
-        arrays[f"fixed_points_stability{suffix}"] = np.array([c.stability for c in found], dtype=str)
-        arrays[f"fixed_points_multipliers{suffix}"] = np.array([c.multipliers for c in found]).reshape(-1, len(box))
+        points = [point for point in every if point.isolated]
+        arrays[f"fixed_points_continuum{suffix}"] = np.asarray(len(points) < len(every))
+        arrays[f"fixed_points{suffix}"] = np.array([c.points[0] for c in points]).reshape(-1, len(box))
+        arrays[f"fixed_points_replica{suffix}"] = np.array([c.replica for c in points], dtype=np.int64)
+        arrays[f"fixed_points_stability{suffix}"] = np.array([c.stability for c in points], dtype=str)
+        arrays[f"fixed_points_multipliers{suffix}"] = np.array([c.multipliers for c in points]).reshape(-1, len(box))
     return arrays
 
 

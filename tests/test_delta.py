@@ -119,7 +119,7 @@ def test_direction_of_zero_is_zero_and_differentiable():
 @pytest.mark.parametrize(("batch", "d", "dv"), [((), 3, 1), ((2,), 4, 3)])
 def test_gradients(batch, d, dv):
     args = tuple(a.requires_grad_() for a in draw(batch, d, dv))
-    X, k, v, beta = args
+    X, k, _, beta = args
     assert torch.autograd.gradcheck(delta.delta_update, args)
     assert torch.autograd.gradcheck(delta.erase, (X, k, beta))
     assert torch.autograd.gradcheck(delta.write, args)

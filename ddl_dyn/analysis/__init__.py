@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ddl_dyn.analysis.bifurcation import Bifurcation, Branch, continue_cycle, orbit_diagram
 from ddl_dyn.analysis.cycles import Cycle, Match, cycles, fixed_points, match_cycles, stability_of
+from ddl_dyn.analysis.equilibria import equilibria
 from ddl_dyn.analysis.exact import from_task
 from ddl_dyn.analysis.gates import (
     DeltaAudit,
@@ -61,6 +62,7 @@ __all__ = [
     "cycles",
     "delta_layer_jacobian",
     "depth_profile",
+    "equilibria",
     "fixed_points",
     "from_replicas",
     "from_task",
