@@ -40,6 +40,17 @@ class Evaluation:
     arrays: dict[str, Array]
 
 
+@dataclass(frozen=True)
+class Yardstick:
+    """What errors are measured with: training scale σ (D,), dt, the task's time scale, trusted steps, thresholds."""
+
+    sigma: Array
+    dt: float
+    timescale: float
+    trust_steps: int
+    config: EvalConfig
+
+
 def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitResult, config: RunConfig) -> Evaluation:
     """Free runs on the test and out-of-distribution sets, their errors, the floors', and the learned map's portrait.
 
