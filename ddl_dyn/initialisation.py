@@ -50,7 +50,7 @@ def initial_statistics(
     Raises:
         ValueError: for a model in closed form, or bad options.
     """
-    stack = {"sharing": "untied", "carry": "latent", "layers": depth} | options
+    stack: dict[str, Any] = {"sharing": "untied", "carry": "latent", "layers": depth} | options
     replicas = Replicas(lambda: make_model(name, state_dim=state_dim, **stack), seeds).to(dtype=torch.float64)
     if replicas.template.closed_form:
         raise ValueError(f"{name} is solved, not trained: it has no start to describe")
