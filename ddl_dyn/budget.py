@@ -5,6 +5,7 @@ Axes: D observed state, U inputs.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,8 @@ def count_flops(model: StepModel) -> int:
     A product of (m, k) and (k, n) counts 2·m·k·n; pointwise work is not counted (torch.utils.flop_counter). What is
     counted is what a free run repeats: lift, step and read-out with carry="observed", the step alone with "latent".
     """
+    # The counter hangs a hook on every output that wants gradients, and a view of a parameter has none to hang it on.
+    model = copy.deepcopy(model).requires_grad_(False)
     weight = next(model.parameters(), torch.zeros(()))
     x = torch.zeros(1, model.state_dim, dtype=weight.dtype)
     u = torch.zeros(1, model.input_dim, dtype=weight.dtype)
