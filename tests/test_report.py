@@ -91,12 +91,12 @@ def test_a_winner_is_marked_only_where_intervals_separate(tmp_path):
     apart = one_contest(tmp_path / "a", ddl=LOW, resnet=HIGH)
     assert apart.best == "ddl"
     assert headline.verdict(apart).startswith("In distribution, 20 steps: DDL 0.125 [0.1")
-    assert "separates from all others" in headline.verdict(apart)
+    assert "is better than ResNet 0.525" in headline.verdict(apart)
     # The median is lower, yet the intervals overlap: no claim.
     overlapping = one_contest(tmp_path / "b", ddl=WIDE, resnet=HIGH)
     assert overlapping.intervals["ddl"].estimate < overlapping.intervals["resnet"].estimate
     assert overlapping.best is None
-    assert "no model separates from all others" in headline.verdict(overlapping)
+    assert "the two do not separate, DDL 0.310" in headline.verdict(overlapping)
 
 
 def test_a_loss_of_ddl_is_told_like_a_win(tmp_path):
@@ -212,11 +212,25 @@ def test_gates_and_theory_are_left_out_where_no_run_has_any(tmp_path):
     assert row[3].text == "impossible (the prediction failed)"
     assert "below the best floor (0.900)" in row[5].text
     gates = audit.gate_table(settings(runs))
-    assert [row[3].text for row in gates.rows] == ["1", "2"]
+    assert [row[4].text for row in gates.rows] == ["1", "2"]
     # The synthetic gates are drawn around 0.3 and 1.6.
-    assert gates.rows[0][6].text == ""
-    assert gates.rows[0][7].order > 0.7
-    assert gates.rows[1][9].order > 0.95
+    assert gates.rows[0][7].text == ""
+    assert gates.rows[0][8].order > 0.7
+    assert gates.rows[1][10].order > 0.95
+
+
+def test_visited_states_and_the_laws_of_the_layers_are_audited(tmp_path):
+    # (R, T, L, B, r): layer 1 always skips, layer 2 overwrites in the first and reflects in the second half of time.
+    beta = np.full((6, 4, 2, 3, 1), 0.1)
+    beta[:, :2, 1], beta[:, 2:, 1] = 0.75, 2.0
+    laws = {"gates": {"law_error": [1e-7] * 5 + [3e-7], "length_error": [0.0] * 6, "reversing": [1.0] * 6}}
+    run = write_run(tmp_path, "1", arrays={"audit_beta": beta}, result=laws)
+    rows = audit.gate_table(settings([run])).rows
+    assert [row[3].text for row in rows] == ["states visited"] * 2
+    assert [[cell.order for cell in row[8:]] for row in rows] == [[1, 0, 0], [0, 0.5, 0.5]]
+    assert rows[1][7].shares == (0, 0.5, 0.5)
+    (row,) = audit.law_table(settings([run])).rows
+    assert [cell.text for cell in row[3:]] == ["1.00 [1.00,\u00a01.00]", "–", "3.00\u00a0×\u00a010⁻⁷", "0"]
 
 
 def test_the_command_trains_the_same_configuration(tmp_path):

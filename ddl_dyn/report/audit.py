@@ -12,7 +12,7 @@ import numpy as np
 
 from ddl_dyn.comparison import at
 from ddl_dyn.metrics.verdict import VERDICTS, verdicts
-from ddl_dyn.runs import RunError
+from ddl_dyn.runs import Run, RunError
 
 from .content import DASH, Cell, Column, Table, percent, shown
 from .scores import interval_text, place
@@ -44,34 +44,81 @@ def gate_table(found: Sequence[Setting]) -> Table | None:
     rows = []
     for setting in found:
         for contestant in setting.contestants:
-            try:
-                beta = contestant.run.arrays.get("gate_beta")
-            except RunError:
-                continue
-            if beta is None or beta.ndim != 4 or not beta.size:
-                continue
-            rows += [(*place(setting, contestant.label), *cells) for cells in _layers(np.asarray(beta, dtype=float))]
+            for where, beta in _gates(contestant.run):
+                rows += [(*place(setting, contestant.label), Cell(where), *cells) for cells in _layers(beta)]
     if not rows:
         return None
     columns = (
         Column("task"),
         Column("protocol"),
         Column("model"),
+        Column("at"),
         Column("layer"),
         Column("median β", numeric=True),
-        Column("5–95 % of points", numeric=True),
-        Column("shares"),
+        Column("5–95 %", numeric=True, help="of the states and seeds"),
+        Column("shares", help="mean over seeds"),
         *(
-            Column(name, numeric=True, help="median share of the points over seeds [lowest, highest seed]")
+            Column(name, numeric=True, help="median share of the states over seeds [lowest, highest seed]")
             for name in REGIMES
         ),
     )
     note = (
-        "Gates of the first step on the plane of the portrait (its points are not weighted by how often a trajectory "
-        "visits them), all seeds. β = 0 leaves the state alone, β = 1 overwrites along k, β = 2 reflects; above 1 the "
-        "layer's operator has a negative determinant, 1 − β."
+        "All seeds. “States visited”: along free runs of the test set. “Portrait plane”: the first step from every "
+        "point of the plane drawn above, however rarely it is visited. β = 0 leaves the state alone, β = 1 overwrites "
+        "along k, β = 2 reflects; above 1 the layer's operator has a negative determinant, 1 − β."
     )
     return Table("Where the gates stand", columns, tuple(rows), note, legend=REGIMES)
+
+
+def _gates(run: Run) -> Iterator[tuple[str, np.ndarray]]:
+    """Stored gates as (R, L, P, r), with the states they belong to."""
+    try:
+        along, plane = (run.arrays.get(name) for name in ("audit_beta", "gate_beta"))
+    except RunError:
+        return
+    if along is not None and along.ndim == 5 and along.size:
+        moved = np.moveaxis(along.astype(float), 2, 1)
+        yield "states visited", moved.reshape(*moved.shape[:2], -1, moved.shape[-1])
+    if plane is not None and plane.ndim == 4 and plane.size:
+        yield "portrait plane", plane.astype(float)
+
+
+# Key in the result, heading, explanation; the largest over seeds where `largest`, else the median and range.
+_LAWS = (
+    ("reversing", "rewrites with β > 1", "per step, mean over the states visited", False),
+    ("effective_reflections", "effective reflections", "Σ max(0, β − 1) per step: a full reflection counts 1", False),
+    ("law_error", "max |e⁺ − (1 − β) e|", "how far the trained layers break the law of the discrepancy", True),
+    ("length_error", "max |‖k‖ − 1|", "how far the directions are from unit length", True),
+)
+
+
+def law_table(found: Sequence[Setting]) -> Table | None:
+    """Reflections per step and the laws of the Delta rewrite, checked on the trained layers; None without gates."""
+    rows = []
+    for setting in found:
+        for contestant in setting.contestants:
+            stored = at(contestant.run.result, "gates")
+            if isinstance(stored, Mapping) and stored:
+                cells = [_over_seeds(stored.get(key), largest=largest) for key, _, _, largest in _LAWS]
+                rows.append((*place(setting, contestant.label), *cells))
+    if not rows:
+        return None
+    columns = (
+        *(Column(name) for name in ("task", "protocol", "model")),
+        *(Column(title, numeric=True, help=text) for _, title, text, _ in _LAWS),
+    )
+    note = "Median over seeds [lowest, highest]; errors are the largest over all seeds, in the precision of training."
+    return Table("What the layers do along free runs", columns, tuple(rows), note)
+
+
+def _over_seeds(values: Any, *, largest: bool) -> Cell:
+    if not isinstance(values, list) or not values or any(v is None for v in values):
+        return Cell(DASH)
+    seen = np.asarray(values, dtype=float)
+    if largest:
+        return Cell(shown(float(seen.max())), float(seen.max()))
+    middle = float(np.median(seen))
+    return Cell(interval_text(middle, float(seen.min()), float(seen.max())), middle)
 
 
 def _layers(beta: np.ndarray) -> Iterator[tuple[Cell, ...]]:
@@ -151,6 +198,8 @@ def theory_table(found: Sequence[Setting]) -> Table | None:
                 interval = reached["short"].intervals.get(contestant.label) if "short" in reached else None
                 floor = reached["short"].best_floor() if "short" in reached else None
                 outcome = DASH if interval is None else interval_text(*interval)
+                if isinstance(entry.get("represented"), bool):
+                    outcome = f"{'represented' if entry['represented'] else 'not represented'}: {outcome}"
                 if interval is not None and floor is not None:
                     below = reached["short"].beats(contestant.label, floor[1])
                     outcome += f", {'below' if below else 'not clearly below'} the best floor ({shown(floor[1])})"
@@ -160,7 +209,7 @@ def theory_table(found: Sequence[Setting]) -> Table | None:
                         *place(setting, contestant.label),
                         Cell(str(entry["verdict"]) + (" (the prediction failed)" if failed else ""), strong=failed),
                         Cell(str(entry.get("scope") or DASH)),
-                        Cell(str(entry.get("outcome") or outcome), interval.estimate if interval else None),
+                        Cell(outcome, interval.estimate if interval else None),
                         Cell(str(entry.get("reason") or DASH)),
                         Cell(str(entry.get("source") or DASH)),
                     )
@@ -184,5 +233,7 @@ def theory_table(found: Sequence[Setting]) -> Table | None:
         "Can this class of models, with this lift, represent the task's map?",
         columns,
         tuple(rows),
-        "“Impossible” holds for the space named; a lift to more dimensions can remove it.",
+        "“Impossible” holds for the space named; a lift to more dimensions can remove it. A map counts as represented "
+        "when the median error over the short horizon is below a tenth of the training standard deviation; a possible map "
+        "that is not represented was not learned with this budget, which refutes nothing.",
     )

@@ -191,7 +191,7 @@ def _cobwebs(scenes: dict[str, Scene]) -> Any:
     first = next(iter(scenes.values()))
     grid = first.arrays["portrait_grid"][:, 0]
     maps = {
-        label: grid + scene.arrays["portrait_step"][[scene.chosen, *range(len(scene.pred))], :, 0]
+        label: grid + scene.arrays["portrait_step"][_chosen_first(scene), :, 0]
         for label, scene in scenes.items()
         if "portrait_step" in scene.arrays
     }
@@ -207,6 +207,11 @@ def _cobwebs(scenes: dict[str, Scene]) -> Any:
         },
         state_name=first.names[0],
     )
+
+
+def _chosen_first(scene: Scene) -> list[int]:
+    others = range(len(scene.arrays["portrait_step"]))
+    return [scene.chosen, *(r for r in others if r != scene.chosen)]
 
 
 def _errors(scenes: dict[str, Scene]) -> Any:

@@ -87,7 +87,8 @@ def verdict(contest: Contest) -> str:
         text = _quoted(contest, order[0])
     elif best is not None:
         second = next(label for label in order if label != best)
-        text = f"{_quoted(contest, best)} separates from all others, next {_quoted(contest, second)}"
+        relation = "is better than" if len(order) == 2 else "separates from all others, next"
+        text = f"{_quoted(contest, best)} {relation} {_quoted(contest, second)}"
     else:
         first = order[0]
         open_to = [label for label in order[1:] if contest.relation(first, label) == "open"]
@@ -95,12 +96,16 @@ def verdict(contest: Contest) -> str:
             f"no model separates from all others; the lowest median is that of {_quoted(contest, first)}, whose "
             f"interval overlaps with {joined(_quoted(contest, label) for label in open_to)}"
         )
+        if len(order) == 2:
+            text = f"the two do not separate, {joined(_quoted(contest, label) for label in order)}"
         if math.isinf(contest.intervals[first].estimate):
             text = "every model failed in more than half of its replicas"
     losses = [
         f"{_quoted(contest, label)} is worse than {joined(map(spoken, ahead))}"
         for label in _focus(contest)
         if (ahead := [other for other in order if other != label and contest.relation(label, other) == "worse"])
+        # Said already: the next to the one that separates from all others.
+        and not (ahead == [best] and label == order[1])
     ]
     losses += _against_floor(contest)
     title = contest.title[0].upper() + contest.title[1:]

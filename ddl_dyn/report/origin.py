@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from .scores import place
 from .settings import SPLIT_NAMES, Setting, complete, flat_config, spoken
 
 HASH_CHARACTERS = 12
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def asked_table(found: Sequence[Setting]) -> Table:
@@ -139,7 +141,7 @@ def command(run: Run) -> str:
 def _literal(value: Any) -> str:
     if isinstance(value, str):
         # Words stay bare as one would type them; what the parser could take for something else is quoted.
-        return value if value.replace("_", "").isalpha() and value not in ("None", "True", "False") else repr(value)
+        return value if _WORD.fullmatch(value) and value not in ("None", "True", "False") else repr(value)
     return repr(tuple(value) if isinstance(value, list) else value)
 
 

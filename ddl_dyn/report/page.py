@@ -63,10 +63,11 @@ def _asked(found: Sequence[Setting], comparison: Run | None) -> Section:
     models = list(dict.fromkeys(c.model for setting in found for c in setting.contestants))
     seeds = sorted({int(c.run.config.get("seeds", 1)) for setting in found for c in setting.contestants})
     counts = " or ".join(map(str, seeds)) + (" seed" if seeds == [1] else " seeds")
+    verb = "does" if len(models) == 1 else "do"
     text = (
-        f"How well {'does' if len(models) == 1 else 'do'} {joined(map(spoken, models))} learn {joined(tasks)} as discrete "
-        f"dynamical systems? Each model was trained from {counts} on the same trajectories, then left to run freely from "
-        f"initial states it had not seen."
+        f"How well {verb} {joined(map(spoken, models))} learn {joined(tasks)} as discrete dynamical systems? Each "
+        f"model was trained from {counts} on the same trajectories, then left to run freely from initial states "
+        f"it had not seen."
     )
     try:
         entry = comparison.entry if comparison else {}
@@ -127,8 +128,8 @@ def _panel(setting: Setting, number: int) -> Section:
 
 
 def _gates(found: Sequence[Setting]) -> Section:
-    table = audit.gate_table(found)
-    return Section("gates", "What the gates do", tables=(table,) if table else ())
+    tables = (audit.gate_table(found), audit.law_table(found))
+    return Section("gates", "What the gates do", tables=tuple(table for table in tables if table is not None))
 
 
 def _theory(found: Sequence[Setting]) -> Section:

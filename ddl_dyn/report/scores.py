@@ -54,8 +54,7 @@ def comparison_table(grouped: Sequence[Sequence[Contest]]) -> Table:
         over = f"{steps[0]} steps" if len(steps) == 1 else f"{steps[0]}–{steps[-1]} steps"
         columns.append(Column(f"{SPLIT_NAMES[split]}, {over}", numeric=True, help="median NRMSE over seeds"))
     columns += [
-        Column("failed", numeric=True, help="replicas with at least one failed free run"),
-        Column("seeds", numeric=True),
+        Column("failed seeds", numeric=True, help="of all seeds, those with a free run that failed"),
     ]
     rows, muted = [], set()
     for group in grouped:
@@ -66,12 +65,12 @@ def comparison_table(grouped: Sequence[Sequence[Contest]]) -> Table:
             cells = [_score(by_shape.get(shape), label) for shape in shapes]
             lost = max(int(np.isinf(c.values[label]).sum()) for c in group if label in c.values)
             seeds = max(c.values[label].size for c in group if label in c.values)
-            rows.append((*place(setting, label), *cells, _count(lost), _count(seeds)))
+            rows.append((*place(setting, label), *cells, Cell(f"{lost} of {seeds}", float(lost))))
         for name in (name for name in FLOORS if any(name in c.floors for c in group)):
             muted.add(len(rows))
             values = [by_shape[shape].floors.get(name) if shape in by_shape else None for shape in shapes]
             cells = [Cell(shown(value), sort_value(value)) for value in values]
-            rows.append((*place(setting, f"floor: {FLOOR_NAMES[name]}"), *cells, Cell(DASH), Cell(DASH)))
+            rows.append((*place(setting, f"floor: {FLOOR_NAMES[name]}"), *cells, Cell(DASH)))
     note = (
         "NRMSE: root mean square error of free runs in units of the training standard deviation; about 1 for a mean "
         "forecast, about 1.41 for an independent copy of the motion. Brackets: 95 % bootstrap interval of the median "
@@ -89,10 +88,6 @@ def _score(contest: Contest | None, label: str) -> Cell:
     interval = contest.intervals[label]
     best = contest.best == label
     return Cell(interval_text(*interval) + (" ★" if best else ""), sort_value(interval.estimate), strong=best)
-
-
-def _count(n: int) -> Cell:
-    return Cell(str(n), float(n))
 
 
 # Key in the result, heading, explanation.
