@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddl_dyn.config import RunConfig
-from ddl_dyn.models import StepModel, make_model, model_config
+from ddl_dyn.models import StepModel, make_model, model_class, model_config
 
 # A budget counts as met within this share of its target.
 TOLERANCE = 0.05
@@ -52,6 +52,9 @@ def count_flops(model: StepModel) -> int:
     # The counter hangs a hook on every output that wants gradients, and a view of a parameter has none to hang it on.
     model = copy.deepcopy(model).requires_grad_(False)
     weight = next(model.parameters(), torch.zeros(()))
+    if model.dynamics == "oracle":
+        # It looks its answer up: there is nothing to count.
+        return 0
     x = torch.zeros(1, model.state_dim, dtype=weight.dtype)
     u = torch.zeros(1, model.input_dim, dtype=weight.dtype)
     with torch.no_grad():
@@ -69,7 +72,7 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
 
     Args:
         config: of the run; its `budget.target`, where None, is the count of DDL with the default width and the run's
-            lift, carry, sharing and layers.
+            lift, carry and sharing (and layers, where they are the time steps).
         state_dim: D.   input_dim: U.   dt: sampling interval.
     Returns:
         `Budget`; a target that no width reaches gives the nearest, with `met` False.
@@ -79,13 +82,16 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
     count = count_flops if kind == "flops" else count_parameters
     if kind == "none":
         return _describe(config.model, options, shape, None, True)
-    shared = {k: v for k, v in options.items() if k in ("lift", "carry", "sharing", "layers")}
+    # The target must be the same for every model of a comparison: tied stacks may differ in depth, untied ones have
+    # one layer a step.
+    kept = ("lift", "carry", "sharing") + (("layers",) if options.get("sharing") == "untied" else ())
+    shared = {k: v for k, v in options.items() if k in kept}
     target = config.budget.target or count(_build("ddl", shared, shape))
 
     def measure(width: int) -> int:
         return count(_build(config.model, options | {"hidden_dim": width}, shape))
 
-    if measure(1) == measure(2):
+    if model_class(config.model).closed_form or measure(1) == measure(2):
         # A model without a width (a floor, an oracle): its size is what it is.
         return _describe(config.model, options, shape, target, False)
     high = 1

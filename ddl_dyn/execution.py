@@ -86,7 +86,7 @@ def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None =
     import torch
 
     from ddl_dyn import budget, evaluation
-    from ddl_dyn.models import make_model
+    from ddl_dyn.models import make_model, model_class, truth_of
     from ddl_dyn.normalizer import Normalizer
     from ddl_dyn.replicas import Replicas
     from ddl_dyn.training import fit
@@ -98,10 +98,10 @@ def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None =
         callbacks.on_data(data.content_hash, device_name(device))
     normalizer = Normalizer.fit(data.train.states, normalization(config.data.normalize, task))
     size = budget.resolve(config, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt)
+    truth = truth_of(task, normalizer) if model_class(config.model).dynamics == "oracle" else None
+    shape = {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt, "truth": truth}
     replicas = Replicas(
-        lambda: make_model(
-            config.model, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt, **size.options
-        ),
+        lambda: make_model(config.model, **shape, **size.options),
         seeds=range(config.seed, config.seed + config.seeds),
     ).to(device, getattr(torch, config.train.dtype))
     result = fit(

@@ -81,6 +81,7 @@ def rollout(model: StepModel | Replicas, x0: Tensor, steps: int, inputs: Tensor 
         raise ValueError(
             f"inputs must have shape {(*x0.shape[:-1], steps, _template(model).input_dim)}, got {tuple(inputs.shape)}"
         )
+    inputs = inputs.to(x0)
     failures = getattr(_running(model), "failures", 0)
     with torch.no_grad():
         later = unroll(model, x0, inputs) if steps else x0[..., None, :][..., :0, :]

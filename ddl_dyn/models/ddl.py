@@ -34,7 +34,7 @@ class DDLConfig(ResidualConfig):
     """
 
     value_dim: int | None = Field(default=None, ge=1, le=4096)
-    generator: Literal["mlp", "branch", "shared", "constant"] = "mlp"
+    generator: Literal["mlp", "branch", "shared", "constant"] = "shared"
     rewrite: Literal["delta", "write", "erase", "untied"] = "delta"
     value: Literal["state", "constant"] = "state"
     gate: Literal["linear", "tanh", "constant", "fixed"] = "linear"
