@@ -234,6 +234,6 @@ def theory_table(found: Sequence[Setting]) -> Table | None:
         columns,
         tuple(rows),
         "“Impossible” holds for the space named; a lift to more dimensions can remove it. A map counts as represented "
-        "when the median error over the short horizon is below a tenth of the training standard deviation; a possible map "
-        "that is not represented was not learned with this budget, which refutes nothing.",
+        "when the median error over the short horizon is below a tenth of the training standard deviation; a possible "
+        "map that is not represented was not learned with this budget, which refutes nothing.",
     )
