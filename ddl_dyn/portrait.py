@@ -79,12 +79,16 @@ class Scene:
         """The replica shown strong: that with the median validation error."""
         return int(self.arrays.get("portrait_replica", np.asarray(0)))
 
+    @property
+    def order(self) -> list[int]:
+        """The replicas, the chosen one first."""
+        count = len(self.arrays[f"{SPLIT}_pred"])
+        return [self.chosen, *(r for r in range(count) if r != self.chosen)]
+
     @cached_property
     def pred(self) -> Array:
         """(R, N, T+1, D) free runs, the chosen replica first."""
-        pred = self.arrays[f"{SPLIT}_pred"]
-        order = [self.chosen, *(r for r in range(len(pred)) if r != self.chosen)]
-        return pred[order]
+        return self.arrays[f"{SPLIT}_pred"][self.order]
 
     @property
     def true(self) -> Array:
@@ -169,7 +173,7 @@ def _cobweb(scene: Scene) -> Any:
     return plots.cobweb(
         grid,
         grid + scene.arrays["portrait_step_true"][:, 0],
-        grid + scene.arrays["portrait_step"][[scene.chosen, *range(len(scene.pred))], :, 0],
+        grid + scene.arrays["portrait_step"][scene.order, :, 0],
         model=scene.model,
         orbit_true=scene.true[0, :, 0],
         orbit_model=scene.pred[0, 0, :, 0],

@@ -112,9 +112,10 @@ def result_lines(run: Run) -> list[str]:
             if values is not None:
                 place = "in distribution" if split == "test" else "out of distribution"
                 median = float(np.quantile(values, 0.5, method="inverted_cdf" if np.isinf(values).any() else "linear"))
+                seeds = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
                 lines.append(
                     f"NRMSE over {at(run.config, f'eval.{horizon}')} steps, {place}: {number(median)} "
-                    f"({number(float(values.min()))} to {number(float(values.max()))}, {len(values)} seeds)"
+                    f"({number(float(values.min()))} to {number(float(values.max()))}, {seeds})"
                 )
     return lines
 
