@@ -20,7 +20,8 @@ examples:
   ddl-dyn compare with tasks=van_der_pol,twisted_mirror models=ddl,resnet,highway,neural_ode
   ddl-dyn run print_config with model=resnet
   ddl-dyn list --status COMPLETED --sort started
-  ddl-dyn portrait last
+  ddl-dyn portrait last --what list
+  ddl-dyn analyse last
 """
 
 
@@ -71,8 +72,11 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--output", action="store_true", help="also what the run printed"
     )
     portrait = _add(commands, "portrait", "draw a finished run's figures again", run=True)
-    portrait.add_argument("--what", metavar="NAMES", help="only these figures; several with commas")
+    portrait.add_argument("--what", metavar="NAMES", help="only these figures; several with commas; all; list")
     portrait.add_argument("--out", metavar="DIR", help="where to (the run's own figures folder)")
+    analyse = _add(commands, "analyse", "what a finished run's map does, beside the true one", run=True)
+    analyse.add_argument("--steps", type=int, metavar="N", default=2000, help="steps to average over (2000)")
+    analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
     differ = _add(commands, "diff", "what differs between two runs", run=True)
     differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
     _add(commands, "resume", "continue an interrupted, failed or dead run", run=True)
@@ -88,7 +92,10 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     export.add_argument("--out", metavar="FILE", help="where to (standard output)")
     for name, what in (("tasks", "task"), ("models", "model")):
         catalogue = _add(commands, name, f"catalogue of {name}: equations, parameters, sources", runs=False)
-        catalogue.add_argument("name", nargs="?", metavar="NAME", help=f"one {what} in full")
+        catalogue.add_argument("name", nargs="?", metavar="NAME", help=f"one {what} in full, with a figure")
+        catalogue.add_argument("--out", metavar="DIR", help="where the figure goes (out)")
+        if name == "tasks":
+            catalogue.add_argument("--gallery", metavar="DIR", help="write DIR/tasks.md with every task's portrait")
 
 
 def _add(

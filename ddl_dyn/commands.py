@@ -80,12 +80,37 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _portrait(options: argparse.Namespace) -> int:
-    from ddl_dyn.portrait import draw
+    from ddl_dyn.analyse.gallery import available, draw
     from ddl_dyn.runs import open_run
 
     run = open_run(options.run, options.runs)
     names = [name for name in options.what.split(",") if name] if options.what else None
+    if names == ["list"]:
+        for name, meaning, why_not in available(run):
+            print(f"{name:13} {'–  ' + why_not if why_not else meaning}")
+        return 0
     for path in draw(run, names, Path(options.out) if options.out else run.path / "figures"):
+        print(path)
+    return 0
+
+
+def _analyse(options: argparse.Namespace) -> int:
+    from ddl_dyn.analyse import analyse, rebuild, write_analysis
+    from ddl_dyn.analyse.table import print_analysis
+    from ddl_dyn.runs import open_run
+
+    run = open_run(options.run, options.runs)
+    subject = rebuild(run)
+
+    def tell(section: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{section.replace('_', ' ')} …", end="", file=sys.stderr, flush=True)
+
+    found = analyse(run, steps=options.steps, on_section=tell, subject=subject)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    print_analysis(found)
+    for path in write_analysis(found, subject, Path(options.out) if options.out else run.path):
         print(path)
     return 0
 
@@ -140,16 +165,36 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _tasks(options: argparse.Namespace) -> int:
-    from ddl_dyn.catalogue import print_tasks
+    from ddl_dyn.catalogue import draw_task, print_tasks
 
+    if options.gallery:
+        if options.name or options.out:
+            raise ValueError("--gallery writes every task's portrait; drop NAME and --out")
+        from ddl_dyn.gallery import write_gallery
+
+        for path in write_gallery(Path(options.gallery)):
+            print(path)
+        return 0
     print_tasks(options.name)
-    return 0
+    return _draw(options, draw_task, "no portrait: a parameter is required")
 
 
 def _models(options: argparse.Namespace) -> int:
-    from ddl_dyn.catalogue import print_models
+    from ddl_dyn.catalogue import draw_model, print_models
 
     print_models(options.name)
+    return _draw(options, draw_model, "no figure of its start: it is solved, not trained")
+
+
+def _draw(options: argparse.Namespace, draw: Callable[[str, Path], Path | None], none: str) -> int:
+    """The figure beside one entry of a catalogue; its path is the last line printed."""
+    if options.name is None:
+        if options.out:
+            raise ValueError("--out is for the figure of one entry; name it")
+        return 0
+    # The text is there to be read while the figure is drawn.
+    sys.stdout.flush()
+    print(draw(options.name, Path(options.out or "out")) or none)
     return 0
 
 
@@ -157,6 +202,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": _list,
     "show": _show,
     "portrait": _portrait,
+    "analyse": _analyse,
     "diff": _diff,
     "resume": _resume,
     "replay": _replay,

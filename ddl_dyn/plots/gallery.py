@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from .bands import Array, finite, limits, spread
@@ -105,5 +106,6 @@ def _space_time(figure: Figure, ax: Axes, t: Array, states: Array, state_kind: s
     index = np.arange(1, states.shape[1] + 1)
     colours = "Greys" if state_kind == "categorical" else colormaps["cividis"]
     image = ax.pcolormesh(t, index, states.T, cmap=colours, shading="nearest", rasterized=True)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if state_kind != "categorical":
         figure.colorbar(image, ax=ax, shrink=0.85, aspect=25)
