@@ -26,7 +26,8 @@ JOBS_PER_GPU = 4
 class CompareConfig(Section):
     """A comparison: every model on every task under every protocol, with the same data and the same seeds.
 
-    per_task and per_model: keys of a run that hold for the named task or model alone.
+    per_task and per_model: keys of a run that hold for the named task or model alone; cells that become the same by
+        them are run once.
     jobs: runs side by side; None takes one per processor core.
     """
 
@@ -101,9 +102,13 @@ def members(config: CompareConfig, updates: Mapping[str, Any] | None = None) -> 
                     own = given.get(section, {})
                     cell = merged(cell, own.get(name, {}) if isinstance(own, Mapping) else {})
                 try:
-                    out.append(resolve_run(cell))
+                    run = resolve_run(cell)
                 except ConfigError as error:
                     problems += error.problems
+                    continue
+                # per_task and per_model can make two cells the same, such as one protocol held for one task.
+                if run not in out:
+                    out.append(run)
     if problems:
         raise ConfigError(problems)
     return out

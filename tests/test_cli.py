@@ -230,6 +230,14 @@ def test_members_of_a_comparison_are_paired_and_keep_their_own_options() -> None
     assert [cell.model_args["carry"] for cell in found[:4]] == ["observed", "observed", "latent", "latent"]
 
 
+def test_cells_that_become_the_same_are_run_once() -> None:
+    typed = "tasks=henon,flip_flop models=ddl carries=observed,latent per_task.henon.model_args.carry=observed"
+    found = members(resolve_compare(parse_updates(typed.split())))
+    assert [(cell.task, cell.model_args["carry"]) for cell in found] == [
+        ("henon", "observed"), ("flip_flop", "observed"), ("flip_flop", "latent"),
+    ]  # fmt: skip
+
+
 # Commands.
 
 

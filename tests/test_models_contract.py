@@ -196,3 +196,14 @@ def test_gpu_follows_cpu(name):
         runs.append(rollout(replicas, x, 5).states.cpu())
     # float64 products summed in another order.
     torch.testing.assert_close(runs[0], runs[1], rtol=1e-9, atol=1e-9)
+
+
+@every_model
+@every_way
+def test_trace_shows_the_layers_or_nothing(name, way):
+    replicas = Replicas(lambda: make_model(name, state_dim=D, **options(way)), [0, 1])
+    x = states().expand(2, B, D)
+    trace = replicas.trace(replicas.lift(x), 0, x.new_zeros(2, B, 0))
+    layers = 1 if way["sharing"] == "untied" else replicas.template.config.layers
+    assert all(values.shape[:3] == (2, layers, B) for values in trace.values())
+    assert ("beta" in trace) == (name == "ddl")

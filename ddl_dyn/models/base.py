@@ -124,10 +124,11 @@ class StepModel(nn.Module, ABC):
         """What happened inside one step: name -> (layers, B, …). Empty where a model has nothing to show."""
         rows: list[dict[str, Tensor]] = []
         for layer in self.layers_at(l):
-            if isinstance(layer, Traced):
-                rows.append(layer.trace(h, u))
+            if not isinstance(layer, Traced):
+                return {}
+            rows.append(layer.trace(h, u))
             h = layer(h, u)
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     def layers_at(self, l: int) -> Sequence[nn.Module]:
         """The layers that act at time index l: all of them when tied, layer l alone when untied."""
