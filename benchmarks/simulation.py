@@ -4,17 +4,22 @@ Run: python benchmarks/simulation.py [--trajectories 64] [--samples 1000] [--ski
 
 The component's own tests run first: a fast wrong answer is not worth a table. Both sides use DOP853 with rtol 1e-10 and
 atol 1e-12 per trajectory; the error of each is measured against a solve at 1e-13 over the time that chaos leaves
-comparable. Times are processor
-seconds of this one thread, the batch's the best of three.
+comparable. Times are processor seconds of this one thread, the batch's the best of three.
+
+Where the package dysts is installed (the extra `bench`, in an environment of its own), its own generator is timed on
+the systems that both have, from the same states, at the same parameters, sampling times, method and tolerances.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -24,6 +29,8 @@ from tasks.base import Array
 from tasks.simulate import ATOL, RTOL, integrate
 
 SYSTEMS = ("lorenz63", "van_der_pol", "rossler")
+# Names of the same systems there.
+DYSTS = {"lorenz63": "Lorenz", "rossler": "Rossler", "chen": "Chen", "sprott_b": "SprottB"}
 # Lyapunov times or periods over which errors are compared; longer ones would compare amplified rounding.
 COMPARABLE = 5
 
@@ -47,14 +54,30 @@ def best_of(repeats: int, call: Callable[[], Array]) -> tuple[float, Array]:
     return min(times), result
 
 
-def row(name: str, trajectories: int, samples: int) -> str:
-    """One line of the table."""
+def by_dysts(task: FlowTask, x0: Array, times: Array) -> Array:
+    """dysts' generator on the same initial states; its system is brought to the task's parameters."""
+    import dysts.flows
+
+    system: Any = getattr(dysts.flows, DYSTS[task.key()])()
+    system.transform_params(lambda name, value, system: getattr(task, name))  # noqa: ARG005
+    field = np.array([system.rhs(x, 0.0) for x in x0])
+    if not np.allclose(field, task.vector_field(0.0, x0), rtol=1e-12, atol=1e-12):
+        raise ValueError(f"dysts' {DYSTS[task.key()]} is another system than {task.key()}; leave it out of DYSTS")
+    # It samples at intervals of the system's own dt and ignores the one it is given.
+    system.dt = task.dt
+    return system.make_trajectory(
+        len(times), init_cond=x0, resample=False, method="DOP853", rtol=RTOL, atol=ATOL, postprocess=False
+    )
+
+
+def row(name: str, trajectories: int, samples: int, other: Callable[[FlowTask, Array, Array], Array]) -> str:
+    """One line of a table: the batch beside another way to do the same work."""
     task = make_task(name)
     assert isinstance(task, FlowTask)
     x0 = task.initial_states(trajectories, rng=np.random.default_rng(0), split="train")
     times = task.times(samples)
     batched, states = best_of(3, lambda: integrate(task.vector_field, x0, times))
-    looped, alone = best_of(1, lambda: loop(task, x0, times))
+    looped, alone = best_of(1, lambda: other(task, x0, times))
     early = times <= COMPARABLE * task.timescale
     truth = integrate(task.vector_field, x0, times[early], rtol=1e-13, atol=1e-15)
     worst = [np.abs(found[:, early] - truth).max() for found in (states, alone)]
@@ -62,6 +85,19 @@ def row(name: str, trajectories: int, samples: int) -> str:
         f"{name:14s} {trajectories:6d} {samples:7d} {looped:9.3f} {batched:9.3f} {looped / batched:8.1f} "
         f"{worst[1]:11.1e} {worst[0]:11.1e}"
     )
+
+
+def table(
+    label: str,
+    systems: Iterable[str],
+    other: Callable[[FlowTask, Array, Array], Array],
+    args: argparse.Namespace,
+) -> None:
+    """Print one table."""
+    print(f"{'system':14s} {'trajs':>6s} {'samples':>7s} {label + ' s':>9s} {'batch s':>9s} {'ratio':>8s}", end=" ")
+    print(f"{label + ' error':>11s} {'batch error':>11s}")
+    for name in systems:
+        print(row(name, args.trajectories, args.samples, other), flush=True)
 
 
 def main() -> int:
@@ -76,10 +112,14 @@ def main() -> int:
         if tests.returncode:
             print("the tests of tasks.simulate fail; nothing measured")
             return 1
-    print(f"{'system':14s} {'trajs':>6s} {'samples':>7s} {'loop s':>9s} {'batch s':>9s} {'ratio':>8s}", end=" ")
-    print(f"{'loop error':>11s} {'batch error':>11s}")
-    for name in SYSTEMS:
-        print(row(name, args.trajectories, args.samples), flush=True)
+    table("loop", SYSTEMS, loop, args)
+    if importlib.util.find_spec("dysts") is None:
+        print("dysts is not installed (extra `bench`): its generator is not compared")
+        return 0
+    with warnings.catch_warnings():
+        # It says that numba is absent, which the times below show.
+        warnings.simplefilter("ignore")
+        table("dysts", DYSTS, by_dysts, args)
     return 0
 
 
