@@ -91,7 +91,10 @@ class BudgetConfig(Section):
 
 
 class RunConfig(Section):
-    """One run: one task, one model, `seeds` replicas (seeds seed, seed+1, …)."""
+    """One run: one task, one model, `seeds` replicas (seeds seed, seed+1, …).
+
+    keep_portraits: how many portraits of the map to keep while it trains, from before the first update to the last.
+    """
 
     task: str = "van_der_pol"
     task_args: dict[str, Any] = Field(default_factory=dict)
@@ -103,5 +106,6 @@ class RunConfig(Section):
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     budget: BudgetConfig = BudgetConfig()
+    keep_portraits: int = Field(default=0, ge=0, le=100)
     tags: tuple[str, ...] = ()
     note: str = ""

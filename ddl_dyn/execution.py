@@ -68,6 +68,11 @@ def prepare(config: RunConfig) -> Prepared:
 
     choose_device(config.train.device)
     task = make_task(config.task, **config.task_args)
+    if config.keep_portraits and task.input_dim:
+        raise ValueError(
+            f"keep_portraits = {config.keep_portraits}, but {config.task} is driven by inputs "
+            f"({', '.join(task.input_names)}), so its map has no one portrait; leave keep_portraits out"
+        )
     data = make_dataset(task, **config.data.model_dump(exclude={"normalize"}))
     if config.train.horizon > data.train.steps:
         raise ValueError(
@@ -104,19 +109,23 @@ def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None =
         lambda: make_model(config.model, **shape, **size.options),
         seeds=range(config.seed, config.seed + config.seeds),
     ).to(device, getattr(torch, config.train.dtype))
+    portraits = _portraits(config, replicas, data, normalizer, callbacks.state)
     result = fit(
         replicas,
         _series(data.train, normalizer),
         _series(data.val, normalizer),
         config.train,
         on_epoch=callbacks.on_epoch,
-        on_update=_checkpointer(callbacks),
+        on_update=_visitor(callbacks, portraits),
         state=None if callbacks.state is None else dict(callbacks.state),
     )
+    if portraits is not None and not portraits.update:
+        # Solved in closed form: there was no update to keep one at.
+        portraits.take(result.updates)
     found = evaluation.evaluate(replicas, data, normalizer, result, config)
     return Outcome(
         numbers=found.numbers | {"budget": {"target": size.target, "met": size.met}},
-        arrays=found.arrays,
+        arrays=found.arrays | ({} if portraits is None else portraits.arrays()),
         state=replicas.state_dict(),
         resolved={
             "model_args": size.options,
@@ -172,15 +181,33 @@ def normalization(mode: str, task: Any) -> Any:
     return "isotropic" if task.isotropic else "component"
 
 
-def _checkpointer(callbacks: Callbacks) -> Callable[[Any], None] | None:
+def _portraits(config: RunConfig, replicas: Any, data: Any, normalizer: Any, state: Any) -> Any:
+    """The series of portraits to keep, with those that an earlier attempt kept; None where none are asked for."""
+    from ddl_dyn.portrait_series import PortraitSeries
+
+    if not config.keep_portraits:
+        return None
+    updates = 0 if replicas.template.closed_form else config.train.updates
+    series = PortraitSeries(replicas, data.train.states, normalizer, count=config.keep_portraits, updates=updates)
+    if state is not None:
+        series.load(state["portraits"])
+    elif updates:
+        series.visit(0)
+    return series
+
+
+def _visitor(callbacks: Callbacks, portraits: Any) -> Callable[[Any], None] | None:
+    """What is done after each update: a portrait where one is due, a checkpoint every few seconds."""
     keep = callbacks.on_checkpoint
-    if keep is None:
+    if keep is None and portraits is None:
         return None
     last = [time.monotonic()]
 
     def on_update(trainer: Any) -> None:
-        if time.monotonic() - last[0] >= callbacks.seconds:
-            keep(trainer.state_dict())
+        if portraits is not None:
+            portraits.visit(trainer.update)
+        if keep is not None and time.monotonic() - last[0] >= callbacks.seconds:
+            keep(trainer.state_dict() | ({} if portraits is None else {"portraits": portraits.state()}))
             last[0] = time.monotonic()
 
     return on_update

@@ -7,120 +7,32 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ddl_dyn import plots
 from ddl_dyn.runs import COMPLETED, Run
+from ddl_dyn.scene import SPLIT, Scene
 
-Array = NDArray[Any]
-# Fewer lines than trajectories: a portrait of all of them is a smear.
-SPLIT = "test"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What the figures of one run have in common.
-
-    Args:
-        run: a finished run.
-    """
-
-    run: Run
-
-    @cached_property
-    def arrays(self) -> dict[str, Array]:
-        """Stored arrays by name."""
-        return self.run.arrays
-
-    @cached_property
-    def task(self) -> dict[str, Any]:
-        """Facts of the task that the drawing needs: state_names, kind, time_unit, isotropic."""
-        resolved = self.run.entry.get("resolved")
-        stored = resolved.get("task") if isinstance(resolved, dict) else None
-        return stored if isinstance(stored, dict) else {}
-
-    @property
-    def model(self) -> str:
-        """Registry key of the model."""
-        return str(self.run.config["model"])
-
-    @property
-    def kind(self) -> Any:
-        """`flow` or `map`."""
-        return "map" if self.task.get("kind") == "map" else "flow"
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the D components."""
-        stored = self.task.get("state_names")
-        known = [str(name) for name in stored] if isinstance(stored, list) else []
-        dim = self.arrays[f"{SPLIT}_true"].shape[-1]
-        return known if len(known) == dim else [f"x{i + 1}" for i in range(dim)]
-
-    @property
-    def title(self) -> str:
-        """Model and task."""
-        return f"{self.model} on {self.run.config['task']}"
-
-    @property
-    def note(self) -> str:
-        """The protocol, which is part of every claim."""
-        options = self.run.config.get("model_args", {})
-        return f"carry = {options.get('carry')}, lift = {options.get('lift')}; run {self.run.id}"
-
-    @cached_property
-    def chosen(self) -> int:
-        """The replica shown strong: that with the median validation error."""
-        return int(self.arrays.get("portrait_replica", np.asarray(0)))
-
-    @property
-    def order(self) -> list[int]:
-        """The replicas, the chosen one first."""
-        count = len(self.arrays[f"{SPLIT}_pred"])
-        return [self.chosen, *(r for r in range(count) if r != self.chosen)]
-
-    @cached_property
-    def pred(self) -> Array:
-        """(R, N, T+1, D) free runs, the chosen replica first."""
-        return self.arrays[f"{SPLIT}_pred"][self.order]
-
-    @property
-    def true(self) -> Array:
-        """(N, T+1, D)."""
-        return self.arrays[f"{SPLIT}_true"]
-
-    def square(self, values: Array) -> Array:
-        """(P, …) on the portrait's plane as (G, G, …)."""
-        side = round(len(values) ** 0.5)
-        return values.reshape(side, side, *values.shape[1:])
-
-    def fixed_points(self, suffix: str = "") -> list[tuple[Any, str]]:
-        """Locations (D,) with their stability, of the chosen replica or (suffix `_true`) of the true map."""
-        points = self.arrays.get(f"fixed_points{suffix}")
-        if points is None:
-            return []
-        kinds = self.arrays[f"fixed_points_stability{suffix}"]
-        owner = self.arrays[f"fixed_points_replica{suffix}"]
-        mine = np.ones(len(points), dtype=bool) if suffix else owner == self.chosen
-        return [(point, str(kind)) for point, kind in zip(points[mine], kinds[mine], strict=True)]
+# A map jumps at every step: more of them in one panel are a thicket.
+MAP_STEPS = 40
 
 
 def _trajectories(scene: Scene) -> Any:
+    shown = slice(None, MAP_STEPS + 1 if scene.kind == "map" else None)
+    times = scene.arrays[f"{SPLIT}_times"]
+    cut = f"The first {MAP_STEPS} of {len(times) - 1} steps. " if len(times[shown]) < len(times) else ""
     return plots.trajectories(
-        scene.arrays[f"{SPLIT}_times"],
-        scene.true,
-        {scene.model: scene.pred},
+        times[shown],
+        scene.true[:, shown],
+        {scene.model: scene.pred[:, :, shown]},
         state_names=scene.names,
         time_unit=str(scene.task.get("time_unit", "time")),
         kind=scene.kind,
         title=scene.title,
-        note=scene.note,
+        note=cut + scene.note,
     )
 
 
@@ -145,7 +57,7 @@ def _portrait(scene: Scene) -> Any:
         kind=scene.kind,
         isotropic=bool(scene.task.get("isotropic", False)),
         title=scene.title,
-        note=scene.note,
+        note=scene.field_note,
         **fields,
     )
 
@@ -162,7 +74,7 @@ def _portrait_3d(scene: Scene) -> Any:
         state_names=scene.names,
         kind=scene.kind,
         title=scene.title,
-        note=scene.note,
+        note=scene.field_note,
     )
 
 
@@ -181,7 +93,7 @@ def _cobweb(scene: Scene) -> Any:
         fixed_points_model=[(float(point[0]), kind) for point, kind in scene.fixed_points()],
         state_name=scene.names[0],
         title=scene.title,
-        note=scene.note,
+        note=scene.field_note,
     )
 
 
@@ -268,17 +180,22 @@ def figures(run: Run, what: Sequence[str] | None = None) -> dict[str, Any]:
             near = difflib.get_close_matches(name, FIGURES, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise ValueError(f"unknown figure {name!r}{hint}; there are {', '.join(FIGURES)}")
-    if run.kind != "run":
-        raise ValueError(f"run {run.id} is a comparison; draw one of its runs: {', '.join(run.members)}")
-    if not run.arrays:
-        reason = f"it is {run.status}" if run.status != COMPLETED else "it holds no arrays"
-        raise ValueError(f"run {run.id} cannot be drawn: {reason}; only a completed run has figures")
+    check_drawable(run)
     scene = Scene(run)
     drawn = {name: FIGURES[name](scene) for name in (what or FIGURES)}
     missing = [name for name, figure in drawn.items() if figure is None]
     if what and missing:
         raise ValueError(f"run {run.id} ({scene.title}) has no {', '.join(missing)}")
     return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def check_drawable(run: Run) -> None:
+    """ValueError, saying what to do, unless a run is a single one that holds arrays."""
+    if run.kind != "run":
+        raise ValueError(f"run {run.id} is a comparison; draw one of its runs: {', '.join(run.members)}")
+    if not run.arrays:
+        reason = f"it is {run.status}" if run.status != COMPLETED else "it holds no arrays"
+        raise ValueError(f"run {run.id} cannot be drawn: {reason}; only a completed run has figures")
 
 
 def draw(run: Run, what: Sequence[str] | None, folder: Path) -> list[Path]:

@@ -85,13 +85,13 @@ def search_box(states: Array) -> Array:
     return np.stack([low - margin, high + margin], axis=-1)
 
 
-def portrait_grid(states: Array) -> Array:
-    """(SIDE², D) points on the plane of the first two components, x varying slowest; (8·SIDE, 1) for D = 1."""
+def portrait_grid(states: Array, side: int = SIDE) -> Array:
+    """(side², D) points on the plane of the first two components, x varying slowest; (8·side, 1) for D = 1."""
     box = search_box(states)
     if len(box) == 1:
-        return np.linspace(box[0, 0], box[0, 1], 8 * SIDE)[:, None]
-    x, y = np.meshgrid(np.linspace(box[0, 0], box[0, 1], SIDE), np.linspace(box[1, 0], box[1, 1], SIDE), indexing="ij")
-    grid = np.tile(states.reshape(-1, len(box)).mean(axis=0), (SIDE * SIDE, 1))
+        return np.linspace(box[0, 0], box[0, 1], 8 * side)[:, None]
+    x, y = np.meshgrid(np.linspace(box[0, 0], box[0, 1], side), np.linspace(box[1, 0], box[1, 1], side), indexing="ij")
+    grid = np.tile(states.reshape(-1, len(box)).mean(axis=0), (side * side, 1))
     grid[:, 0], grid[:, 1] = x.ravel(), y.ravel()
     return grid
 

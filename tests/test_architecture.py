@@ -56,9 +56,14 @@ RULES = {
     "training and analysis know neither tasks nor runs": (
         [
             "ddl_dyn/replicas.py", "ddl_dyn/free_run.py", "ddl_dyn/schedule.py", "ddl_dyn/training.py",
-            "ddl_dyn/budget.py", "ddl_dyn/evaluation.py", "ddl_dyn/portrait_data.py", "ddl_dyn/analysis/*.py",
+            "ddl_dyn/budget.py", "ddl_dyn/evaluation.py", "ddl_dyn/portrait_data.py", "ddl_dyn/portrait_series.py",
+            "ddl_dyn/analysis/*.py",
         ],
         {"tasks", "matplotlib", "sacred", "ddl_dyn.runs", "ddl_dyn.plots", "ddl_dyn.experiment"},
+    ),
+    "finished runs are analysed without a tracker": (
+        ["ddl_dyn/analyse/*.py"],
+        {"tasks", "matplotlib", "sacred", "ddl_dyn.experiment", "ddl_dyn.running", "ddl_dyn.training"},
     ),
     "figures are drawn from arrays": (
         ["ddl_dyn/plots/*.py"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .animation import orbit_animation
 from .compare import comparison
 from .depth import discrepancy_spent, gate_over_depth_time, initial_statistics, state_through_depth
+from .forming import field_forming, map_forming
 from .gallery import task_portrait
 from .gates import eigenvalues, gate_map
 from .maps import cobweb
@@ -28,9 +29,11 @@ __all__ = [
     "discrepancy_spent",
     "eigenvalues",
     "error_growth",
+    "field_forming",
     "gate_map",
     "gate_over_depth_time",
     "initial_statistics",
+    "map_forming",
     "model_style",
     "nullclines",
     "orbit_animation",

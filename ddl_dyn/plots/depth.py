@@ -76,6 +76,8 @@ def gate_over_depth_time(
     image = ax.pcolormesh(edges, layers, b.T, cmap=GATE_MAP, norm=GATE_NORM, shading="flat", rasterized=True)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     ax.set(xlabel="step" if times is None else f"t [{time_unit}]" if time_unit else "time", ylabel="layer")
+    if times is None:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     gate_bar(figure, image, [ax])
     return figure
 

@@ -138,7 +138,9 @@ def return_map(
         name: what the values are, for example "maximum of z".
     """
     truth = finite(true).ravel()
-    box = limits([truth])
+    # Most of each model's values too: of a cycle the truth has but one, and a model's may lie beside it.
+    held = [v for v in map(finite, models.values()) if np.isfinite(v).any()]
+    box = limits([truth, *(np.nanquantile(v, [0.1, 0.9]) for v in held)])
     columns = 1 + len(models)
     side = min(PAGE_WIDTH / columns, 3.0)
     figure = new_figure(

@@ -1,0 +1,113 @@
+"""What the figures of one run have in common: its arrays, the facts of its task, the replica that is shown.
+
+Axes: R replicas, N trajectories, T steps, D observed state, P grid points, G points a side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddl_dyn.runs import Run
+
+Array = NDArray[Any]
+# The trajectories that figures show.
+SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the figures of one run have in common.
+
+    Args:
+        run: a finished run.
+    """
+
+    run: Run
+
+    @cached_property
+    def arrays(self) -> dict[str, Array]:
+        """Stored arrays by name."""
+        return self.run.arrays
+
+    @cached_property
+    def task(self) -> dict[str, Any]:
+        """Facts of the task that the drawing needs: state_names, kind, time_unit, isotropic."""
+        resolved = self.run.entry.get("resolved")
+        stored = resolved.get("task") if isinstance(resolved, dict) else None
+        return stored if isinstance(stored, dict) else {}
+
+    @property
+    def model(self) -> str:
+        """Registry key of the model."""
+        return str(self.run.config["model"])
+
+    @property
+    def kind(self) -> Any:
+        """`flow` or `map`."""
+        return "map" if self.task.get("kind") == "map" else "flow"
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the D components."""
+        stored = self.task.get("state_names")
+        known = [str(name) for name in stored] if isinstance(stored, list) else []
+        dim = self.arrays[f"{SPLIT}_true"].shape[-1]
+        return known if len(known) == dim else [f"x{i + 1}" for i in range(dim)]
+
+    @property
+    def title(self) -> str:
+        """Model and task."""
+        return f"{self.model} on {self.run.config['task']}"
+
+    @property
+    def note(self) -> str:
+        """The protocol, which is part of every claim."""
+        options = self.run.config.get("model_args", {})
+        return f"carry = {options.get('carry')}, lift = {options.get('lift')}; run {self.run.id}"
+
+    @cached_property
+    def chosen(self) -> int:
+        """The replica shown strong: that with the median validation error."""
+        return int(self.arrays.get("portrait_replica", np.asarray(0)))
+
+    @property
+    def order(self) -> list[int]:
+        """The replicas, the chosen one first."""
+        count = len(self.arrays[f"{SPLIT}_pred"])
+        return [self.chosen, *(r for r in range(count) if r != self.chosen)]
+
+    @cached_property
+    def pred(self) -> Array:
+        """(R, N, T+1, D) free runs, the chosen replica first."""
+        return self.arrays[f"{SPLIT}_pred"][self.order]
+
+    @property
+    def true(self) -> Array:
+        """(N, T+1, D)."""
+        return self.arrays[f"{SPLIT}_true"]
+
+    @property
+    def field_note(self) -> str:
+        """The protocol, and the fixed points that a circle each could not show."""
+        continuum = bool(self.arrays.get("fixed_points_continuum_true", False))
+        return f"The truth has a continuum of fixed points, not drawn. {self.note}" if continuum else self.note
+
+    def square(self, values: Array) -> Array:
+        """(P, …) on the portrait's plane as (G, G, …)."""
+        side = round(len(values) ** 0.5)
+        return values.reshape(side, side, *values.shape[1:])
+
+    def fixed_points(self, suffix: str = "") -> list[tuple[Any, str]]:
+        """Locations (D,) with their stability, of the chosen replica or (suffix `_true`) of the true map."""
+        points = self.arrays.get(f"fixed_points{suffix}")
+        if points is None:
+            return []
+        kinds = self.arrays[f"fixed_points_stability{suffix}"]
+        owner = self.arrays[f"fixed_points_replica{suffix}"]
+        mine = np.ones(len(points), dtype=bool) if suffix else owner == self.chosen
+        return [(point, str(kind)) for point, kind in zip(points[mine], kinds[mine], strict=True)]
