@@ -130,31 +130,38 @@ def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
-    """The records as a table for the terminal: one line per task, protocol and model; `*` marks a winner."""
-    from rich.table import Table
+    """The records for a terminal of 80 columns: a block per task and protocol; `*` marks a winner."""
+    from rich.console import Group
     from rich.text import Text
 
     horizons = list(dict.fromkeys((record["split"], record["horizon"]) for record in records))
-    table = Table(title="Median NRMSE over seeds [95 % interval]; * separated from all others", title_justify="left")
-    for name in ("task", "protocol", "model"):
-        table.add_column(name)
-    for split, horizon in horizons:
-        table.add_column(f"{'in' if split == 'test' else 'out of'} distribution, {horizon}", justify="right")
-    table.add_column("parameters", justify="right")
-    lines: dict[tuple[str, str, str], dict[tuple[str, str], Mapping[str, Any]]] = {}
+    blocks: dict[tuple[str, str], dict[str, dict[tuple[str, str], Mapping[str, Any]]]] = {}
     for record in records:
-        line = lines.setdefault((record["task"], record["protocol"], record["model"]), {})
-        line[(record["split"], record["horizon"])] = record
-    last = None
-    for (task, protocol, model), line in lines.items():
-        if last is not None and last != (task, protocol):
-            table.add_section()
-        first = (task, protocol) != last
-        last = (task, protocol)
-        cells = [Text(task if first else ""), Text(protocol if first else ""), Text(model)]
-        cells += [_cell(line.get(key)) for key in horizons]
-        cells.append(Text(number(next(iter(line.values()))["parameters"])))
-        table.add_row(*cells, style="dim" if model in FLOORS else "")
+        block = blocks.setdefault((record["task"], record["protocol"]), {})
+        block.setdefault(record["model"], {})[(record["split"], record["horizon"])] = record
+    parts = [Text("NRMSE of free runs: median over seeds, 95 % interval below; * separated from all others")]
+    for (task, protocol), block in blocks.items():
+        parts += [Text(), Text(f"{task}, {protocol}", style="bold"), _block(block, horizons)]
+    return Group(*parts)
+
+
+def _block(
+    block: Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]], horizons: Sequence[tuple[str, str]]
+) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("model", min_width=12, no_wrap=True)
+    for split, horizon in horizons:
+        place = "in" if split == "test" else "out of"
+        table.add_column(f"{place} distr.\n{horizon}", justify="right", min_width=12, no_wrap=True)
+    table.add_column("para-\nmeters", justify="right", no_wrap=True)
+    for model, line in block.items():
+        size = Text(number(next(iter(line.values()))["parameters"]))
+        cells = [_cell(line.get(key)) for key in horizons]
+        table.add_row(Text(model), *cells, size, style="dim" if model in FLOORS else "")
     return table
 
 
@@ -164,8 +171,10 @@ def _cell(record: Mapping[str, Any] | None) -> Any:
     if record is None:
         return Text("")
     low, high = number(record["low"]), number(record["high"])
-    text = number(record["median"]) + (f" [{low}, {high}]" if low else "") + (" *" if record["best"] else "")
-    return Text(text, style="bold" if record["best"] else "")
+    text = Text(("* " if record["best"] else "") + number(record["median"]), style="bold" if record["best"] else "")
+    if low:
+        text.append(f"\n{low}–{high}", style="dim")
+    return text
 
 
 def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str]) -> dict[str, Any]:
