@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from .bands import Array, band, finite, limits, log_limits, spread
@@ -156,6 +157,7 @@ def return_map(
         ax.plot(values[:-1], values[1:], ls="none", marker="o", ms=1.9, mew=0, color=colour, gid="returns")
         ax.set_title("true" if key is None else model_style(key).label, color=colour)
         ax.set(xlim=box, ylim=box, xlabel=f"{name}, nth")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
     axes[0].set_ylabel(f"{name}, next")
     return figure
 
