@@ -191,7 +191,9 @@ def test_the_limit_cycle_of_the_exact_flow() -> None:
 
 def test_a_latent_carry_has_exponents_but_no_points(base: Path) -> None:
     train = {"updates": 2, "horizon": 2, "compile": "off"}
-    made = stored(base, "latent", task="harmonic", model_args={"carry": "latent", "latent_dim": 4, "value_dim": 1}, train=train)
+    made = stored(
+        base, "latent", task="harmonic", model_args={"carry": "latent", "latent_dim": 4, "value_dim": 1}, train=train
+    )
     subject = rebuild(made)
     assert np.shape(dynamics.spectrum(subject, 40)["trained"]["exponents"]) == (2, 4)
     with pytest.raises(Unsuitable, match="4 dimensions of its own"):
