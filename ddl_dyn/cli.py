@@ -90,6 +90,10 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     export.add_argument("--format", choices=("csv", "latex"), default="csv", help="what to write (csv)")
     export.add_argument("--columns", metavar="NAMES", help="only these columns; several with commas")
     export.add_argument("--out", metavar="FILE", help="where to (standard output)")
+    report = _add(commands, "report", "one page about finished runs: tables, portraits, provenance")
+    report.add_argument("which", nargs="*", metavar="RUN", help="ids or folders of runs (all completed ones)")
+    report.add_argument("--out", metavar="PATH", default="report", help="file or folder to write (report)")
+    report.add_argument("--markdown", action="store_true", help="Markdown with figures beside it instead of HTML")
     for name, what in (("tasks", "task"), ("models", "model")):
         catalogue = _add(commands, name, f"catalogue of {name}: equations, parameters, sources", runs=False)
         catalogue.add_argument("name", nargs="?", metavar="NAME", help=f"one {what} in full, with a figure")

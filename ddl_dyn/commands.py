@@ -164,6 +164,18 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace) -> int:
+    from ddl_dyn.report import write_report
+    from ddl_dyn.runs import COMPLETED, open_run, scan
+
+    if options.which:
+        chosen = [open_run(name, options.runs) for name in options.which]
+    else:
+        chosen = [run for run in scan(options.runs) if run.kind == "run" and run.status == COMPLETED]
+    print(write_report(chosen, Path(options.out), markdown=options.markdown))
+    return 0
+
+
 def _tasks(options: argparse.Namespace) -> int:
     from ddl_dyn.catalogue import draw_task, print_tasks
 
@@ -209,6 +221,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tag": _tag,
     "note": _note,
     "export": _export,
+    "report": _report,
     "tasks": _tasks,
     "models": _models,
 }

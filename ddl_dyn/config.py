@@ -49,6 +49,9 @@ class TrainConfig(Section):
     """Optimisation. AdamW with decoupled decay; the horizon (free-run steps per window) grows in the first half.
 
     loss: "auto" is the cross-entropy where the states are one-hot codes, and the mean squared error elsewhere.
+    validate_steps: free-run steps whose error chooses the best checkpoint; None takes whole validation trajectories.
+        On a chaotic task take about a Lyapunov time: far beyond it a model that fell to the mean scores better (1) than
+        one that is right about the attractor (√2).
     """
 
     updates: int = Field(default=1500, ge=0)
@@ -61,6 +64,7 @@ class TrainConfig(Section):
     weight_decay: float = Field(default=1e-4, ge=0.0, allow_inf_nan=False)
     clip: float = Field(default=1.0, gt=0.0)
     validate_every: int = Field(default=100, ge=1)
+    validate_steps: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "float64"] = "float32"

@@ -92,7 +92,7 @@ class Trainer:
         self.windows = Windows(train, replicas.seeds, config.batch, device, dtype)
         self.val_states = torch.as_tensor(np.asarray(val.states), dtype=dtype).to(device)
         self.val_inputs = torch.as_tensor(np.asarray(val.inputs), dtype=dtype).to(device)
-        limit = replicas.max_steps
+        limit = min((n for n in (replicas.max_steps, config.validate_steps) if n is not None), default=None)
         if limit is not None:
             self.val_states, self.val_inputs = self.val_states[:, : limit + 1], self.val_inputs[:, :limit]
         self.updates = 0 if replicas.template.closed_form else config.updates

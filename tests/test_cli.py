@@ -273,6 +273,11 @@ def test_run_then_list_show_diff_tag_note_export(capsys: pytest.CaptureFixture[s
     assert r"1 & van\_der\_pol \\" in said(capsys)[0]
     assert main(["export", "--columns", "modle"]) == 1
     assert "unknown column 'modle'" in said(capsys)[1][0]
+    assert main(["report", "2", "--out", "page.html"]) == 0
+    assert said(capsys)[0] == "page.html\n"
+    assert "resnet" in Path("page.html").read_text().lower()
+    assert main(["report", "9"]) == 1
+    assert "no run '9'" in said(capsys)[1][0]
 
 
 def test_a_running_run_cannot_be_annotated(tmp_path: Path) -> None:

@@ -137,6 +137,16 @@ def test_best_checkpoint_is_kept_and_loaded():
     np.testing.assert_allclose(again.val, result.best_val, rtol=1e-6)
 
 
+def test_validation_runs_as_far_as_it_is_told():
+    train, val = rotation(), rotation(seed=1)
+    replicas = Replicas(build(), [0])
+    near, far = (Trainer(replicas, train, val, config(validate_steps=n)).validate(0.0).val[0] for n in (2, 30))
+    x0 = torch.as_tensor(val.states[:, 0], dtype=torch.float32)
+    error = rollout(replicas, x0, 2).states - torch.as_tensor(val.states[:, :3], dtype=torch.float32)
+    assert near == pytest.approx(error[:, :, 1:].square().mean().sqrt().item(), rel=1e-5)
+    assert far > near
+
+
 def test_early_stopping_stops_each_replica_by_itself():
     result = fit(
         Replicas(build(), [0, 1]),
