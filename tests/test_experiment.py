@@ -314,7 +314,7 @@ def test_kills_at_random_moments_leave_no_unreadable_file(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_sixteen_processes_of_eight_runs_share_one_store(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom tests import fake_runs\nfrom tests.test_experiment import config\n"
+        "import sys\nfrom tests import fake_runs\nfake_runs.install()\nfrom tests.test_experiment import config\n"
         "from ddl_dyn.running import Launch, run\nfrom pathlib import Path\n"
         "for i in range(8):\n    run(config(seed=8 * int(sys.argv[1]) + i), Launch(base=Path(sys.argv[2])))\n"
     )
