@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ddl_dyn.analysis import predict, predict_for
-from ddl_dyn.analysis.theory import DYNAMICS, OBSTRUCTIONS
+from ddl_dyn.analysis.theory import DYNAMICS, OBSTRUCTIONS, STEEPEST
 from ddl_dyn.models.ddl import DDL, DDLConfig
 from ddl_dyn.models.neural_ode import NeuralODE, NeuralODEConfig
 
@@ -26,6 +26,45 @@ def test_a_flow_on_the_state_itself_can_do_none_of_the_obstructed(obstruction):
     assert verdict(obstruction, dim, "map") == "possible"
     assert verdict(obstruction, dim, "oracle") == "possible"
     assert verdict(obstruction, dim, "floor") == "no claim"
+
+
+def field_of(weight: torch.Tensor, solver: str, **options) -> NeuralODE:
+    """A neural ODE on the line whose field is w₂ tanh(w₁ x + b)."""
+    model = NeuralODE(1, NeuralODEConfig(lift="identity", hidden_dim=len(weight), solver=solver, **options)).double()
+    with torch.no_grad():
+        (first,), last = model.layers[0].hidden, model.layers[0].last
+        first.weight.copy_(weight[:, :1]), first.bias.copy_(weight[:, 1]), last.weight.copy_(weight[:, 2][None])
+        last.bias.zero_()
+    return model
+
+
+def slopes(model: NeuralODE) -> torch.Tensor:
+    """Increments of the step over a fine grid of the line."""
+    x = torch.linspace(-3, 3, 2001, dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        return model.step(x, 0, x.new_zeros(len(x), 0)).diff(dim=0)
+
+
+@pytest.mark.parametrize("solver", STEEPEST)
+def test_coarse_steps_of_a_steep_field_fold_and_those_of_a_flat_one_never(solver):
+    """A discretised flow is no flow: the claim of impossibility is made for the exact one, and for adaptive solvers."""
+    folded = 0
+    for seed in range(20):
+        weight = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        # |tanh'| ≤ 1, so Lip F ≤ Σ |w₁ w₂|.
+        steepness = (weight[:, 0] * weight[:, 2]).abs().sum()
+        flat = weight * torch.tensor([1.0, 1.0, 0.99 * STEEPEST[solver] / steepness], dtype=torch.float64)
+        assert (slopes(field_of(flat, solver)) > 0).all()
+        # Twice the field is within the bound of two steps.
+        twice = flat * torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64)
+        assert (slopes(field_of(twice, solver, substeps=2)) > 0).all()
+        steep = weight * torch.tensor([4.0, 1.0, 4.0], dtype=torch.float64)
+        folded += bool((slopes(field_of(steep, solver)) < 0).any())
+        # The flow of the same field, followed closely, keeps the order of the line.
+        assert (slopes(field_of(steep, "dopri5", rtol=1e-9, atol=1e-12)) > -1e-9).all()
+    assert folded >= 5
+    assert verdict("orientation_reversing", 1, "flow", solver=solver, substeps=1) == "possible, expected hard"
+    assert verdict("orientation_reversing", 1, "flow", solver="dopri5", rtol=1e-5) == "impossible"
 
 
 def test_time_dependence_frees_cycles_only_off_the_line():
@@ -113,8 +152,13 @@ def test_prediction_from_a_task_and_a_model():
     from tasks import make_task
 
     henon = make_task("henon")
-    flow = NeuralODE(2, NeuralODEConfig(lift="identity"))
+    flow = NeuralODE(2, NeuralODEConfig(lift="identity", solver="dopri5"))
     assert predict_for(henon, flow).verdict == "impossible"
+    assert "dopri5 follows the flow to rtol = 1e-05" in predict_for(henon, flow).reason
+    coarse = predict_for(henon, NeuralODE(2, NeuralODEConfig(lift="identity", solver="rk4", substeps=8, layers=2)))
+    assert coarse.verdict == "possible, expected hard"
+    assert "16 rk4 steps" in coarse.reason
+    assert predict_for(make_task("van_der_pol"), NeuralODE(2, NeuralODEConfig(lift="identity"))).verdict == "possible"
     assert predict_for(henon, NeuralODE(2, NeuralODEConfig(lift="identity", augment=1))).verdict == "possible"
     assert predict_for(henon, DDL(2, DDLConfig(lift="identity"))).verdict == "possible"
 

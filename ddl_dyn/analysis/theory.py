@@ -19,7 +19,13 @@ AUGMENTED = "Dupont, Doucet & Teh (2019), Augmented Neural ODEs, arXiv 1904.0168
 EMBEDDING = "Zhang, Gao, Unterman & Arodz (2020), Approximation capabilities of neural ODEs, arXiv 1907.12998"
 INVERTIBLE = "Behrmann et al. (2019), Invertible Residual Networks, arXiv 1811.00995"
 DELTA = "Deep Delta Learning (2026), arXiv 2601.00417"
+BANACH = "Banach's fixed-point theorem, as in Behrmann et al. (2019), arXiv 1811.00995"
 CARTAN = "Cartan–Dieudonné theorem: Gallier (2011), Geometric Methods and Applications, chapter 8"
+
+# A step x + h Φ(x) of a fixed-step solver is 1-to-1 and keeps orientation while Lip(hΦ) < 1. With z = h Lip F that is
+# z for Euler, z(1 + z/2) for the midpoint rule and z(1 + z + z²/3 + z³/24) for torchdiffeq's rk4 (Kutta's 3/8 rule):
+# below these z no field can fold or reflect. A learned field has no bound, so no number of steps rules it out.
+STEEPEST = {"euler": 1.0, "midpoint": 0.732, "rk4": 0.585}
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,8 @@ def predict(
         obstruction: the task's label.
         state_dim: D.
         dynamics: the model's class: "map", "flow", "invertible", "recurrent", "floor" or "oracle".
-        options: the model's options: lift, carry, and where it has them layers, time_dependent, rewrite, gate,
-            gate_max, beta0, generator, directions.
+        options: the model's options: lift, carry, and where it has them layers, sharing, time_dependent, solver,
+            substeps, rtol, rewrite, gate, gate_max, beta0, generator, directions. A flow without a solver is the exact one.
         lifted_dim: H, with augmentation; None means H = D.
         recurrent: the task's orbits keep moving (cycles, rotations, chaos) instead of settling on fixed points.
         rank: rank(R − I) of a linear task R, where it is one.
@@ -116,6 +122,24 @@ def _on_the_state_itself(
 
 
 def _flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple[Verdict, str, str]:
+    """What the flow of a field can do, and whether its solver keeps to that."""
+    verdict, reason, source = _exact_flow(obstruction, dim, options)
+    solver = options.get("solver")
+    if verdict != "impossible" or solver is None:
+        return verdict, reason, source
+    if solver not in STEEPEST:
+        return verdict, f"{reason} ({solver} follows the flow to rtol = {options['rtol']:g}.)", source
+    layers = int(options.get("layers", 1)) if options.get("sharing") != "untied" else 1
+    steps = int(options.get("substeps", 1)) * layers
+    taken = f"{steps} {solver} step{'s' if steps > 1 else ''} a sampling interval"
+    reason = (
+        f"Impossible for the exact flow, possible in principle by discretisation: {taken} can fold or reflect, though "
+        f"only where Lip F exceeds {STEEPEST[solver] * steps:.3g} an interval. {reason}"
+    )
+    return "possible, expected hard", reason, BANACH
+
+
+def _exact_flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple[Verdict, str, str]:
     autonomous = int(options.get("layers", 1)) == 1 and not options.get("time_dependent", False)
     if obstruction == "orientation_reversing":
         return "impossible", "The Jacobian of a flow map has determinant exp(∫ tr ∂f/∂x dt) > 0.", LIOUVILLE
