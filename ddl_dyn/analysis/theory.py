@@ -55,7 +55,7 @@ def predict(
         state_dim: D.
         dynamics: the model's class: "map", "flow", "invertible", "recurrent", "floor" or "oracle".
         options: the model's options: lift, carry, and where it has them layers, sharing, time_dependent, solver,
-            substeps, rtol, rewrite, gate, gate_max, beta0, generator, directions. A flow without a solver is the exact one.
+            substeps, rtol, rewrite, gate, gate_max, beta0, generator, directions. A flow without a solver is exact.
         lifted_dim: H, with augmentation; None means H = D.
         recurrent: the task's orbits keep moving (cycles, rotations, chaos) instead of settling on fixed points.
         rank: rank(R − I) of a linear task R, where it is one.
