@@ -1,6 +1,7 @@
-"""What theory had said of a run, and what its gates do along the test set: plain numbers for the run's result.
+"""What theory had said of a run, what its gates do along the test set, and how long it tracks a state: plain numbers
+for the run's result.
 
-Axes: R replicas, B states, T steps, L layers, r directions.
+Axes: R replicas, B states, N words, T steps or tokens, L layers, r directions, C classes.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ddl_dyn import metrics
 from ddl_dyn.analysis import gates, theory
+from ddl_dyn.free_run import rollout
 from ddl_dyn.normalizer import Normalizer
 from ddl_dyn.replicas import Replicas
 
@@ -19,6 +23,8 @@ Array = NDArray[Any]
 REPRESENTED = 0.1
 # Free runs whose gates are audited: steps and initial states.
 AUDIT_STEPS, AUDIT_STATES = 20, 16
+# Words behind an accuracy (standard error at most .03), and the numbers that one batch of them may hold.
+WORDS, BATCH = 256, 2**24
 
 
 def theory_numbers(task: Any, replicas: Replicas, nrmse_short: list[float]) -> dict[str, Any]:
@@ -75,3 +81,50 @@ def gate_audit(replicas: Replicas, truth: Any, normalizer: Normalizer) -> tuple[
         "audit_mirror_angle": found.mirror_angle,
     }
     return numbers, arrays
+
+
+def tracking(
+    replicas: Replicas, data: Any, normalizer: Normalizer, seed: int
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """State-tracking accuracy at every length up to the task's longest, on words of their own.
+
+    Args:
+        data: with .task (categorical: .inputs, .simulate and .longest) and .train, whose length is what was trained.
+        seed: of the words; the same seed gives every model the same words.
+    Returns:
+        numbers: words, chance = 1/C, trained_length, longest_tested, and per replica accuracy_trained, accuracy_longest
+        (token accuracy at these two lengths), sequence_longest, and longest_length (up to which token accuracy stays at
+        or above .99); arrays tracking_accuracy and tracking_sequence, (R, T) at lengths 1 … T.
+    """
+    task, trained = data.task, int(data.train.steps)
+    steps = min(int(getattr(task, "longest", trained)), replicas.max_steps or int(getattr(task, "longest", trained)))
+    # A key of its own keeps these words apart from the streams that the splits are drawn from.
+    rng = np.random.default_rng([seed, 0x776F7264])
+    x0 = task.initial_states(WORDS, rng=rng, split="test")
+    inputs = task.inputs(WORDS, steps, rng=rng, split="test")
+    size = max(1, BATCH // (replicas.size * (steps + 1) * task.state_dim))
+    parts = [
+        _words_correct(replicas, task, normalizer, x0[i : i + size], inputs[i : i + size])
+        for i in range(0, WORDS, size)
+    ]
+    correct = np.concatenate(parts, axis=1)
+    token, sequence = metrics.token_accuracy(correct), metrics.sequence_accuracy(correct)
+    numbers = {
+        "words": WORDS,
+        "chance": 1 / task.state_dim,
+        "trained_length": trained,
+        "longest_tested": steps,
+        "accuracy_trained": token[:, min(trained, steps) - 1].tolist(),
+        "accuracy_longest": token[:, -1].tolist(),
+        "sequence_longest": sequence[:, -1].tolist(),
+        "longest_length": metrics.longest_length(token).tolist(),
+    }
+    return numbers, {"tracking_accuracy": token, "tracking_sequence": sequence}
+
+
+def _words_correct(replicas: Replicas, task: Any, normalizer: Normalizer, x0: Array, inputs: Array) -> Array:
+    """(R, N, T), whether the state after each token is right."""
+    true = task.simulate(x0, inputs.shape[1], inputs).states
+    drive = torch.as_tensor(inputs).to(device=replicas.device, dtype=replicas.dtype)
+    run = rollout(replicas, torch.as_tensor(normalizer.normalize(x0)), inputs.shape[1], drive)
+    return metrics.token_correct(normalizer.denormalize(run.states.double().cpu().numpy()), true)

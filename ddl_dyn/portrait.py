@@ -154,6 +154,21 @@ def _error(scene: Scene) -> Any:
     )
 
 
+def _tracking(scene: Scene) -> Any:
+    if "tracking_accuracy" not in scene.arrays:
+        return None
+    facts = scene.run.result["tracking"]
+    return plots.tracking_accuracy(
+        {scene.model: scene.arrays["tracking_accuracy"]},
+        {scene.model: scene.arrays["tracking_sequence"]},
+        chance=facts["chance"],
+        trained=facts["trained_length"],
+        words=facts["words"],
+        title=scene.title,
+        note=scene.note,
+    )
+
+
 FIGURES: dict[str, Callable[[Scene], Any]] = {
     "portrait": _portrait,
     "portrait_3d": _portrait_3d,
@@ -163,6 +178,7 @@ FIGURES: dict[str, Callable[[Scene], Any]] = {
     "eigenvalues": _eigenvalues,
     "error": _error,
     "training": _training,
+    "tracking": _tracking,
 }
 
 

@@ -27,6 +27,7 @@ MEANINGS: dict[str, str] = {
     "eigenvalues": "layer spectra on the unit circle",
     "error": "error against horizon, with floors",
     "training": "training curves",
+    "tracking": "state-tracking accuracy at every length",
     "nullclines": "where each component stays put",
     "recurrence": "recurrence plot of one run",
     "survival": "Kaplan–Meier curve of valid prediction times",

@@ -16,6 +16,7 @@ from .ranking import ranking, survival_curves
 from .series import error_growth, trajectories
 from .spectra import bifurcation_diagram, power_spectra, recurrence_plot, return_map
 from .style import MODEL_STYLES, ModelStyle, model_style, save
+from .tracking import tracking_accuracy
 from .training import training_curves
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "state_through_depth",
     "survival_curves",
     "task_portrait",
+    "tracking_accuracy",
     "training_curves",
     "trajectories",
 ]
