@@ -16,7 +16,7 @@ from typing import Any
 
 from ddl_dyn import liveness, provenance, runs
 from ddl_dyn.files import write_json, write_text, write_with
-from ddl_dyn.writer import RunWriter, StoreError
+from ddl_dyn.writer import BusyError, RunWriter, StoreError
 
 # Freed when the disk is full, so that the last word about the run can still be written.
 RESERVE_BYTES = 64 * 1024
@@ -67,7 +67,7 @@ class RunStore(RunWriter):
         """Make the directory, or take up that of an earlier attempt, and say that the run is running."""
         with self.guard():
             self.make(_id)
-            earlier = runs.read_json(self.directory / "run.json") if self.resume else {}
+            earlier = self._earlier()
             process = liveness.identity()
             attempt = {"start_time": _stamp(start_time), "process": process, "command_line": provenance.command_line()}
             self._describe(config, meta_info)
@@ -154,6 +154,23 @@ class RunStore(RunWriter):
     def join(self) -> None:
         """Nothing: every write is done when its method returns."""
 
+    def _earlier(self) -> dict[str, Any]:
+        """What run.json holds from earlier attempts; a run that is not to be continued is left as it is."""
+        path = self.directory / "run.json"
+        # A process killed between making the folder and describing the run leaves a folder without run.json.
+        if not self.resume or not path.exists():
+            return {}
+        try:
+            earlier = runs.read_json(path)
+            reason = _not_to_continue(earlier)
+        except runs.RunError as error:
+            reason = f"cannot be continued: {error}; move its folder away to start it anew"
+        if reason is None:
+            return earlier
+        self.leave()
+        name, self.path = self.directory.name, None
+        raise BusyError(f"run {name} {reason}")
+
     def _describe(self, config: Mapping[str, Any], meta_info: Mapping[str, Any]) -> None:
         state, diff = provenance.git_state()
         write_json(self.directory / "config.json", config)
@@ -188,3 +205,17 @@ class RunStore(RunWriter):
                 self.save_entry()
             except OSError as error:
                 self.failure = self.failure or error
+            self.leave()
+
+
+def _not_to_continue(earlier: Mapping[str, Any]) -> str | None:
+    status = earlier.get("status")
+    # A sweep is complete when it has tried every cell; the same command may have more to do later.
+    if status == runs.COMPLETED and earlier.get("kind") != "sweep":
+        return "is complete already"
+    process = earlier.get("process")
+    elsewhere = not isinstance(process, Mapping) or process.get("machine") != liveness.machine()
+    # On this machine holding the lock proves that the earlier process is gone or has left the run.
+    if status == runs.RUNNING and elsewhere and not liveness.is_dead(earlier):
+        return "runs on another machine, whose last heartbeat is fresh; wait for it, or stop it first"
+    return None

@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 
 from ddl_dyn import runs
 from ddl_dyn.files import append_line, plain, write_arrays, write_json, write_with
+from ddl_dyn.lock import RunLock
 
 ID_ATTEMPTS = 10_000
 
 
 class StoreError(RuntimeError):
     """The run directory cannot be written."""
+
+
+class BusyError(StoreError):
+    """The run directory is another process's to write, or holds a finished run."""
 
 
 def check_writable(base: Path) -> None:
@@ -64,6 +69,7 @@ class RunWriter:
         self.path: Path | None = None
         self.failure: OSError | None = None
         self._lock = threading.RLock()
+        self._claim: RunLock | None = None
 
     @property
     def directory(self) -> Path:
@@ -127,24 +133,40 @@ class RunWriter:
         write_json(self.directory / "run.json", self.entry)
 
     def make(self, run_id: str | None = None) -> None:
-        """Make the directory, or take up the one to be resumed."""
+        """Make the directory, or take up the one to be resumed, for this process alone to write.
+
+        Raises:
+            BusyError: when another process writes there.
+        """
         chosen = run_id or self.run_id
-        if self.resume:
-            self.path = self.base / str(chosen)
-            return
         self.base.mkdir(parents=True, exist_ok=True)
+        if self.resume:
+            (self.base / str(chosen)).mkdir(exist_ok=True)
+            self._take(self.base / str(chosen), required=True)
+            return
         if chosen is not None:
             (self.base / chosen).mkdir()
-            self.path = self.base / chosen
+            self._take(self.base / chosen, required=False)
             return
         number = max((int(name) for name in runs.ids(self.base) if name.isdecimal()), default=0)
         for candidate in range(number + 1, number + 1 + ID_ATTEMPTS):
             # Of many processes only one makes the folder; the others try the next number.
             with contextlib.suppress(FileExistsError):
                 (self.base / str(candidate)).mkdir()
-                self.path = self.base / str(candidate)
+                self._take(self.base / str(candidate), required=False)
                 return
         raise FileExistsError(errno.EEXIST, "no free run number", str(self.base))
+
+    def _take(self, path: Path, *, required: bool) -> None:
+        claim = RunLock(path)
+        if not claim.acquire(required=required):
+            raise BusyError(f"run {path.name} is being written by another process; wait for it, or stop it first")
+        self._claim, self.path = claim, path
+
+    def leave(self) -> None:
+        """Let other processes write the directory from now on."""
+        if self._claim is not None:
+            self._claim.release()
 
 
 def _complaint(error: OSError) -> str:
