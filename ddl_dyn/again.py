@@ -29,12 +29,13 @@ def stored_config(stored: Run) -> RunConfig:
     return resolve_run(stored.config)
 
 
-def resume(reference: str, base: Path) -> int:
+def resume(reference: str, base: Path, *, store: str | None = None) -> int:
     """Continue a run from its last checkpoint, or from its beginning where there is none yet.
 
     Args:
         reference: id or folder of a run that is INTERRUPTED, FAILED or DEAD.
         base: the runs folder.
+        store: URL of a database to copy the run to.
     Raises:
         RunError: when there is nothing to continue.
     """
@@ -47,8 +48,13 @@ def resume(reference: str, base: Path) -> int:
     config = stored_config(stored)
     where = stored.path.parent
     with Bars([f"{config.model} on {config.task}"], config.train.updates) as bars:
-        options = {"--name": stored.entry.get("name"), "--comment": stored.entry.get("comment")}
-        launch = Launch(base=where, run_id=stored.id, options=options, on_account=lambda now: bars.show(0, now))
+        launch = Launch(
+            base=where,
+            run_id=stored.id,
+            options={"--name": stored.entry.get("name"), "--comment": stored.entry.get("comment"), "--store": store},
+            on_account=lambda now: bars.show(0, now),
+            say=bars.say,
+        )
         run(config, launch)
     print_run(where, stored.id)
     return 0

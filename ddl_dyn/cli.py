@@ -79,7 +79,8 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
     differ = _add(commands, "diff", "what differs between two runs", run=True)
     differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
-    _add(commands, "resume", "continue an interrupted, failed or dead run", run=True)
+    resume = _add(commands, "resume", "continue an interrupted, failed or dead run", run=True)
+    resume.add_argument("--store", metavar="URL", help="copy the run to MongoDB too: mongodb://…")
     replay = _add(commands, "replay", "run a finished run again and report max |Δ|", run=True)
     replay.add_argument("--tolerance", type=float, metavar="X", help="fail when max |Δ| exceeds this")
     _add(commands, "tag", "add tags to a run, or remove those that begin with -", run=True).add_argument(
@@ -93,6 +94,9 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     report = _add(commands, "report", "one page about finished runs: tables, portraits, provenance")
     report.add_argument("which", nargs="*", metavar="RUN", help="ids or folders of runs (all completed ones)")
     report.add_argument("--out", metavar="PATH", default="report", help="file or folder to write (report)")
+    send = _add(commands, "send", "copy runs that have ended to MongoDB, beside their files")
+    send.add_argument("which", nargs="*", metavar="RUN", help="ids or folders of runs (all that have ended)")
+    send.add_argument("--to", metavar="URL", required=True, help="mongodb://[user:password@]host[:port]/database")
     report.add_argument("--markdown", action="store_true", help="Markdown with figures beside it instead of HTML")
     for name, what in (("tasks", "task"), ("models", "model")):
         catalogue = _add(commands, name, f"catalogue of {name}: equations, parameters, sources", runs=False)

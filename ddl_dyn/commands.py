@@ -127,7 +127,7 @@ def _diff(options: argparse.Namespace) -> int:
 def _resume(options: argparse.Namespace) -> int:
     from ddl_dyn.again import resume
 
-    return resume(options.run, Path(options.runs))
+    return resume(options.run, Path(options.runs), store=options.store)
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -170,6 +170,19 @@ def _report(options: argparse.Namespace) -> int:
 
     if options.which:
         chosen = [open_run(name, options.runs) for name in options.which]
+def _send(options: argparse.Namespace) -> int:
+    from ddl_dyn.mongo import send_runs
+    from ddl_dyn.runs import COMPLETED, DEAD, FAILED, INTERRUPTED, open_run, scan
+
+    if options.which:
+        chosen = [open_run(name, options.runs) for name in options.which]
+    else:
+        chosen = [run for run in scan(options.runs) if run.status in (COMPLETED, DEAD, FAILED, INTERRUPTED)]
+    sent = send_runs(chosen, options.to, print)
+    print(f"{sent} sent" if sent else f"no runs in {options.runs} that have ended; nothing was sent")
+    return 0
+
+
     else:
         chosen = [run for run in scan(options.runs) if run.kind == "run" and run.status == COMPLETED]
     print(write_report(chosen, Path(options.out), markdown=options.markdown))
@@ -225,3 +238,4 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tasks": _tasks,
     "models": _models,
 }
+    "send": _send,

@@ -25,10 +25,25 @@ sacred_shim.install()
 try:
     from sacred import SETTINGS, Experiment
     from sacred.arg_parser import format_usage
+    from sacred.commandline_options import cli_option
     from sacred.commands import help_for_command
+    from sacred.observers import MongoObserver
+    from sacred.observers.mongo import force_bson_encodeable
     from sacred.utils import SacredError, apply_backspaces_and_linefeeds
 finally:
     sacred_shim.remove()
+
+__all__ = [
+    "REFUSED",
+    "Command",
+    "InvalidConfigError",
+    "MongoObserver",
+    "UsageError",
+    "force_bson_encodeable",
+    "make_experiment",
+    "medians",
+    "parse_command_line",
+]
 
 # "fd" loses output at random and tears progress bars.
 SETTINGS.CAPTURE_MODE = "sys"
@@ -115,7 +130,6 @@ REFUSED = {
     "--sql": "Sacred's SQL observer keeps no metrics and loses parallel runs; the file store keeps everything",
     "--tiny_db": "TinyDB rewrites one file for all runs and cannot be shared; the file store keeps everything",
     "--s3": "S3 rewrites each file whole at every heartbeat; copy finished runs there instead",
-    "--mongo_db": "this version keeps runs in files only",
     "--pdb": "it would stop in Sacred's own code; use `python -m pdb -m ddl_dyn run --debug …`",
     "--priority": "there is no queue in which a priority could count",
     "--queue": "nothing would start a queued run; leave -q out",
@@ -140,6 +154,14 @@ class Command:
     help: str | None = None
 
 
+@cli_option("-m", "--store")
+def _store_option(args: Any, run: Any) -> None:
+    """Copy the run to MongoDB too, beside its files.
+
+    The argument value is mongodb://[user:password@]host[:port]/database.
+    """
+
+
 class UsageError(ValueError):
     """A command line that does not fit the grammar."""
 
@@ -153,8 +175,10 @@ def parse_command_line(experiment: Any, program: str, arguments: list[str]) -> C
     from docopt import DocoptExit, docopt
 
     commands = dict(experiment.gather_commands())
-    usable = [option for option in experiment.all_cli_options if option.get_flag() not in REFUSED]
-    text = format_usage("dummy", experiment.doc, commands, experiment.all_cli_options)
+    # Sacred's own -m would put its observer in beside ours, and takes no URL.
+    offered = [option for option in experiment.all_cli_options if option.get_flag() != "--mongo_db"] + [_store_option]
+    usable = [option for option in offered if option.get_flag() not in REFUSED]
+    text = format_usage("dummy", experiment.doc, commands, offered)
     shown = format_usage("dummy", commands[experiment.default_command].__doc__, commands, usable)
     shown = shown.replace("  dummy ", f"  {program} ")
     try:

@@ -33,7 +33,8 @@ def launch_run(arguments: list[str], base: Path) -> int:
     where = _base(command, base)
     title = f"{config.model} on {config.task}"
     with Bars([title], config.train.updates) as bars:
-        launch = Launch(base=where, options=_options(command), on_account=lambda now: bars.show(0, now))
+        options = _options(command)
+        launch = Launch(base=where, options=options, on_account=lambda now: bars.show(0, now), say=bars.say)
         run_id = run(config, launch)
     if run_id is not None:
         print_run(where, run_id)
@@ -95,7 +96,18 @@ def _options(command: Command) -> dict[str, Any]:
     if options.pop("--enforce_clean", None):
         _enforce_clean()
     options.pop("--file_storage", None)
+    _check_store(options)
     return options
+
+
+def _check_store(options: Mapping[str, Any]) -> None:
+    if not options.get("--store"):
+        return
+    from ddl_dyn.mongo import parse_address
+
+    parse_address(str(options["--store"]))
+    if options.get("--unobserved"):
+        raise ValueError("--store and --unobserved contradict each other: a run is copied to a database from its files")
 
 
 def _check_level(text: str) -> None:

@@ -16,13 +16,16 @@ from typing import Any
 # A diff longer than this holds data or generated files, not a change to be read.
 DIFF_LIMIT = 1_000_000
 GIT_TIMEOUT_S = 5.0
-_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s'\"]*@")
+# Up to the last @: a password that holds one, though it should not, is no reason to show half of it.
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s'\"]*@")
+# The options of a database's address hold passwords under many names.
+_OPTIONS = re.compile(r"(mongodb(?:\+srv)?://[^\s?'\"]*\?)[^\s'\"]*")
 _TOKEN = re.compile(r"(?i)\b((?:access_|auth_|api_?)?(?:token|key|password|passwd|secret)=)[^&\s'\"]+")
 
 
 def strip_credentials(text: str) -> str:
     """The text without user names and passwords in addresses, and without the values of token-like parameters."""
-    return _TOKEN.sub(r"\1***", _USERINFO.sub(r"\1", text))
+    return _TOKEN.sub(r"\1***", _OPTIONS.sub(r"\1***", _USERINFO.sub(r"\1", text)))
 
 
 def command_line() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,10 @@ CHECKPOINT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
+def _say(text: str) -> None:
+    print(text, file=sys.__stderr__, flush=True)
+
+
 class Launch:
     """How a run is started, apart from what it computes.
 
@@ -33,6 +38,7 @@ class Launch:
         on_account: told how far the run is.
         on_start: told the run's id once it has one.
     """
+        say: told in words what a person should know while the run goes on.
 
     base: Path = Path("runs")
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +46,7 @@ class Launch:
     on_account: Callable[[Mapping[str, Any]], None] | None = None
     on_start: Callable[[str], None] | None = None
 
+    say: Callable[[str], None] = _say
     @property
     def observed(self) -> bool:
         """Whether anything is to be written."""
@@ -89,8 +96,8 @@ def start(experiment: Any, launch: Launch, store: RunStore | None, config: Mappi
     Raises:
         StoreError: when the run could not be written to its end.
     """
-    experiment.observers = [] if store is None else [store]
-    options = {key: value for key, value in launch.options.items() if key not in ("--id", "--file_storage")}
+    experiment.observers = [] if store is None else [store, *_mirrors(launch, store)]
+    options = {key: value for key, value in launch.options.items() if key not in ("--id", "--file_storage", "--store")}
     if store is not None:
         options["--beat-interval"] = str(store.entry["beat_interval"])
     try:
@@ -107,6 +114,17 @@ def start(experiment: Any, launch: Launch, store: RunStore | None, config: Mappi
 
 
 def run(config: RunConfig, launch: Launch) -> str | None:
+def _mirrors(launch: Launch, store: RunStore) -> list[Any]:
+    """The observer of a database beside the run store, where one is asked for."""
+    url = launch.options.get("--store")
+    if not url:
+        return []
+    from ddl_dyn.mongo import parse_address
+    from ddl_dyn.mongo_mirror import MongoMirror
+
+    return [MongoMirror(parse_address(str(url)), lambda: store.directory, launch.say)]
+
+
     """Train and evaluate one configuration and store it.
 
     Args:
@@ -130,13 +148,12 @@ def run(config: RunConfig, launch: Launch) -> str | None:
     store = make_store(launch, entry)
     prepared = prepare(config)
 
-    def body(_run: Any, _config: Mapping[str, Any]) -> Any:
+    def body(_run: Any, _config: Mapping[str, Any]) -> None:
         if store is not None and launch.on_start is not None:
             launch.on_start(store.directory.name)
         outcome = execute(resolve_run(_config), _callbacks(_run, store, launch), prepared)
         if store is not None:
             keep(store, outcome)
-        return outcome.numbers.get("summary")
 
     experiment = make_experiment("run", RunConfig().model_dump(mode="json"), body, resolve_run)
     return start(experiment, launch, store, config.model_dump(mode="json"))
