@@ -77,7 +77,8 @@ def replay(reference: str, base: Path, tolerance: float | None = None) -> int:
         raise RunError(f"run {stored.id} is {stored.status}; only a completed run can be compared with its replay")
     config = stored_config(stored)
     with Bars([f"replay of {stored.id}"], config.train.updates) as bars:
-        outcome = execute(config, Callbacks(on_epoch=lambda progress: bars.show(0, account(progress))))
+        pace = stored.entry.get("resolved", {}).get("pace")
+        outcome = execute(config, Callbacks(on_epoch=lambda progress: bars.show(0, account(progress)), pace=pace))
     numbers = largest_difference(_numbers(stored.result), _numbers(outcome.numbers))
     arrays = largest_difference(_numeric(stored.arrays), _numeric(outcome.arrays))
     worst = 0.0
@@ -91,8 +92,8 @@ def replay(reference: str, base: Path, tolerance: float | None = None) -> int:
     return 0
 
 
-# What a clock measures differs from run to run and says nothing about the numbers.
-CLOCKS = ("seconds", "milliseconds_per_update")
+# What is measured of the machine differs from run to run and says nothing about the numbers.
+CLOCKS = ("seconds", "milliseconds_per_update", "milliseconds_per_step", "peak_memory_bytes")
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Axes: D observed state, U inputs.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,18 +76,15 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
             lift, carry and sharing (and layers, where they are the time steps).
         state_dim: D.   input_dim: U.   dt: sampling interval.
     Returns:
-        `Budget`; a target that no width reaches gives the nearest, with `met` False.
+        `Budget`; a target that no width reaches gives the nearest, with `met` False. With kind "wall_clock" options are
+        as given: what is solved for is the number of updates, by the clock (`cost.updates_within`).
     """
     shape = {"state_dim": state_dim, "input_dim": input_dim, "dt": dt}
     kind, options = config.budget.kind, dict(config.model_args)
     count = count_flops if kind == "flops" else count_parameters
-    if kind == "none":
+    if kind in ("none", "wall_clock"):
         return _describe(config.model, options, shape, None, True)
-    # The target must be the same for every model of a comparison: tied stacks may differ in depth, untied ones have
-    # one layer a step.
-    kept = ("lift", "carry", "sharing") + (("layers",) if options.get("sharing") == "untied" else ())
-    shared = {k: v for k, v in options.items() if k in kept}
-    target = config.budget.target or count(_build("ddl", shared, shape))
+    target = config.budget.target or count(_build("ddl", reference_options(options), shape))
 
     def measure(width: int) -> int:
         return count(_build(config.model, options | {"hidden_dim": width}, shape))
@@ -104,6 +102,15 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
     width = min((low, high), key=lambda w: abs(measure(w) - target))
     met = abs(measure(width) - target) <= TOLERANCE * target
     return _describe(config.model, options | {"hidden_dim": width}, shape, target, met)
+
+
+def reference_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the DDL stack whose size or speed is the target for every model of a comparison under one protocol.
+
+    Tied stacks may differ in depth; untied ones have one layer a step.
+    """
+    kept = ("lift", "carry", "sharing") + (("layers",) if options.get("sharing") == "untied" else ())
+    return {key: value for key, value in options.items() if key in kept}
 
 
 def _describe(name: str, options: dict[str, Any], shape: dict[str, Any], target: int | None, met: bool) -> Budget:

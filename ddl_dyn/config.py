@@ -6,7 +6,7 @@ A model's own options live beside the model, in its `Config` (a subclass of `Mod
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -49,6 +49,8 @@ class TrainConfig(Section):
     """Optimisation. AdamW with decoupled decay; the horizon (free-run steps per window) grows in the first half.
 
     loss: "auto" is the cross-entropy where the states are one-hot codes, and the mean squared error elsewhere.
+    lr_factors: tuning; every seed is trained at each of these multiples of `lr`, and the rate with the lowest median
+        validation error over the seeds is kept for all of them. Empty: `lr` as it is.
     validate_steps: free-run steps whose error chooses the best checkpoint; None takes whole validation trajectories.
         On a chaotic task take about a Lyapunov time: far beyond it a model that fell to the mean scores better (1) than
         one that is right about the attractor (√2).
@@ -59,6 +61,7 @@ class TrainConfig(Section):
     horizon: int = Field(default=20, ge=1)
     curriculum: bool = True
     lr: float = Field(default=3e-3, gt=0.0, allow_inf_nan=False)
+    lr_factors: tuple[Annotated[float, Field(gt=0.0, allow_inf_nan=False)], ...] = ()
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
     loss: Literal["auto", "mse", "cross_entropy"] = "auto"
     weight_decay: float = Field(default=1e-4, ge=0.0, allow_inf_nan=False)
@@ -70,6 +73,12 @@ class TrainConfig(Section):
     dtype: Literal["float32", "float64"] = "float32"
     compile: Literal["auto", "on", "off"] = "auto"
     threads: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> TrainConfig:
+        if len(set(self.lr_factors)) != len(self.lr_factors):
+            raise ValueError(f"train.lr_factors names one factor twice: {', '.join(map(str, self.lr_factors))}")
+        return self
 
 
 class EvalConfig(Section):
@@ -88,9 +97,14 @@ class EvalConfig(Section):
 
 
 class BudgetConfig(Section):
-    """Equal budgets: `target` is a count (parameters, FLOPs per step); None takes DDL's own at its options."""
+    """Equal budgets.
 
-    kind: Literal["none", "parameters", "flops"] = "none"
+    kind: "parameters" and "flops" (per step) solve for `model_args.hidden_dim`; "wall_clock" solves for
+        `train.updates`, from the time that updates of this model take on this machine.
+    target: parameters, FLOPs or seconds of training; None takes what DDL of default width has or needs.
+    """
+
+    kind: Literal["none", "parameters", "flops", "wall_clock"] = "none"
     target: int | None = Field(default=None, ge=1)
 
 

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from ddl_dyn import metrics
 from ddl_dyn.budget import count_flops
 from ddl_dyn.config import EvalConfig, RunConfig, TrainConfig
+from ddl_dyn.cost import milliseconds_per_step
 from ddl_dyn.examination import gate_audit, theory_numbers
+from ddl_dyn.fit_result import FitResult
 from ddl_dyn.free_run import Status, rollout
 from ddl_dyn.models import make_model
 from ddl_dyn.normalizer import Normalizer
 from ddl_dyn.portrait_data import describe_map
 from ddl_dyn.replicas import Replicas
-from ddl_dyn.training import FitResult, fit
+from ddl_dyn.training import fit
 
 Array = NDArray[Any]
 # What any model must beat to have learned something; trained on the same split, run through the same code.
@@ -67,6 +69,7 @@ def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitR
     numbers: dict[str, Any] = {
         "parameters": replicas.count_parameters(),
         "flops_per_step": count_flops(replicas.model(0)),
+        "milliseconds_per_step": milliseconds_per_step(replicas, config.train.batch),
         "training": training_numbers(result, replicas),
         "data": {"trust_steps": int(data.trust_steps), "notes": list(getattr(data, "notes", ()))},
     }
@@ -176,6 +179,7 @@ def training_numbers(result: FitResult, replicas: Replicas) -> dict[str, Any]:
         "seconds": seconds,
         "updates": result.updates,
         "milliseconds_per_update": 1e3 * seconds / result.updates if result.updates else 0.0,
+        "peak_memory_bytes": result.peak_memory_bytes,
         "compiled": result.compiled,
         "best_val": [float(v) for v in result.best_val],
         "best_update": [int(v) for v in result.best_update],

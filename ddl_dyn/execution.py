@@ -5,7 +5,6 @@ The one module besides `validation` that knows both the tasks and the models. It
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,12 +40,14 @@ class Callbacks:
         on_epoch: called at each validation.
         on_checkpoint: called every `seconds` with the whole state of training.
         state: of an earlier attempt, to continue from.
+        pace: of the run that is repeated, where a budget of time once decided it.
     """
 
     on_data: Callable[[str, str], None] | None = None
     on_epoch: Callable[[Any], None] | None = None
     on_checkpoint: Callable[[Mapping[str, Any]], None] | None = None
     state: Mapping[str, Any] | None = None
+    pace: Mapping[str, Any] | None = None
     seconds: float = 10.0
 
 
@@ -73,6 +74,11 @@ def prepare(config: RunConfig) -> Prepared:
             f"keep_portraits = {config.keep_portraits}, but {config.task} is driven by inputs "
             f"({', '.join(task.input_names)}), so its map has no one portrait; leave keep_portraits out"
         )
+    if config.keep_portraits and config.train.lr_factors:
+        raise ValueError(
+            "keep_portraits shows one map forming, but train.lr_factors trains several and keeps one rate's; "
+            "tune first, then run with train.lr at the rate that was kept"
+        )
     data = make_dataset(task, **config.data.model_dump(exclude={"normalize"}))
     if config.train.horizon > data.train.steps:
         raise ValueError(
@@ -88,13 +94,10 @@ def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None =
     Raises:
         ValueError: when configuration and task contradict each other.
     """
-    import torch
-
     from ddl_dyn import budget, evaluation
-    from ddl_dyn.models import make_model, model_class, truth_of
+    from ddl_dyn.fitting import train
+    from ddl_dyn.models import model_class, truth_of
     from ddl_dyn.normalizer import Normalizer
-    from ddl_dyn.replicas import Replicas
-    from ddl_dyn.training import fit
 
     ready = prepared or prepare(config)
     task, data = ready.task, ready.data
@@ -105,32 +108,18 @@ def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None =
     size = budget.resolve(config, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt)
     truth = truth_of(task, normalizer) if model_class(config.model).dynamics == "oracle" else None
     shape = {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt, "truth": truth}
-    replicas = Replicas(
-        lambda: make_model(config.model, **shape, **size.options),
-        seeds=range(config.seed, config.seed + config.seeds),
-    ).to(device, getattr(torch, config.train.dtype))
-    portraits = _portraits(config, replicas, data, normalizer, callbacks.state)
-    result = fit(
-        replicas,
-        _series(data.train, normalizer),
-        _series(data.val, normalizer),
-        config.train,
-        on_epoch=callbacks.on_epoch,
-        on_update=_visitor(callbacks, portraits),
-        state=None if callbacks.state is None else dict(callbacks.state),
-    )
-    if portraits is not None and not portraits.update:
-        # Solved in closed form: there was no update to keep one at.
-        portraits.take(result.updates)
-    found = evaluation.evaluate(replicas, data, normalizer, result, config)
+    trained = train(config, size, shape, data, normalizer, device, callbacks)
+    replicas = trained.replicas
+    found = evaluation.evaluate(replicas, data, normalizer, trained.result, config)
     return Outcome(
-        numbers=found.numbers | {"budget": {"target": size.target, "met": size.met}},
-        arrays=found.arrays | ({} if portraits is None else portraits.arrays()),
+        numbers=found.numbers | {"budget": trained.budget, "tuning": trained.tuning},
+        arrays=found.arrays | trained.arrays,
         state=replicas.state_dict(),
         resolved={
             "model_args": size.options,
+            "pace": trained.pace,
             "device": device_name(device),
-            "compiled": result.compiled,
+            "compiled": trained.result.compiled,
             "task": drawing_facts(task),
         },
     )
@@ -146,10 +135,6 @@ def drawing_facts(task: Any) -> dict[str, Any]:
         "timescale": task.timescale,
         "dt": task.dt,
     }
-
-
-def _series(part: Any, normalizer: Any) -> Any:
-    return part.replace(states=normalizer.normalize(part.states))
 
 
 def choose_device(wanted: str) -> str:
@@ -179,35 +164,3 @@ def normalization(mode: str, task: Any) -> Any:
     if task.state_kind == "categorical":
         return "none"
     return "isotropic" if task.isotropic else "component"
-
-
-def _portraits(config: RunConfig, replicas: Any, data: Any, normalizer: Any, state: Any) -> Any:
-    """The series of portraits to keep, with those that an earlier attempt kept; None where none are asked for."""
-    from ddl_dyn.portrait_series import PortraitSeries
-
-    if not config.keep_portraits:
-        return None
-    updates = 0 if replicas.template.closed_form else config.train.updates
-    series = PortraitSeries(replicas, data.train.states, normalizer, count=config.keep_portraits, updates=updates)
-    if state is not None:
-        series.load(state["portraits"])
-    elif updates:
-        series.visit(0)
-    return series
-
-
-def _visitor(callbacks: Callbacks, portraits: Any) -> Callable[[Any], None] | None:
-    """What is done after each update: a portrait where one is due, a checkpoint every few seconds."""
-    keep = callbacks.on_checkpoint
-    if keep is None and portraits is None:
-        return None
-    last = [time.monotonic()]
-
-    def on_update(trainer: Any) -> None:
-        if portraits is not None:
-            portraits.visit(trainer.update)
-        if keep is not None and time.monotonic() - last[0] >= callbacks.seconds:
-            keep(trainer.state_dict() | ({} if portraits is None else {"portraits": portraits.state()}))
-            last[0] = time.monotonic()
-
-    return on_update

@@ -189,6 +189,15 @@ class Replicas:
             for name, t in expected.items():
                 t.copy_(state[name])
 
+    def select(self, rows: Sequence[int]) -> Replicas:
+        """New replicas with copies of the parameters of these ones; a row may be taken more than once."""
+        part = copy.copy(self)
+        index = torch.as_tensor(list(rows), device=self.device)
+        part.seeds = tuple(self.seeds[r] for r in rows)
+        part._state = {n: t.detach()[index].requires_grad_(t.requires_grad) for n, t in self._state.items()}
+        part._compiled = None
+        return part
+
     def model(self, r: int) -> StepModel:
         """Replica r as an ordinary module with a copy of its weights."""
         one = copy.deepcopy(self.template).to(device=self.device, dtype=self.dtype)

@@ -6,8 +6,7 @@ Axes: R replicas, B batch, N trajectories, T steps, D observed state, U inputs, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,10 @@ import torch
 from torch import Tensor
 
 from ddl_dyn.config import TrainConfig
+from ddl_dyn.fit_result import FitResult, Progress
 from ddl_dyn.free_run import rollout, unroll
 from ddl_dyn.losses import choose_loss, free_run_error, mean_loss
+from ddl_dyn.memory import peak_memory
 from ddl_dyn.replicas import Replicas
 from ddl_dyn.schedule import Series, Windows, horizon_at, learning_rate
 from ddl_dyn.solving import solve
@@ -25,66 +26,24 @@ from ddl_dyn.solving import solve
 COMPILE_ABOVE = 40_000
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a callback sees at each validation.
-
-    Args:
-        update, updates: how far.   horizon, lr: in force.   seconds: since `fit` began.
-        loss, val: (R,), mean training loss since the last validation; free-run error on the validation set.
-        alive: (R,), False for a replica that diverged or stopped early.
-    """
-
-    update: int
-    updates: int
-    horizon: int
-    lr: float
-    seconds: float
-    loss: np.ndarray
-    val: np.ndarray
-    alive: np.ndarray
-
-    def to_plain(self) -> dict[str, Any]:
-        """As lists and numbers, for a checkpoint that holds no code."""
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
-
-    @classmethod
-    def from_plain(cls, row: dict[str, Any]) -> Progress:
-        """Back from `to_plain`."""
-        plain: dict[str, Any] = {k: np.array(v) if isinstance(v, list) else v for k, v in row.items()}
-        return cls(**plain)
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """Outcome of training; the replicas hold their best checkpoints.
-
-    Args:
-        history: list of `Progress`, one a validation.
-        best_val: (R,), lowest validation error.   best_update: (R,), where it was met.
-        diverged: (R,), True where training met a number that is not finite; that replica stopped there.
-        seconds: wall-clock time.   updates: made in all.   compiled: whether the step ran compiled.
-    """
-
-    history: list[Progress]
-    best_val: np.ndarray
-    best_update: np.ndarray
-    diverged: np.ndarray
-    seconds: float
-    updates: int
-    compiled: bool
-
-
 class Trainer:
     """State of a training run between two updates; `fit` drives it.
 
     Args:
         replicas: trained in place.   train, val: in model units.   config: see `TrainConfig`.
+        factors: (R,), multiples of the scheduled learning rate, one a replica; None trains all at the rate itself.
     Raises:
         ValueError: when the horizon does not fit the trajectories or the stack.
     """
 
-    def __init__(self, replicas: Replicas, train: Series, val: Series, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        replicas: Replicas,
+        train: Series,
+        val: Series,
+        config: TrainConfig,
+        factors: Sequence[float] | None = None,
+    ) -> None:
         _check(replicas, train, val, config)
         self.replicas, self.config = replicas, config
         self.loss = choose_loss(config.loss, train.states)
@@ -99,6 +58,7 @@ class Trainer:
         # AdamW refuses an empty list, which is what a solved model has.
         params = list(replicas.parameters.values()) or [torch.zeros(0)]
         self.optimizer = torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay, foreach=True)
+        self.factors = None if factors is None else torch.tensor(list(factors), dtype=dtype, device=device)
         R = replicas.size
         self.update = 0
         self.alive = torch.ones(R, dtype=torch.bool, device=device)
@@ -109,6 +69,12 @@ class Trainer:
         self.loss_sum = torch.zeros(R, dtype=dtype, device=device)
         self.loss_count = 0
         self.history: list[Progress] = []
+
+    def compile(self) -> bool:
+        """Let the replicas' step be compiled where the configuration asks for it or where it is worth its time."""
+        config = self.config
+        wanted = config.compile == "on" or (config.compile == "auto" and self.updates * config.horizon > COMPILE_ABOVE)
+        return wanted and self.replicas.compile()
 
     def step(self) -> None:
         """One update of all replicas that are alive, without waiting for the device."""
@@ -128,10 +94,20 @@ class Trainer:
         for p, g in zip(params, grads, strict=True):
             shape = (-1, *[1] * (p.ndim - 1))
             p.grad = torch.where(self.alive.view(shape), g * factor.view(shape), 0.0)
+        before = None if self.factors is None else [p.detach().clone() for p in params]
         self.optimizer.step()
+        if before is not None:
+            self._rescale(before, params)
         self.loss_sum += loss.detach()
         self.loss_count += 1
         self.update += 1
+
+    @torch.no_grad()
+    def _rescale(self, before: list[Tensor], params: list[Tensor]) -> None:
+        """Stretch the update just made by each replica's factor: AdamW's step is proportional to its learning rate."""
+        assert self.factors is not None
+        for old, p in zip(before, params, strict=True):
+            p.copy_(torch.lerp(old, p, self.factors.view(-1, *[1] * (p.ndim - 1))))
 
     @torch.no_grad()
     def solve(self, train: Series) -> None:
@@ -217,6 +193,7 @@ def fit(
     val: Series,
     config: TrainConfig,
     *,
+    factors: Sequence[float] | None = None,
     on_epoch: Callable[[Progress], None] | None = None,
     on_update: Callable[[Trainer], None] | None = None,
     state: dict[str, Any] | None = None,
@@ -229,6 +206,7 @@ def fit(
         replicas: on the device and in the dtype they are to be trained in.
         train, val: anything with `.states` (N, T+1, D) and `.inputs` (N, T, U) in model units.
         config: see `TrainConfig`; `device` and `dtype` are the caller's to apply, with `Replicas.to`.
+        factors: (R,), multiples of the scheduled learning rate, one a replica (see `tuning`).
         on_epoch: called after each validation.   on_update: called after each update, for checkpoints.
         state: a `Trainer.state_dict()` to continue from.
     Returns:
@@ -239,27 +217,15 @@ def fit(
     if replicas.device.type == "cpu" and config.threads:
         torch.set_num_threads(config.threads)
     began = time.perf_counter()
-    trainer = Trainer(replicas, train, val, config)
+    trainer = Trainer(replicas, train, val, config, factors)
     if state is not None:
         trainer.load_state_dict(state)
     elif replicas.template.closed_form:
         trainer.solve(train)
     before = trainer.history[-1].seconds if trainer.history else 0.0
-    work = trainer.updates * config.horizon
-    compiled = (config.compile == "on" or (config.compile == "auto" and work > COMPILE_ABOVE)) and replicas.compile()
-    while True:
-        due = trainer.update % config.validate_every == 0 or trainer.update >= trainer.updates
-        if due and not (trainer.history and trainer.history[-1].update == trainer.update):
-            progress = trainer.validate(before + time.perf_counter() - began)
-            if on_epoch is not None:
-                on_epoch(progress)
-            if not progress.alive.any():
-                break
-        if trainer.update >= trainer.updates:
-            break
-        trainer.step()
-        if on_update is not None:
-            on_update(trainer)
+    compiled = trainer.compile()
+    with peak_memory(replicas.device) as peak:
+        _drive(trainer, lambda: before + time.perf_counter() - began, on_epoch, on_update)
     trainer.restore_best()
     return FitResult(
         history=trainer.history,
@@ -269,7 +235,31 @@ def fit(
         seconds=before + time.perf_counter() - began,
         updates=trainer.update,
         compiled=compiled,
+        peak_memory_bytes=peak.bytes,
     )
+
+
+def _drive(
+    trainer: Trainer,
+    seconds: Callable[[], float],
+    on_epoch: Callable[[Progress], None] | None,
+    on_update: Callable[[Trainer], None] | None,
+) -> None:
+    """Updates and validations until the last update, or until no replica is alive."""
+    every = trainer.config.validate_every
+    while True:
+        due = trainer.update % every == 0 or trainer.update >= trainer.updates
+        if due and not (trainer.history and trainer.history[-1].update == trainer.update):
+            progress = trainer.validate(seconds())
+            if on_epoch is not None:
+                on_epoch(progress)
+            if not progress.alive.any():
+                break
+        if trainer.update >= trainer.updates:
+            break
+        trainer.step()
+        if on_update is not None:
+            on_update(trainer)
 
 
 def _check(replicas: Replicas, train: Series, val: Series, config: TrainConfig) -> None:

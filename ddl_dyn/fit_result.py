@@ -1,0 +1,63 @@
+"""What training reports: its progress at each validation, and its outcome.
+
+Axes: R replicas, E validations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees at each validation.
+
+    Args:
+        update, updates: how far.   horizon, lr: in force.   seconds: since `fit` began.
+        loss, val: (R,), mean training loss since the last validation; free-run error on the validation set.
+        alive: (R,), False for a replica that diverged or stopped early.
+    """
+
+    update: int
+    updates: int
+    horizon: int
+    lr: float
+    seconds: float
+    loss: np.ndarray
+    val: np.ndarray
+    alive: np.ndarray
+
+    def to_plain(self) -> dict[str, Any]:
+        """As lists and numbers, for a checkpoint that holds no code."""
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
+
+    @classmethod
+    def from_plain(cls, row: dict[str, Any]) -> Progress:
+        """Back from `to_plain`."""
+        plain: dict[str, Any] = {k: np.array(v) if isinstance(v, list) else v for k, v in row.items()}
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Outcome of training; the replicas hold their best checkpoints.
+
+    Args:
+        history: list of `Progress`, one a validation.
+        best_val: (R,), lowest validation error.   best_update: (R,), where it was met.
+        diverged: (R,), True where training met a number that is not finite; that replica stopped there.
+        seconds: wall-clock time.   updates: made in all.   compiled: whether the step ran compiled.
+        peak_memory_bytes: that training needed beyond what was in use before it (None: the system does not tell).
+    """
+
+    history: list[Progress]
+    best_val: np.ndarray
+    best_update: np.ndarray
+    diverged: np.ndarray
+    seconds: float
+    updates: int
+    compiled: bool
+    peak_memory_bytes: int | None

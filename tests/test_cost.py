@@ -1,0 +1,114 @@
+"""Measured cost: what is timed is left as it was, and more work is seen to cost more."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ddl_dyn import Replicas, TrainConfig, cost, make_model
+from ddl_dyn.config import RunConfig
+from ddl_dyn.execution import Callbacks, execute
+from ddl_dyn.memory import peak_memory
+from ddl_dyn.validation import resolve_run
+
+
+@dataclasses.dataclass
+class Data:
+    states: np.ndarray
+    inputs: np.ndarray
+
+
+def series(n=16, steps=60):
+    x = np.random.default_rng(0).standard_normal((n, steps + 1, 2))
+    return Data(x, np.zeros((n, steps, 0)))
+
+
+def stack(seeds=2):
+    return Replicas(lambda: make_model("ddl", state_dim=2, hidden_dim=6), range(seeds))
+
+
+def test_timing_leaves_the_replicas_as_they_were():
+    replicas = stack()
+    before = replicas.state_dict()
+    schedule = TrainConfig(updates=10, batch=4, horizon=10, validate_every=5, compile="off")
+    seconds, compiled = cost.seconds_per_update(replicas, series(), series(), schedule)
+    assert seconds > 0.0
+    assert not compiled
+    for name, value in replicas.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_an_update_of_twelve_times_the_steps_takes_longer():
+    def seconds(horizon):
+        schedule = TrainConfig(
+            updates=10, batch=4, horizon=horizon, validate_every=1000, compile="off", curriculum=False
+        )
+        return cost.seconds_per_update(stack(), series(), series(), schedule)[0]
+
+    # Twelve times the work; a factor of two is safe on a busy machine.
+    assert seconds(60) > 2 * seconds(5)
+
+
+def test_updates_within_a_budget():
+    assert cost.updates_within(10.0, 0.3) == 33
+    assert cost.updates_within(0.1, 1.0) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux lets a process reset its high water")
+def test_peak_memory_sees_what_was_needed_and_given_back():
+    with peak_memory(torch.device("cpu")) as peak:
+        block = np.ones(64 * 2**20 // 8)
+        del block
+    assert peak.bytes is not None
+    # 64 MiB were touched; pages of other threads may be given back meanwhile.
+    assert peak.bytes == pytest.approx(64 * 2**20, rel=0.1)
+
+
+def wall_clock(**changes):
+    settings = {
+        "task": "rotation",
+        "seeds": 2,
+        "data": {"n_train": 16, "n_val": 8, "n_test": 4, "n_ood": 0, "steps": 30},
+        "train": {"updates": 40, "batch": 8, "horizon": 5, "compile": "off", "validate_every": 20},
+        "eval": {"short": 5, "long": 10},
+        "budget": {"kind": "wall_clock"},
+    }
+    return resolve_run(settings | changes)
+
+
+def test_a_budget_of_time_solves_for_the_updates_and_is_repeated():
+    first = execute(wall_clock(model="resnet", budget={"kind": "wall_clock", "target": 1}), Callbacks())
+    pace = first.resolved["pace"]
+    assert pace["seconds"] == 1.0
+    assert first.numbers["training"]["updates"] == pace["updates"] != 40
+    assert first.numbers["budget"]["target"] == 1.0
+    # Wide bounds: other work may share the machine between timing and training.
+    assert 0.2 < first.numbers["training"]["seconds"] < 5.0
+    again = execute(wall_clock(model="resnet", budget={"kind": "wall_clock", "target": 1}), Callbacks(pace=pace))
+    for name, value in first.state.items():
+        torch.testing.assert_close(again.state[name], value, rtol=0, atol=0)
+
+
+def test_without_a_target_ddl_sets_the_time():
+    found = execute(wall_clock(model="highway"), Callbacks())
+    assert found.resolved["pace"]["seconds"] > 0.0
+    # A model in closed form has no updates to solve for.
+    solved = execute(wall_clock(model="linear"), Callbacks())
+    assert solved.resolved["pace"] is None
+
+
+def test_tuning_of_a_run_is_recorded_and_only_the_kept_rate_is_evaluated():
+    config = wall_clock(budget={"kind": "none"})
+    config = RunConfig(**(config.model_dump() | {"train": config.train.model_dump() | {"lr_factors": (0.3, 3.0)}}))
+    found = execute(config, Callbacks())
+    tuning = found.numbers["tuning"]
+    assert len(tuning["grid"]) == 2
+    assert tuning["lr"] in [row["lr"] for row in tuning["grid"]]
+    assert len(found.numbers["test"]["nrmse_short"]) == 2
+    assert found.arrays["history_val"].shape[1] == 2
+    json.dumps(tuning)
