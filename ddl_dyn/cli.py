@@ -53,6 +53,7 @@ def _parser() -> _Parser:
     for name, text in (
         ("run", "train one model on one task, several seeds at once"),
         ("compare", "train several models on several tasks and compare them"),
+        ("sweep", "train a grid of configurations, each once; FILE.toml or with key=1,2,4"),
     ):
         commands.add_parser(name, help=text, add_help=False)
     _plain_commands(commands)
@@ -83,6 +84,8 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     resume.add_argument("--store", metavar="URL", help="copy the run to MongoDB too: mongodb://…")
     replay = _add(commands, "replay", "run a finished run again and report max |Δ|", run=True)
     replay.add_argument("--tolerance", type=float, metavar="X", help="fail when max |Δ| exceeds this")
+    missing = _add(commands, "missing", "what is left of a sweep and why")
+    missing.add_argument("sweep", nargs="?", metavar="SWEEP", help="id or folder of a sweep, or last (all of them)")
     _add(commands, "tag", "add tags to a run, or remove those that begin with -", run=True).add_argument(
         "tags", nargs=argparse.REMAINDER, metavar="TAG"
     )
@@ -91,12 +94,12 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     export.add_argument("--format", choices=("csv", "latex"), default="csv", help="what to write (csv)")
     export.add_argument("--columns", metavar="NAMES", help="only these columns; several with commas")
     export.add_argument("--out", metavar="FILE", help="where to (standard output)")
-    report = _add(commands, "report", "one page about finished runs: tables, portraits, provenance")
-    report.add_argument("which", nargs="*", metavar="RUN", help="ids or folders of runs (all completed ones)")
-    report.add_argument("--out", metavar="PATH", default="report", help="file or folder to write (report)")
     send = _add(commands, "send", "copy runs that have ended to MongoDB, beside their files")
     send.add_argument("which", nargs="*", metavar="RUN", help="ids or folders of runs (all that have ended)")
     send.add_argument("--to", metavar="URL", required=True, help="mongodb://[user:password@]host[:port]/database")
+    report = _add(commands, "report", "one page about finished runs: tables, portraits, provenance")
+    report.add_argument("which", nargs="*", metavar="RUN", help="ids or folders of runs (all completed ones)")
+    report.add_argument("--out", metavar="PATH", default="report", help="file or folder to write (report)")
     report.add_argument("--markdown", action="store_true", help="Markdown with figures beside it instead of HTML")
     for name, what in (("tasks", "task"), ("models", "model")):
         catalogue = _add(commands, name, f"catalogue of {name}: equations, parameters, sources", runs=False)
@@ -161,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         before, command, rest = _split(arguments)
-        if command in ("run", "compare"):
+        if command in ("run", "compare", "sweep"):
             chosen, rest = _take_runs(rest)
             options = _parser().parse_args([*before, command])
             return _sacred(command, rest, Path(chosen or options.runs))
@@ -186,6 +189,10 @@ def _sacred(command: str, rest: list[str], base: Path) -> int:
     def start(_: argparse.Namespace) -> int:
         from ddl_dyn.launch import launch_compare, launch_run
 
+        if command == "sweep":
+            from ddl_dyn.sweep.launching import launch_sweep
+
+            return launch_sweep(rest, base)
         return (launch_run if command == "run" else launch_compare)(rest, base)
 
     debug = any(item in ("-d", "--debug") for item in rest)

@@ -136,6 +136,12 @@ def _replay(options: argparse.Namespace) -> int:
     return replay(options.run, Path(options.runs), options.tolerance)
 
 
+def _missing(options: argparse.Namespace) -> int:
+    from ddl_dyn.sweep.launching import print_missing
+
+    return print_missing(options.sweep, Path(options.runs))
+
+
 def _tag(options: argparse.Namespace) -> int:
     from ddl_dyn.annotate import change_tags
 
@@ -164,12 +170,6 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report(options: argparse.Namespace) -> int:
-    from ddl_dyn.report import write_report
-    from ddl_dyn.runs import COMPLETED, open_run, scan
-
-    if options.which:
-        chosen = [open_run(name, options.runs) for name in options.which]
 def _send(options: argparse.Namespace) -> int:
     from ddl_dyn.mongo import send_runs
     from ddl_dyn.runs import COMPLETED, DEAD, FAILED, INTERRUPTED, open_run, scan
@@ -183,6 +183,12 @@ def _send(options: argparse.Namespace) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace) -> int:
+    from ddl_dyn.report import write_report
+    from ddl_dyn.runs import COMPLETED, open_run, scan
+
+    if options.which:
+        chosen = [open_run(name, options.runs) for name in options.which]
     else:
         chosen = [run for run in scan(options.runs) if run.kind == "run" and run.status == COMPLETED]
     print(write_report(chosen, Path(options.out), markdown=options.markdown))
@@ -231,11 +237,12 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "diff": _diff,
     "resume": _resume,
     "replay": _replay,
+    "missing": _missing,
     "tag": _tag,
     "note": _note,
     "export": _export,
     "report": _report,
+    "send": _send,
     "tasks": _tasks,
     "models": _models,
 }
-    "send": _send,

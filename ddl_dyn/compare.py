@@ -136,12 +136,16 @@ def check_data(cells: list[RunConfig]) -> None:
         raise ConfigError(problems)
 
 
-def default_jobs(config: CompareConfig) -> int:
-    """One worker per core that this process may use, fewer on a GPU."""
+def default_jobs(device: str) -> int:
+    """One worker per core that this process may use, fewer on a GPU.
+
+    Args:
+        device: the runs' `train.device`.
+    """
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    on_gpu = config.train.device != "cpu" and torch.cuda.is_available()
+    on_gpu = device != "cpu" and torch.cuda.is_available()
     return min(cores, JOBS_PER_GPU) if on_gpu else cores
 
 
@@ -203,7 +207,7 @@ def _train(cells: list[RunConfig], config: CompareConfig, launch: Launch, store:
         return run_all(
             [cell.model_dump(mode="json") for cell in cells],
             launch.base,
-            jobs=config.jobs or default_jobs(config),
+            jobs=config.jobs or default_jobs(config.train.device),
             options=options,
             on_account=bars.show,
             on_start=on_start,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ddl_dyn import runs
+from ddl_dyn.canonical import config_hash
 from ddl_dyn.config import RunConfig
 from ddl_dyn.execution import Callbacks, Outcome, execute, prepare
 from ddl_dyn.experiment import make_experiment, medians
@@ -23,11 +24,11 @@ RESUME_FILE = "resume.pt"
 CHECKPOINT_SECONDS = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
 def _say(text: str) -> None:
     print(text, file=sys.__stderr__, flush=True)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Launch:
     """How a run is started, apart from what it computes.
 
@@ -37,16 +38,16 @@ class Launch:
         run_id: continue this run instead of making a new one.
         on_account: told how far the run is.
         on_start: told the run's id once it has one.
-    """
         say: told in words what a person should know while the run goes on.
+    """
 
     base: Path = Path("runs")
     options: Mapping[str, Any] = field(default_factory=dict)
     run_id: str | None = None
     on_account: Callable[[Mapping[str, Any]], None] | None = None
     on_start: Callable[[str], None] | None = None
-
     say: Callable[[str], None] = _say
+
     @property
     def observed(self) -> bool:
         """Whether anything is to be written."""
@@ -113,7 +114,6 @@ def start(experiment: Any, launch: Launch, store: RunStore | None, config: Mappi
     return store.directory.name
 
 
-def run(config: RunConfig, launch: Launch) -> str | None:
 def _mirrors(launch: Launch, store: RunStore) -> list[Any]:
     """The observer of a database beside the run store, where one is asked for."""
     url = launch.options.get("--store")
@@ -125,6 +125,7 @@ def _mirrors(launch: Launch, store: RunStore) -> list[Any]:
     return [MongoMirror(parse_address(str(url)), lambda: store.directory, launch.say)]
 
 
+def run(config: RunConfig, launch: Launch) -> str | None:
     """Train and evaluate one configuration and store it.
 
     Args:
@@ -142,6 +143,7 @@ def _mirrors(launch: Launch, store: RunStore) -> list[Any]:
         "model": config.model,
         "seeds": config.seeds,
         "carry": config.model_args.get("carry"),
+        "config_hash": config_hash(config),
         "tags": config.tags,
         "note": config.note,
     }

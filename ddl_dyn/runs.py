@@ -37,6 +37,7 @@ QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED = "QUEUED", "RUNNING", "COMPLETE
 # Two that are never stored: a reader infers them.
 DEAD, UNREADABLE = "DEAD", "UNREADABLE"
 STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED, DEAD, UNREADABLE)
+SHORTEST_PREFIX = 4
 # An id is a folder's name and nothing else: no separator, no leading dot.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -109,7 +110,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """`run` or `compare`."""
+        """`run`, `compare` or `sweep`."""
         return str(self.entry.get("kind", "run"))
 
     @property
@@ -219,7 +220,7 @@ def scan(where: str | os.PathLike[str] = "runs") -> list[Run]:
 
 
 def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = "runs") -> Run:
-    """One run by its folder, by its id within `where`, or `last` for the newest.
+    """One run by its folder, by its id within `where` or the beginning of that, or `last` for the newest.
 
     Raises:
         RunError: when there is no such run; the message names the nearest ids.
@@ -236,6 +237,10 @@ def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = 
         if (path / "run.json").is_file():
             return Run(path)
     known = [run.id for run in scan(base)]
+    # Ids of a sweep's runs are long; as many letters do as no other run begins with.
+    alike = [name for name in known if len(text) >= SHORTEST_PREFIX and name.startswith(text)]
+    if len(alike) == 1:
+        return Run(base / alike[0])
     listing = ", ".join(known[-8:]) if known else "none yet"
     raise RunError(f"no run {text!r} in {base} (there are: {listing}); `ddl-dyn list` shows them all")
 

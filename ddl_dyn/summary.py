@@ -29,7 +29,7 @@ def brief(run: Run) -> dict[str, str]:
     if status == UNREADABLE:
         return line
     entry = run.entry
-    if run.kind == "compare":
+    if run.kind in ("compare", "sweep"):
         line |= {
             "task": ",".join(map(clean, entry.get("tasks", []))),
             "model": ",".join(map(clean, entry.get("models", []))),

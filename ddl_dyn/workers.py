@@ -7,11 +7,15 @@ import multiprocessing
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ddl_dyn.running import Launch
 
 # What closing a run takes after an interrupt; a worker that needs longer is stuck.
 STOP_SECONDS = 15.0
@@ -32,11 +36,20 @@ class Ended:
     error: str | None
 
 
+def run_fresh(job: Mapping[str, Any], launch: Launch) -> None:
+    """Do a resolved configuration in JSON's types as a run of its own."""
+    from ddl_dyn.running import run
+    from ddl_dyn.validation import resolve_run
+
+    run(resolve_run(job), launch)
+
+
 def run_all(
     configs: Sequence[Mapping[str, Any]],
     base: Path,
     *,
     jobs: int,
+    do: Callable[[Mapping[str, Any], Launch], object] = run_fresh,
     options: Mapping[str, Any] | None = None,
     on_account: Callable[[int, Mapping[str, Any]], None] | None = None,
     on_start: Callable[[int, str], None] | None = None,
@@ -45,72 +58,102 @@ def run_all(
     """Do every configuration as a run of its own, `jobs` at a time.
 
     Args:
-        configs: resolved run configurations in JSON's types.
+        configs: what `do` takes, in JSON's types.
         base: the runs folder.
         jobs: worker processes; each keeps its imports from one run to the next.
+        do: a function of a module, called in a worker with a configuration and how to start it.
         options: Sacred's options for every run.
     Returns:
         One `Ended` per configuration, in order. A worker that dies takes only its own run with it.
     Raises:
         KeyboardInterrupt: passed on after all workers have been told to stop and have closed their runs.
     """
-    waiting = list(range(len(configs)))
-    ended: dict[int, Ended] = {}
-    started: dict[int, str] = {}
-    workers: list[_Worker] = []
-
-    def finish(end: Ended) -> None:
-        ended[end.number] = end
-        if on_end is not None:
-            on_end(end)
-
+    team = _Team(configs, Service(base=base, options=dict(options or {}), do=do), on_end)
     try:
-        with _single_threaded():
-            workers = [_Worker(base, options or {}) for _ in range(min(jobs, len(configs)))]
-        while len(ended) < len(configs):
-            for place, worker in enumerate(workers):
-                if worker.number is not None or not waiting:
-                    continue
-                if not worker.process.is_alive():
-                    with _single_threaded():
-                        workers[place] = worker = _Worker(base, options or {})
-                worker.send(waiting[0], configs[waiting[0]])
-                waiting.pop(0)
-            busy = {worker.connection: worker for worker in workers if worker.number is not None}
-            for ready in wait(list(busy)):
-                worker = busy[ready]  # type: ignore[index]
+        team.hire(min(jobs, len(configs)))
+        while len(team.ended) < len(configs):
+            team.hand_out()
+            for worker, kind, payload in team.listen():
                 number = worker.number
                 assert number is not None
-                try:
-                    kind, payload = worker.connection.recv()
-                except (EOFError, OSError):
-                    worker.number = None
-                    worker.process.join(STOP_SECONDS)
-                    reason = f"its worker process died (exit code {worker.process.exitcode})"
-                    finish(Ended(number=number, run_id=started.get(number), error=reason))
-                    continue
                 if kind == "started":
-                    started[number] = payload
+                    team.started[number] = payload
                     if on_start is not None:
                         on_start(number, payload)
                 elif kind == "account":
                     if on_account is not None:
                         on_account(number, payload)
                 else:
-                    worker.number = None
-                    finish(Ended(number=number, run_id=started.get(number), error=payload))
+                    team.finish(worker, payload)
     finally:
-        _stop(workers)
-    return [ended[number] for number in range(len(configs))]
+        _stop(team.workers)
+    return [team.ended[number] for number in range(len(configs))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What a worker process is there for; see `run_all`."""
+
+    base: Path
+    options: dict[str, Any]
+    do: Callable[[Mapping[str, Any], Launch], object]
+
+
+class _Team:
+    """The workers, and which run is waiting, under way or over."""
+
+    def __init__(
+        self, configs: Sequence[Mapping[str, Any]], service: Service, on_end: Callable[[Ended], None] | None
+    ) -> None:
+        self.configs, self.service, self.on_end = configs, service, on_end
+        self.waiting = deque(range(len(configs)))
+        self.started: dict[int, str] = {}
+        self.ended: dict[int, Ended] = {}
+        self.workers: list[_Worker] = []
+
+    def hire(self, count: int) -> None:
+        """Start worker processes."""
+        with _single_threaded():
+            self.workers += [_Worker(self.service) for _ in range(count)]
+
+    def hand_out(self) -> None:
+        """Give every idle worker a run, a dead one's successor too."""
+        for place, worker in enumerate(self.workers):
+            if worker.number is None and self.waiting:
+                if not worker.process.is_alive():
+                    with _single_threaded():
+                        self.workers[place] = worker = _Worker(self.service)
+                number = self.waiting.popleft()
+                worker.send(number, self.configs[number])
+
+    def listen(self) -> Iterator[tuple[_Worker, str, Any]]:
+        """What busy workers have to tell; a worker that died has ended its run."""
+        busy = {worker.connection: worker for worker in self.workers if worker.number is not None}
+        for ready in wait(list(busy)):
+            worker = busy[ready]  # type: ignore[index]
+            try:
+                kind, payload = worker.connection.recv()
+            except (EOFError, OSError):
+                worker.process.join(STOP_SECONDS)
+                kind, payload = "ended", f"its worker process died (exit code {worker.process.exitcode})"
+            yield worker, kind, payload
+
+    def finish(self, worker: _Worker, error: str | None) -> None:
+        """Note how a worker's run ended; the worker is idle again."""
+        number, worker.number = worker.number, None
+        assert number is not None
+        self.ended[number] = Ended(number=number, run_id=self.started.get(number), error=error)
+        if self.on_end is not None:
+            self.on_end(self.ended[number])
 
 
 class _Worker:
     """One process and the end of the pipe to it; `number` is the run it is busy with."""
 
-    def __init__(self, base: Path, options: Mapping[str, Any]) -> None:
+    def __init__(self, service: Service) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, base, dict(options), sys.argv), daemon=False)
+        self.process = context.Process(target=_serve, args=(theirs, service, sys.argv), daemon=False)
         self.process.start()
         theirs.close()
         self.number: int | None = None
@@ -146,29 +189,34 @@ def _single_threaded() -> Iterator[None]:
             os.environ.pop("OMP_NUM_THREADS", None)
 
 
+def in_one_line(problem: BaseException) -> str:
+    """An error without its notes: where the traceback lies is said by the run itself."""
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+
+
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
+    """Within the block nothing is printed: runs side by side would mix their lines, and each keeps its own."""
     nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     with nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         yield
 
 
-def _serve(connection: Connection, base: Path, options: dict[str, Any], argv: list[str]) -> None:
+def _serve(connection: Connection, service: Service, argv: list[str]) -> None:
     from ddl_dyn.signals import as_interrupts, exit_code
 
     sys.argv = argv
     try:
         with as_interrupts():
-            _serve_each(connection, base, options)
+            _serve_each(connection, service)
     except KeyboardInterrupt as interrupt:
         # The pipe may be closed already, and interpreter shutdown would print a traceback that says nothing.
         os._exit(exit_code(interrupt))
 
 
-def _serve_each(connection: Connection, base: Path, options: dict[str, Any]) -> None:
-    from ddl_dyn.running import Launch, run
+def _serve_each(connection: Connection, service: Service) -> None:
+    from ddl_dyn.running import Launch
     from ddl_dyn.signals import Terminated
-    from ddl_dyn.validation import resolve_run
 
     def tell(kind: str, payload: Any) -> None:
         try:
@@ -178,8 +226,8 @@ def _serve_each(connection: Connection, base: Path, options: dict[str, Any]) -> 
             raise Terminated(15) from error
 
     launch = Launch(
-        base=base,
-        options=options,
+        base=service.base,
+        options=service.options,
         on_account=lambda now: tell("account", dict(now)),
         on_start=lambda run_id: tell("started", run_id),
     )
@@ -189,11 +237,9 @@ def _serve_each(connection: Connection, base: Path, options: dict[str, Any]) -> 
         except (EOFError, OSError):
             return
         error = None
-        # Several runs would write over one another's lines; each keeps its own in cout.txt.
-        with _silence():
+        with silence():
             try:
-                run(resolve_run(config), launch)
+                service.do(config, launch)
             except Exception as problem:
-                # In one line, and without the notes: where the traceback lies is said by the run itself.
-                error = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+                error = in_one_line(problem)
         tell("ended", error)
