@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ddl_dyn import annotate, comparison, running, runs
+from ddl_dyn import annotate, running, runs
 from ddl_dyn.again import largest_difference, replay
 from ddl_dyn.cli import main
 from ddl_dyn.compare import members, resolve_compare
@@ -407,35 +407,6 @@ def _lives(found: runs.Run) -> bool:
     from ddl_dyn.liveness import process_lives
 
     return process_lives(found.entry["process"]["pid"], found.entry["process"]["pid_start"])
-
-
-# The table of a comparison.
-
-
-def test_rows_leave_out_what_is_not_complete_and_mark_only_separated_winners(tmp_path: Path) -> None:
-    for name, model, status, values in (
-        ("1", "ddl", "COMPLETED", [0.1, 0.12, 0.14, 0.2, 0.3, 0.4]),
-        ("2", "resnet", "COMPLETED", [0.15, 0.2, 0.25, 0.3, 0.4, float("inf")]),
-        ("3", "highway", "FAILED", [0.0] * 6),
-    ):
-        folder = make_run(tmp_path, name, status=status)
-        stored = runs.read_json(folder / "config.json") | {
-            "model": model,
-            "eval": {"short": 5, "long": 10, "bootstrap": 500},
-        }
-        (folder / "config.json").write_text(json.dumps(stored))
-        (folder / "result.json").write_text(json.dumps({"test": {"nrmse_short": values}, "parameters": 3}))
-    found = comparison.rows(runs.scan(tmp_path))
-    assert [row["model"] for row in found] == ["ddl", "resnet"]
-    assert not any(row["best"] for row in found), "the intervals overlap"
-    assert found[1]["failed"] == 1
-    assert found[0]["protocol"] == "carry = latent"
-
-
-def test_number_formats_failures_and_gaps() -> None:
-    assert [comparison.number(value) for value in (0.12345, float("inf"), float("nan"), None, 7)] == [
-        "0.123", "failed", "", "", "7",
-    ]  # fmt: skip
 
 
 # Start-up.

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from ddl_dyn import comparison, report
+from ddl_dyn.contests import FLOORS, contests, settings
 from ddl_dyn.report import audit, headline, origin, paired
 from ddl_dyn.report.content import Picture, percent, shown
 from ddl_dyn.report.html import size
-from ddl_dyn.report.settings import contests, settings
 from ddl_dyn.runs import FAILED, Run
 from ddl_dyn.validation import resolve_run
 from tests.synthetic_runs import write_comparison, write_run
@@ -175,7 +175,7 @@ def test_the_page_agrees_with_the_comparison_in_the_terminal(tmp_path):
     theirs = {
         (r["split"], r["horizon"], r["model"]): (r["median"], r["low"], r["high"], r["best"])
         for r in comparison.rows(runs)
-        if r["model"] not in comparison.FLOORS
+        if r["model"] not in FLOORS
     }
     assert mine == theirs
     assert len(mine) == 8

@@ -42,12 +42,12 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False) -> P
     Raises:
         ValueError: when there are no runs.
     """
+    from ddl_dyn.contests import kind
     from ddl_dyn.files import write_text
 
     from . import markdown as supplement
     from .html import render
     from .page import build, expand
-    from .settings import kind
 
     members = expand(runs)
     if not members:

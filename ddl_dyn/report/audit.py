@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.comparison import at
+from ddl_dyn.contests import Setting, at, contests
 from ddl_dyn.metrics.verdict import VERDICTS, verdicts
 from ddl_dyn.runs import Run, RunError
 
 from .content import DASH, Cell, Column, Table, percent, shown
 from .scores import interval_text, place
-from .settings import Setting, contests
 
 # β below the first skips, up to the second it overwrites, above it the layer reverses orientation: det A = 1 − β < 0.
 BORDERS = (0.5, 1.0)

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn import plots, portrait
-from ddl_dyn.comparison import at
+from ddl_dyn.contests import SPLIT_NAMES, Contest, Setting, at, spoken
 from ddl_dyn.plots.style import style
 from ddl_dyn.portrait import Scene
 from ddl_dyn.runs import Run, RunError
 
 from .content import Picture, joined, shown
 from .scores import FLOOR_NAMES
-from .settings import SPLIT_NAMES, Contest, Setting, spoken
 
 # A larger SVG (many thousand points) opens slowly; its PNG is as good to look at.
 SVG_BYTES = 350_000

@@ -9,9 +9,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from ddl_dyn.contests import Contest, Setting, spoken
+
 from .content import counted, joined, shown
 from .scores import FLOOR_NAMES, interval_text
-from .settings import Contest, Setting, spoken
 
 # The architecture this suite is about; its losses are spelt out like its wins.
 FOCUS = "ddl"

@@ -8,12 +8,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ddl_dyn.comparison import at
+from ddl_dyn.contests import SPLIT_NAMES, Setting, at, complete, flat_config, spoken
 from ddl_dyn.runs import Run, RunError, flatten
 
 from .content import DASH, Cell, Column, Section, Table, counted, joined, percent, shown
 from .scores import place
-from .settings import SPLIT_NAMES, Setting, complete, flat_config, spoken
 
 HASH_CHARACTERS = 12
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

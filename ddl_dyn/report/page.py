@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ddl_dyn.comparison import at
+from ddl_dyn.contests import Contest, Setting, at, complete, contests, kind, settings, spoken
 from ddl_dyn.runs import Run, RunError
 
 from . import audit, figures, headline, origin, paired, scores
 from .content import Report, Section, counted, joined
-from .settings import Contest, Setting, complete, contests, kind, settings, spoken
 
 # Shown folded under each setting, for every run of it.
 FOLDED = ("gates", "eigenvalues", "training")

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ddl_dyn.contests import SPLIT_NAMES, Contest, Contestant, spoken
 from ddl_dyn.metrics.significance import critical_difference, holm, paired_test, seeds_needed
 from ddl_dyn.metrics.statistics import probability_of_improvement
 from ddl_dyn.runs import Run
 
 from .content import Cell, Column, Table, joined, shown
 from .headline import FOCUS
-from .settings import SPLIT_NAMES, Contest, Contestant, spoken
 
 
 def pairs(contest: Contest) -> list[tuple[str, str]]:

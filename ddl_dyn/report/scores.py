@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.comparison import FLOORS, HORIZONS, SPLITS, at
+from ddl_dyn.contests import FLOORS, HORIZONS, SPLIT_NAMES, SPLITS, Contest, Setting, at, spoken
 from ddl_dyn.metrics.statistics import median_interval
 
-from .content import DASH, Cell, Column, Table, percent, shown, sort_value
-from .settings import SPLIT_NAMES, Contest, Setting, spoken
+from .content import DASH, Cell, Column, Table, joined, percent, shown, sort_value
 
 FLOOR_NAMES = {
     "persistence": "persistence",
@@ -134,22 +133,27 @@ def _median(values: Any, *, share: bool) -> Cell:
 
 
 def cost_table(found: Sequence[Setting]) -> Table:
-    """Parameters, FLOPs per step, updates and time of every contestant."""
+    """Parameters, FLOPs per step, updates, time, memory and learning rate of every contestant."""
     rows = []
     for setting in found:
         for contestant in setting.contestants:
             result, training = contestant.run.result, at(contestant.run.result, "training")
             training = training if isinstance(training, Mapping) else {}
-            nfe = training.get("nfe_total") or None
+            nfe, memory = training.get("nfe_total") or None, training.get("peak_memory_bytes")
             numbers = (
                 result.get("parameters"),
                 result.get("flops_per_step"),
                 training.get("updates"),
                 training.get("seconds"),
                 training.get("milliseconds_per_update"),
+                result.get("milliseconds_per_step"),
+                None if memory is None else memory / 2**20,
                 nfe,
             )
             cells = [Cell(shown(v), sort_value(v) if isinstance(v, (int, float)) else None) for v in numbers]
+            rate = at(result, "tuning.lr")
+            tried = [row["lr"] for row in at(result, "tuning.grid") or []]
+            cells.append(Cell(f"{shown(rate)} of {joined([shown(r) for r in tried])}" if tried else DASH, rate))
             target = at(result, "budget.target")
             met = "" if target is None else f"{shown(target)} {'met' if at(result, 'budget.met') else 'not met'}"
             device = str(contestant.run.entry.get("device") or DASH)
@@ -161,7 +165,10 @@ def cost_table(found: Sequence[Setting]) -> Table:
         Column("updates", numeric=True),
         Column("training [s]", numeric=True, help="wall-clock time for all seeds together"),
         Column("ms per update", numeric=True, help="wall-clock time of one update of all seeds together"),
+        Column("ms per step", numeric=True, help="wall-clock time of one free-run step of all seeds on one batch"),
+        Column("memory [MiB]", numeric=True, help="that training needed at its highest, beyond what was in use before"),
         Column("evaluations", numeric=True, help="evaluations of the vector field by the solver, where there is one"),
+        Column("learning rate", help="kept by tuning, of those tried; chosen on validation for all seeds together"),
         Column("budget"),
         Column("device"),
     )
