@@ -69,6 +69,10 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     lister.add_argument("--sort", choices=columns, default="id", help="column to sort by")
     lister.add_argument("--reverse", action="store_true", help="last first")
     lister.add_argument("--json", action="store_true", help="one JSON object a line")
+    watch = _add(commands, "watch", "what runs and what waits, renewed every second; Ctrl-C leaves")
+    watch.add_argument("run", nargs="?", metavar="RUN", help="only this run, comparison or sweep; ends when it ends")
+    watch.add_argument("--once", action="store_true", help="print the present state and leave, as into a pipe")
+    watch.add_argument("--interval", type=float, metavar="SECONDS", default=1.0, help="between two looks (1)")
     _add(commands, "show", "everything about one run", run=True).add_argument(
         "--output", action="store_true", help="also what the run printed"
     )

@@ -79,6 +79,12 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
+def _watch(options: argparse.Namespace) -> int:
+    from ddl_dyn.watch import watch
+
+    return watch(Path(options.runs), options.run, once=options.once, interval=options.interval)
+
+
 def _portrait(options: argparse.Namespace) -> int:
     from ddl_dyn.analyse.gallery import available, draw
     from ddl_dyn.runs import open_run
@@ -232,6 +238,7 @@ def _draw(options: argparse.Namespace, draw: Callable[[str, Path], Path | None],
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": _list,
     "show": _show,
+    "watch": _watch,
     "portrait": _portrait,
     "analyse": _analyse,
     "diff": _diff,
