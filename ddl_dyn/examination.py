@@ -54,7 +54,8 @@ def gate_audit(replicas: Replicas, truth: Any, normalizer: Normalizer) -> tuple[
 
     Returns:
         numbers, each with an entry per replica: law_error (max |e_post − (1−β) e_pre|, only where k has unit length),
-        occupancy (R, L, 3) of skip, overwrite and over-relaxed, effective_reflections, reversing; and the arrays
+        occupancy (R, L, 3) of skip, overwrite and over-relaxed, effective_reflections, reversing, and (where there
+        are two rewrites) mirror_angle and rotation_angle, medians over consecutive pairs in rad; and the arrays
         audit_beta (R, T, L, B, r), audit_spent (R, N), audit_mirror_angle (R, N−1, B).
     """
     steps = min(AUDIT_STEPS, truth.steps, replicas.max_steps or truth.steps)
@@ -74,6 +75,9 @@ def gate_audit(replicas: Replicas, truth: Any, normalizer: Normalizer) -> tuple[
         "effective_reflections": found.effective_reflections.mean(axis=(1, 2)).tolist(),
         "reversing": found.reversing.mean(axis=(1, 2)).tolist(),
     }
+    if found.mirror_angle.shape[1]:
+        numbers["mirror_angle"] = np.median(found.mirror_angle, axis=(1, 2)).tolist()
+        numbers["rotation_angle"] = np.median(found.rotation_angle, axis=(1, 2)).tolist()
     arrays: dict[str, Array] = {
         "audit_beta": np.asarray(traces["beta"], dtype=np.float32),
         "audit_k": np.asarray(traces["k"], dtype=np.float32),

@@ -6,7 +6,7 @@ Axes: R replicas, N trajectories, T steps, D observed state, P grid points, G po
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def _portrait_3d(scene: Scene) -> Any:
         state_names=scene.names,
         kind=scene.kind,
         title=scene.title,
-        note=scene.field_note,
+        note=scene.space_note,
     )
 
 
@@ -109,7 +109,7 @@ def _gates(scene: Scene) -> Any:
         state_names=scene.names[:2],
         orbits=scene.true[:4, :, :2],
         title=scene.title,
-        note=scene.note,
+        note=scene.plane_note,
     )
 
 
@@ -139,7 +139,8 @@ def _training(scene: Scene) -> Any:
     )
 
 
-def _error(scene: Scene) -> Any:
+def error(scene: Scene, exponents: Mapping[str, float] | None = None) -> Any:
+    """Error against horizon; exponents: "true" or model → largest Lyapunov exponent per step, where they are known."""
     prefix = f"{SPLIT}_nrmse_"
     floors = {name.removeprefix(prefix): curve for name, curve in scene.arrays.items() if name.startswith(prefix)}
     curve = scene.arrays[f"{SPLIT}_nrmse"]
@@ -149,6 +150,7 @@ def _error(scene: Scene) -> Any:
         steps,
         {scene.model: curve[:, 1:]},
         floors={name: floor[1:] for name, floor in floors.items()},
+        exponents=exponents,
         title=scene.title,
         note=scene.note,
     )
@@ -176,7 +178,7 @@ FIGURES: dict[str, Callable[[Scene], Any]] = {
     "trajectories": _trajectories,
     "gates": _gates,
     "eigenvalues": _eigenvalues,
-    "error": _error,
+    "error": error,
     "training": _training,
     "tracking": _tracking,
 }

@@ -92,10 +92,30 @@ class Scene:
         return self.arrays[f"{SPLIT}_true"]
 
     @property
+    def plane_note(self) -> str:
+        """The protocol, and where a plane lies in a space of more dimensions."""
+        grid = self.arrays.get("portrait_grid", np.empty((0, 0)))
+        if grid.shape[1] <= 2 or not len(grid):
+            return self.note
+        if grid.shape[1] > 5:
+            return f"Plane through the training mean of the other {grid.shape[1] - 2} components. {self.note}"
+        held = ", ".join(f"{name} = {value:.3g}" for name, value in zip(self.names[2:], grid[0, 2:], strict=True))
+        return f"Plane {held}, the training mean. {self.note}"
+
+    @property
     def field_note(self) -> str:
+        """The protocol, where the plane lies, and the fixed points that a circle each could not show."""
+        return f"{self._continuum}{self.plane_note}"
+
+    @property
+    def space_note(self) -> str:
         """The protocol, and the fixed points that a circle each could not show."""
+        return f"{self._continuum}{self.note}"
+
+    @property
+    def _continuum(self) -> str:
         continuum = bool(self.arrays.get("fixed_points_continuum_true", False))
-        return f"The truth has a continuum of fixed points, not drawn. {self.note}" if continuum else self.note
+        return "The truth has a continuum of fixed points, not drawn. " if continuum else ""
 
     def square(self, values: Array) -> Array:
         """(P, …) on the portrait's plane as (G, G, …)."""

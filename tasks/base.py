@@ -192,6 +192,12 @@ class Task(ABC):
         """Conserved quantities of states x (..., D), each (...); empty where there are none."""
         return {}
 
+    def symmetries(self) -> dict[str, Array]:
+        """Linear maps S (D, D) with Φ(Sx) = SΦ(x), by name; empty where none is known."""
+        from tasks.symmetry import symmetries
+
+        return symmetries(self)
+
     def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:
         """The states computed a second way, (N, steps+1, D); where the two part, neither is truth.
 

@@ -94,7 +94,7 @@ def test_the_truth_beside_the_trained_is_the_known_one(found: dict) -> None:
 
 
 def test_every_section_is_there_or_says_why_not(found: dict) -> None:
-    assert set(found["skipped"]) == {"limit_cycle", "invariants", "constants"}
+    assert set(found["skipped"]) == {"limit_cycle", "symmetries", "invariants", "tracking", "constants"}
     assert set(SECTIONS) - set(found["skipped"]) <= set(found)
     assert len(found["spectrum"]["trained"]["exponents"]) == len(found["seeds"]) == 2
     assert max(found["laws"]["law_error"]) <= 1e-5
@@ -211,7 +211,8 @@ def test_analyse_writes_and_prints(
         assert words in out
     kept = json.loads((tmp_path / "analysis.json").read_text())
     assert kept["task"] == "henon"
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"survival.png", "survival.svg"}
+    figures = {f"{name}.{suffix}" for name in ("survival", "error") for suffix in ("png", "svg")}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == figures
     assert main(["--runs", str(henon.path.parent), "analyse", "henon", "--steps", "3"]) == 1
     assert "steps must be at least 40" in capsys.readouterr().err
 
@@ -240,7 +241,7 @@ def test_list_says_what_can_be_drawn(henon: Run, capsys: pytest.CaptureFixture[s
     answers = {name: why_not for name, _, why_not in available(henon)}
     assert list(answers) == list(MEANINGS)
     no = {name for name, why_not in answers.items() if why_not}
-    assert no == {"portrait_3d", "cobweb", "poincare", "bifurcation"}
+    assert no == {"portrait_3d", "cobweb", "tracking", "poincare", "bifurcation", "defects", "drift"}
     assert main(["--runs", str(henon.path.parent), "portrait", "henon", "--what", "list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(MEANINGS)
 

@@ -53,11 +53,14 @@ def test_invariant_drift():
 def test_symmetry_defect():
     x = RNG.normal(size=(40, 3)) * 5
     # Lorenz is symmetric under (x, y) → (−x, −y), not under (x, z) → (−x, −z).
-    assert symmetry_defect(lorenz(), np.diag([-1, -1, 1]), x) < 1e-9
-    assert symmetry_defect(lorenz(), np.diag([-1, 1, -1]), x) > 0.1
-    assert symmetry_defect(DiscreteMap(step=lambda y: y / 0, dim=3), np.eye(3), x) == np.inf
+    sigma = np.full(3, 5.0)
+    assert symmetry_defect(lorenz(), np.diag([-1, -1, 1]), x, sigma) < 1e-9
+    assert symmetry_defect(lorenz(), np.diag([-1, 1, -1]), x, sigma) > 0.1
+    assert symmetry_defect(DiscreteMap(step=lambda y: y / 0, dim=3), np.eye(3), x, sigma) == np.inf
+    # Φ = identity + 1 misses oddness by 2 in every component, and σ is the unit.
+    assert symmetry_defect(DiscreteMap(step=lambda y: y + 1, dim=3), -np.eye(3), x, sigma) == pytest.approx(0.4)
     with pytest.raises(ValueError, match="symmetry must be a matrix"):
-        symmetry_defect(lorenz(), np.eye(2), x)
+        symmetry_defect(lorenz(), np.eye(2), x, sigma)
 
 
 def test_basins_of_a_bistable_map():

@@ -46,7 +46,7 @@ def test_basins_hatch_what_is_wrong(indexing: Any) -> None:
     learned[grid[..., 1] > 1.6] = -1
     figure = draw(plots.basins(grid, truth, learned, names=("left", "right"), overlap={"ddl": 0.875}))
     assert [a.get_title("left") for a in figure.axes] == ["true", "DDL, IoU 0.875"]
-    assert labels(figure) == ["left", "right", "diverges"]
+    assert labels(figure) == ["left", "right", "none reached"]
     assert [len([c for c in a.collections if c.get_gid() == "wrong-basin"]) for a in figure.axes] == [0, 1]
     mesh = next(c for c in figure.axes[0].collections if isinstance(c, QuadMesh))
     shown = np.asarray(mesh.get_array()).reshape(9, 9)

@@ -47,8 +47,10 @@ FAILED: dict[str, Callable[[], Figure]] = {
     "no training": lambda: plots.training_curves(np.empty(0), np.empty((0, 3)), np.empty((0, 3)), np.empty(0)),
     "one epoch": lambda: plots.training_curves([1], np.ones((1, 3)), np.ones((1, 3)), [5]),
     "training lost at once": lambda: plots.training_curves(np.arange(4), nan(4, 3), nan(4, 3), [1, 2, 3, 4]),
-    "lost errors": lambda: plots.error_growth(np.arange(6.0), {"ddl": nan(3, 6)}, lyapunov_slope=0.1),
-    "no error": lambda: plots.error_growth(np.arange(6.0), {"ddl": np.zeros((3, 6))}, lyapunov_slope=0.1),
+    "lost errors": lambda: plots.error_growth(np.arange(6.0), {"ddl": nan(3, 6)}, exponents={"true": 0.1}),
+    "no error": lambda: plots.error_growth(
+        np.arange(6.0), {"ddl": np.zeros((3, 6))}, exponents={"true": 0.1, "ddl": -1.0}
+    ),
     "lost gates": lambda: plots.gate_map(GRID, nan(2, 5, 5)),
     "constant gates": lambda: plots.gate_map(GRID, np.ones((2, 5, 5))),
     "lost eigenvalues": lambda: plots.eigenvalues(nan(1, 3, 2), nan(1, 3, 2)),

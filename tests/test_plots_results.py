@@ -121,15 +121,21 @@ def test_error_growth_counts_failures_as_infinite() -> None:
     t = np.arange(101.0)
     curves = {"ddl": 1e-3 * np.exp(0.05 * t) * np.array([[1.0], [2.0], [3.0]]), "resnet": np.ones((3, 101)) * 0.2}
     curves["resnet"][:2, 50:] = np.nan
-    figure = draw(plots.error_growth(t, curves, floors={"mean": np.ones(101)}, lyapunov_slope=0.05, trust=80.0))
+    figure = draw(
+        plots.error_growth(
+            t, curves, floors={"mean": np.ones(101)}, exponents={"true": 0.05, "ddl": 0.04, "resnet": 1e-4}, trust=80.0
+        )
+    )
     ax = figure.axes[0]
     assert ax.get_yscale() == "log"
-    assert labels(figure) == ["DDL", "ResNet", "training mean", "Lyapunov slope", "truth not trusted"]
+    assert labels(figure) == ["DDL", "ResNet", "training mean", "true λ₁", "DDL λ₁", "truth not trusted"]
     resnet = next(line for line in ax.lines if line.get_label() == "ResNet")
     assert np.isfinite(resnet.get_ydata()[:50]).all()
     assert np.isnan(resnet.get_ydata()[50:]).all()
     assert gids(figure, "diverged")[0].get_xdata()[0] == 49.0
-    (guide,) = gids(figure, "lyapunov-slope")
-    y = np.log(guide.get_ydata()[:20])
-    # A straight line of the given slope on the logarithmic axis, to rounding.
-    assert np.diff(y) == pytest.approx(np.full(19, 0.05), abs=1e-12)
+    guides = [line for line in gids(figure, "lyapunov-slope") if line.axes is ax]
+    for guide, slope in zip(guides, (0.05, 0.04), strict=True):
+        y = np.log(guide.get_ydata()[:20])
+        # A straight line of the given slope on the logarithmic axis, to rounding; none where errors do not grow.
+        assert np.diff(y) == pytest.approx(np.full(19, slope), abs=1e-12)
+    assert "true 0.05, DDL 0.04, ResNet 0.0001" in caption(figure)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks import TASKS, make_task
-from tasks.symmetry import ODD, OTHERS, symmetries
+from tasks.symmetry import ODD, OTHERS
 
 NAMED = [name for name in TASKS if TASKS[name] in {*ODD, *OTHERS, TASKS["standard_map"]}]
 STEPS = 10
@@ -23,7 +23,7 @@ def mismatch(name: str, matrix: np.ndarray, **params: object) -> float:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_simulations_commute_with_the_symmetries(name: str) -> None:
-    found = symmetries(make_task(name))
+    found = make_task(name).symmetries()
     assert found
     for matrix in found.values():
         # DOP853 at 1e-11 and ten steps: less than a Lyapunov time each.
@@ -37,12 +37,12 @@ def test_simulations_commute_with_the_symmetries(name: str) -> None:
 )
 def test_what_is_no_symmetry_does_not_commute(name: str, matrix: np.ndarray) -> None:
     assert mismatch(name, matrix) > 1e-3
-    assert all(not np.array_equal(matrix, known) for known in symmetries(make_task(name)).values())
+    assert all(not np.array_equal(matrix, known) for known in make_task(name).symmetries().values())
 
 
 def test_symmetries_hold_away_from_the_defaults() -> None:
     for name, params in {"lorenz96": {"n": 7}, "kuramoto": {"n": 5}, "standard_map": {"K": 3.0}}.items():
-        for matrix in symmetries(make_task(name, **params)).values():
+        for matrix in make_task(name, **params).symmetries().values():
             assert mismatch(name, matrix, **params) < 1e-8
-    assert symmetries(make_task("standard_map", coordinates="angle")) == {}
-    assert symmetries(make_task("lotka_volterra")) == {}
+    assert make_task("standard_map", coordinates="angle").symmetries() == {}
+    assert make_task("lotka_volterra").symmetries() == {}

@@ -1,4 +1,5 @@
-"""Long free runs beside true ones: state-space divergence and spectra with their noise floors, verdicts, survival.
+"""Free runs beside true ones: errors of the stored runs, and of long ones the state-space divergence and spectra with
+their noise floors, verdicts, survival.
 
 Axes: R replicas, N trajectories, T steps, D observed state, M true replicates.
 """
@@ -53,6 +54,53 @@ def check_long_runs(subject: Subject) -> None:
     count = len(subject.data.test.states)
     if count < RUNS:
         raise Unsuitable(f"a noise floor needs {RUNS} test trajectories, got {count}; raise data.n_test")
+
+
+def accuracy(subject: Subject) -> dict[str, list[float]]:
+    """Errors of the stored test runs beyond NRMSE, per replica: the median over trajectories (and components).
+
+    Returns:
+        smape [0, 200], mase, and of oscillations phase_drift [rad per time scale, modulus] and turning_timing [time
+        scales]; NaN where the truth has no phase or no turning point.
+    Raises:
+        Unsuitable: when the states are one-hot codes.
+    """
+    if subject.task.state_kind != "continuous":
+        raise Unsuitable("the states are one-hot codes: see the tracking accuracy")
+    arrays = subject.run.arrays
+    pred, true = (np.asarray(arrays[f"test_{name}"], dtype=np.float64) for name in ("pred", "true"))
+    steps, unit = true.shape[1] - 1, float(subject.timescale)
+    dt = float(subject.task.dt) / unit
+    series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
+    # A reversal smaller than a hundredth of σ is no turning point.
+    resolution = 0.01 * float(subject.sigma.min())
+    found = {
+        "smape": metrics.smape(pred, true, steps),
+        "mase": metrics.mase(pred, true, subject.data.train.states, steps),
+        "phase_drift": np.abs(metrics.phase_error(series, reference, dt).drift),
+        "turning_timing": metrics.turning_point_error(series, reference, dt, resolution=resolution).timing,
+    }
+    return {name: [_middle(row) for row in values.reshape(len(pred), -1)] for name, values in found.items()}
+
+
+def _middle(values: Array) -> float:
+    """Median of what is defined; an infinite error counts as such, and between two the larger is taken."""
+    known = values[~np.isnan(values)]
+    return float(np.quantile(known, 0.5, method="higher")) if known.size else float("nan")
+
+
+def tracking(subject: Subject) -> dict[str, Any]:
+    """State-tracking accuracy at every length, as stored at the end of the run.
+
+    Raises:
+        Unsuitable: when the states are no one-hot codes, or the run holds no such numbers.
+    """
+    if subject.task.state_kind != "categorical":
+        raise Unsuitable("accuracy is that of one-hot codes, and the states are continuous")
+    stored = subject.run.result.get("tracking")
+    if not isinstance(stored, dict):
+        raise Unsuitable("the run was finished before accuracies at every length were kept; repeat it")
+    return stored
 
 
 def distances(subject: Subject, pred: Array, true: Array) -> dict[str, Any]:

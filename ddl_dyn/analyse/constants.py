@@ -27,16 +27,18 @@ def laws(subject: Subject) -> dict[str, Any]:
     """What holds of a Delta layer whatever it learned.
 
     Returns:
-        law_error (per replica, max |e_post − (1 − β) e_pre| in the precision of training) and, where layers have one
-        direction and one value channel, jacobian_gap (per replica, largest difference of the closed-form layer Jacobian
-        and autograd's, relative to its largest entry, in float64).
+        law_error (per replica, max |e_post − (1 − β) e_pre| in the precision of training), occupancy,
+        effective_reflections, mirror_angle and rotation_angle as `examination.gate_audit` has them and, where layers
+        have one direction and one value channel, jacobian_gap (per replica, largest difference of the closed-form layer
+        Jacobian and autograd's, relative to its largest entry, in float64).
     Raises:
         Unsuitable: when the model has no gates, or its free runs leave the finite range.
     """
     numbers, _ = gate_audit(subject.replicas, subject.data.test, subject.normalizer)
     if not numbers:
         raise Unsuitable("no gates to audit: not a DDL stack, or its free runs leave the finite range")
-    out: dict[str, Any] = {"law_error": numbers["law_error"], "occupancy": numbers["occupancy"]}
+    kept = ("law_error", "occupancy", "effective_reflections", "mirror_angle", "rotation_angle")
+    out: dict[str, Any] = {name: numbers[name] for name in kept if name in numbers}
     model = subject.replicas.template
     plain = getattr(model.config, "rewrite", "") == "delta" and getattr(model.config, "directions", 0) == 1
     if plain and getattr(model, "value_dim", 0) == 1:

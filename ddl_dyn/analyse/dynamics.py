@@ -16,8 +16,8 @@ from ddl_dyn.analyse.subject import Subject, Unsuitable
 Array = NDArray[Any]
 # Initial states of exponents, and of the orbits that are followed to a limit cycle.
 ENSEMBLE, FOLLOWED = 8, 3
-# States at which Jacobians are compared.
-PLACES = 64
+# States at which Jacobians are compared, and those of a box in which orientation is counted.
+PLACES, BOX_PLACES = 64, 1024
 LONGEST_CYCLE = 4
 # Starts of a search for cycles; a found point within this share of σ of a true one counts as that one.
 STARTS, NEAR = 64, 0.1
@@ -161,21 +161,54 @@ def _around(period: Array, multipliers: Array, orbit: Array) -> dict[str, Any]:
 
 
 def local(subject: Subject) -> dict[str, Any]:
-    """Orientation agreement, share of states turned over, and relative Jacobian error at states of the test set."""
+    """Orientation and Jacobian of the learned map beside the true one.
+
+    Returns:
+        orientation_agreement, reversed_share (of the states with det J < 0), jacobian_error at states along the test
+        orbits; reversed_box, the same share of the box that holds the training states (where D ≤ 3). The shares have
+        a twin `…_true`.
+    """
     if not subject.comparable:
         raise Unsuitable("Jacobians are those of a map of the observed state: " + _why_not(subject))
-    states = subject.data.test.states
-    if subject.member is not subject.task:
-        x0 = states[:8, 0]
-        states = subject.member.simulate(x0, states.shape[1] - 1).states
-    flat = states.reshape(-1, states.shape[-1])
-    x = flat[np.linspace(0, len(flat) - 1, min(PLACES, len(flat))).astype(int)]
-    return {
+    x = _places(subject)
+    found = {
         "states": len(x),
         "orientation_agreement": analysis.orientation_agreement(subject.learned, subject.truth, x).tolist(),
         "reversed_share": analysis.orientation(subject.learned, x).reversed_share.tolist(),
         "reversed_share_true": float(analysis.orientation(subject.truth, x).reversed_share),
         "jacobian_error": analysis.jacobian_error(subject.learned, subject.truth, x).tolist(),
+    }
+    if subject.task.state_dim <= FILLED:
+        low, high = subject.box.T
+        everywhere = np.random.default_rng(0).uniform(low, high, (BOX_PLACES, len(low)))
+        found["reversed_box"] = analysis.orientation(subject.learned, everywhere).reversed_share.tolist()
+        found["reversed_box_true"] = float(analysis.orientation(subject.truth, everywhere).reversed_share)
+    return found
+
+
+def _places(subject: Subject) -> Array:
+    """Up to PLACES states (B, D) along the test orbits, of the member for a family."""
+    states = subject.data.test.states
+    if subject.member is not subject.task:
+        states = subject.member.simulate(states[:8, 0], states.shape[1] - 1).states
+    flat = states.reshape(-1, states.shape[-1])
+    return np.asarray(flat[np.linspace(0, len(flat) - 1, min(PLACES, len(flat))).astype(int)])
+
+
+def symmetries(subject: Subject) -> dict[str, Any]:
+    """Defect of each linear symmetry of the truth: name -> per replica, √⟨|Φ(Sx) − SΦ(x)|²/σ²⟩ over test states.
+
+    Raises:
+        Unsuitable: when no symmetry is known, or the map is not one of the observed state.
+    """
+    if not subject.comparable:
+        raise Unsuitable("symmetries are those of a map of the observed state: " + _why_not(subject))
+    known = subject.member.symmetries()
+    if not known:
+        raise Unsuitable("no linear symmetry of the task is known")
+    x, sigma = _places(subject), subject.sigma
+    return {
+        name: analysis.symmetry_defect(subject.learned, matrix, x, sigma).tolist() for name, matrix in known.items()
     }
 
 

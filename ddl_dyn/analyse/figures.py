@@ -12,24 +12,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddl_dyn import analysis, plots
+from ddl_dyn import plots
 from ddl_dyn.analyse import climate
+from ddl_dyn.analyse.basins import basins
 from ddl_dyn.analyse.constants import trace_at
 from ddl_dyn.analyse.families import bifurcation
+from ddl_dyn.analyse.kept import defects, drift, error, growth
 from ddl_dyn.analyse.subject import Subject, Suited, Unsuitable
 from ddl_dyn.portrait import Scene
 from ddl_dyn.portrait_data import portrait_grid
 
 Array = NDArray[Any]
-# Points a side: of a grid pushed through the layers, of a line field, of basins.
-LATTICE, LINES, BASIN = 15, 21, 61
-# Steps of the long runs behind sections, spectra and return maps, and of the runs that settle on an attractor.
-LONG, SETTLE = 2000, 400
+# Points a side: of a grid pushed through the layers, of a line field.
+LATTICE, LINES = 15, 21
+# Steps of the long runs behind sections, spectra and return maps.
+LONG = 2000
 # What a recurrence plot shows: steps of a map, time scales of a flow.
 MAP_RECURRENCE, TURNS = 200, 12
-# A state within this share of σ of an attractor's sample has reached it.
-REACHED = 0.15
-SAMPLE = 1500
 
 
 class Stage(Scene):
@@ -113,63 +112,6 @@ def depth(stage: Stage) -> Any:
     plain = model.config.lift == "identity"
     note = stage.note if plain else f"The latent state is read out after every layer. {stage.note}"
     return plots.state_through_depth(seen, state_names=stage.names[:2], model=stage.model, title=stage.title, note=note)
-
-
-def basins(stage: Stage) -> Any:
-    """Which attractor of the truth each state of the plane ends on."""
-    subject = stage.subject
-    if not subject.comparable or subject.task.state_dim != 2:
-        raise Unsuitable(
-            "basins are drawn in the plane, of maps of the observed state that can be held against the truth"
-        )
-    stage.suited()
-    attractors, names = _attractors(subject)
-    grid = _lattice(stage, BASIN)
-    reach = REACHED * float(np.sqrt(np.mean(subject.sigma**2)))
-    search: dict[str, Any] = {"steps": SETTLE, "tolerance": reach}
-    truth = analysis.basins(subject.truth, grid, attractors, **search)
-    ours = analysis.basins(subject.learned, grid, attractors, **search)[stage.chosen]
-    overlap = analysis.basin_overlap(ours, truth, len(attractors))
-    shape = (BASIN, BASIN)
-    return plots.basins(
-        grid.reshape(*shape, 2),
-        # Both escape and indecision are "no attractor of the truth".
-        np.maximum(truth, -1).reshape(shape),
-        np.maximum(ours, -1).reshape(shape),
-        model=stage.model,
-        attractors=[a[:: max(1, len(a) // 400)] for a in attractors],
-        names=names,
-        overlap={stage.model: float(np.nanmean(overlap))},
-        state_names=stage.names,
-        title=stage.title,
-        note=f"IoU: mean over attractors; white: reaches none within {SETTLE} steps. {stage.note}",
-    )
-
-
-def _attractors(subject: Subject) -> tuple[list[Array], list[str]]:
-    """The sinks of the truth, and a sample of what its other orbits end on."""
-    search: dict[str, Any] = {"box": subject.box, "count": 128}
-    sinks = [
-        cycle
-        for period in ((1,) if subject.is_flow else (1, 2, 3, 4))
-        for cycle in (
-            analysis.equilibria(subject.member, **search)
-            if subject.is_flow
-            else analysis.cycles(subject.truth, period, **search)
-        )
-        if cycle.stability == "sink" and cycle.isolated
-    ]
-    states = subject.member.simulate(subject.starts(16), 2 * SETTLE).states[:, SETTLE:].reshape(-1, 2)
-    reach = REACHED * float(np.sqrt(np.mean(subject.sigma**2)))
-    for sink in sinks:
-        gap = np.linalg.norm(states[:, None] - sink.points, axis=-1).min(axis=1)
-        states = states[gap > reach]
-    names = ["fixed point" if c.period == 1 else f"{c.period}-cycle" for c in sinks]
-    found = [c.points for c in sinks]
-    if len(states):
-        found.append(states[np.linspace(0, len(states) - 1, min(SAMPLE, len(states))).astype(int)])
-        names.append("limit set" if subject.is_flow else "attractor")
-    return found, names
 
 
 def poincare(stage: Stage) -> Any:
@@ -280,8 +222,12 @@ def _lattice(stage: Stage, side: int) -> Array:
 
 
 REBUILT = {
+    "error": error,
     "directions": directions,
     "depth": depth,
+    "growth": growth,
+    "defects": defects,
+    "drift": drift,
     "basins": basins,
     "poincare": poincare,
     "spectra": spectra,

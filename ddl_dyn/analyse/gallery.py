@@ -25,7 +25,7 @@ MEANINGS: dict[str, str] = {
     "trajectories": "components against time, with the seeds' band",
     "gates": "gate β over the phase plane",
     "eigenvalues": "layer spectra on the unit circle",
-    "error": "error against horizon, with floors",
+    "error": "error against horizon, with floors and Lyapunov slopes",
     "training": "training curves",
     "tracking": "state-tracking accuracy at every length",
     "nullclines": "where each component stays put",
@@ -36,7 +36,10 @@ MEANINGS: dict[str, str] = {
     "forming": "the map at checkpoints of training (keep_portraits=K)",
     "directions": "directions k as a headless line field",
     "depth": "a grid of states after each layer",
-    "basins": "basins of attraction in the plane",
+    "growth": "singular values and gradient norms through the steps",
+    "defects": "defects of symmetries and invariants",
+    "drift": "drift of invariants along free runs",
+    "basins": "basins of attraction in the plane, or a slice",
     "poincare": "Poincaré section of a flow",
     "spectra": "power spectra of long runs",
     "return_map": "successive maxima, or successive states of a map",
@@ -59,7 +62,7 @@ def draw(run: Run, what: Sequence[str] | None, folder: Path) -> list[Path]:
         return portrait.draw(run, None, folder)
     names = list(MEANINGS) if list(what) == ["all"] else list(what)
     _check(names)
-    if all(name in FIGURES for name in names):
+    if all(name in FIGURES and name not in REBUILT for name in names):
         return portrait.draw(run, names, folder)
     portrait.check_drawable(run)
     paths: list[Path] = []
@@ -104,7 +107,7 @@ def _makers(run: Run, *, dry: bool = False) -> Iterator[tuple[str, Callable[[Pat
         return [] if folder is None else [*plots.save(figure, folder / name)]
 
     for name in MEANINGS:
-        if name in FIGURES:
+        if name in FIGURES and name not in REBUILT:
             yield name, lambda folder, name=name: keep(name, FIGURES[name](scene), folder)  # type: ignore[misc]
         elif name in STORED:
             yield name, lambda folder, name=name: keep(name, STORED[name](scene), folder)  # type: ignore[misc]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from ddl_dyn.analysis.gates import REGIMES
+
 Row = tuple[str, str, str]
 
 
@@ -110,9 +112,39 @@ def _limit_cycle(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
 
 
 def _local(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
-    yield "share turned over (det J < 0)", number(part["reversed_share_true"]), over_seeds(part["reversed_share"])
+    yield (
+        "turned over (det J < 0), of the orbit",
+        number(part["reversed_share_true"]),
+        over_seeds(part["reversed_share"]),
+    )
+    if "reversed_box" in part:
+        yield "  and of the box", number(part["reversed_box_true"]), over_seeds(part["reversed_box"])
     yield "orientation agreement", "1", over_seeds(part["orientation_agreement"])
     yield "Jacobian error, relative", "0", over_seeds(part["jacobian_error"])
+
+
+def _symmetries(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for name, values in part.items():
+        yield f"symmetry defect, {name} [σ]", "0", over_seeds(values)
+
+
+def _accuracy(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    labels = {
+        "smape": "sMAPE [0–200]",
+        "mase": "MASE",
+        "phase_drift": "phase drift [rad/time scale]",
+        "turning_timing": "turning points off by [time scales]",
+    }
+    for name, label in labels.items():
+        if any(value is not None and not math.isnan(value) for value in part[name]):
+            yield label, "0", over_seeds(part[name])
+
+
+def _tracking(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for key, length in (("accuracy_trained", part["trained_length"]), ("accuracy_longest", part["longest_tested"])):
+        yield f"token accuracy at {length} (chance {number(part['chance'])})", "1", over_seeds(part[key])
+    yield f"  right throughout {part['longest_tested']}", "1", over_seeds(part["sequence_longest"])
+    yield "  longest length with ≥ 0.99", f"≥ {part['longest_tested']}", over_seeds(part["longest_length"])
 
 
 def _invariants(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
@@ -150,6 +182,13 @@ def _laws(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa
     yield "max |e⁺ − (1 − β) e|", "0", over_seeds(part["law_error"])
     if "jacobian_gap" in part:
         yield "closed-form Jacobian − autograd", "0", over_seeds(part["jacobian_gap"])
+    for i, regime in enumerate(REGIMES):
+        shares = [sum(layer[i] for layer in each) / len(each) for each in part["occupancy"]]
+        yield f"gates: {regime.replace('_', '-')}", "", over_seeds(shares)
+    yield "effective reflections a step", "", over_seeds(part["effective_reflections"])
+    if "mirror_angle" in part:
+        yield "angle between mirrors [rad]", "", over_seeds(part["mirror_angle"])
+        yield "  rotation that they make [rad]", "", over_seeds(part["rotation_angle"])
 
 
 WRITERS: dict[str, Callable[[Any, dict[str, Any]], Iterator[Row]]] = {
@@ -157,7 +196,10 @@ WRITERS: dict[str, Callable[[Any, dict[str, Any]], Iterator[Row]]] = {
     "cycles": _cycles,
     "limit_cycle": _limit_cycle,
     "local": _local,
+    "symmetries": _symmetries,
     "invariants": _invariants,
+    "accuracy": _accuracy,
+    "tracking": _tracking,
     "climate": _climate,
     "verdicts": _verdicts,
     "survival": _survival,

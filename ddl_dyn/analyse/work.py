@@ -9,8 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ddl_dyn import analysis, plots
+from ddl_dyn import analysis, plots, portrait
 from ddl_dyn.analyse import climate, constants, dynamics
+from ddl_dyn.analyse.figures import Stage
+from ddl_dyn.analyse.kept import FILE, largest
 from ddl_dyn.analyse.stored import survival
 from ddl_dyn.analyse.subject import Subject, Unsuitable, rebuild
 from ddl_dyn.files import write_json
@@ -20,7 +22,6 @@ from ddl_dyn.runs import Run
 Array = NDArray[Any]
 # Steps averaged over: a hundred Lyapunov times of most tasks, and minutes at most.
 STEPS = 2000
-FILE = "analysis.json"
 
 
 class Work:
@@ -44,9 +45,12 @@ SECTIONS: dict[str, Callable[[Work], Any]] = {
     "cycles": lambda work: dynamics.cycles(work.subject),
     "limit_cycle": lambda work: dynamics.limit_cycle(work.subject, work.steps),
     "local": lambda work: dynamics.local(work.subject),
+    "symmetries": lambda work: dynamics.symmetries(work.subject),
     "invariants": lambda work: dynamics.invariants(work.subject),
+    "accuracy": lambda work: climate.accuracy(work.subject),
     "climate": lambda work: climate.distances(work.subject, *work.long_runs),
     "verdicts": lambda work: climate.verdict_shares(work.subject, *work.long_runs),
+    "tracking": lambda work: climate.tracking(work.subject),
     "survival": lambda work: climate.survival(work.subject),
     "constants": lambda work: constants.constants(work.subject),
     "laws": lambda work: constants.laws(work.subject),
@@ -109,4 +113,8 @@ def write_analysis(found: dict[str, Any], subject: Subject, folder: Path) -> lis
     paths = [folder / FILE]
     if "survival" in found:
         paths += plots.save(survival(Scene(subject.run)), folder / "figures" / "survival")
+    if "spectrum" in found:
+        # Drawn at the end of the run without the slopes, which are known now.
+        stage = Stage(subject)
+        paths += plots.save(portrait.error(stage, largest(stage, found["spectrum"])), folder / "figures" / "error")
     return paths

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from ddl_dyn import metrics
 from ddl_dyn.analysis.maps import as_map
 from ddl_dyn.analysis.spectra import finite_rows
 
@@ -74,7 +75,7 @@ def orientation_agreement(system: Any, truth: Any, x: ArrayLike, **options: Any)
 
 
 def jacobian_error(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Array:
-    """Relative Frobenius error ‖J − J*‖ / ‖J*‖ of the Jacobian over states, root mean square, (R?); inf if not finite.
+    """`metrics.jacobian_error` of a map against the exact one over states, (R?).
 
     Args: as for `orientation_agreement`.
     """
@@ -82,10 +83,7 @@ def jacobian_error(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Arr
     with torch.no_grad():
         ours = phi.jacobian(phi.states(x)).cpu().numpy()
         theirs = exact.jacobian(exact.states(x)).cpu().numpy()
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = np.sqrt(((ours - theirs) ** 2).sum(axis=(-1, -2)).mean(axis=-1))
-    scale = np.sqrt((theirs**2).sum(axis=(-1, -2)).mean())
-    return np.asarray(np.where(np.isfinite(error), error / scale, np.inf))
+    return metrics.jacobian_error(ours, theirs)
 
 
 def invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]) -> Array:
@@ -105,19 +103,17 @@ def invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]) -> A
         start = values[..., :1]
         spread, level = float(np.nanstd(start)), float(np.abs(np.nanmean(start)))
         scale = spread if spread > 1e-9 * max(level, 1e-300) else (level or 1.0)
-        drift = np.abs(values - start).max(axis=-1) / scale
-    return np.asarray(np.where(np.isfinite(drift), drift, np.inf))
+    return metrics.invariant_drift(values, scale)
 
 
-def symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, **options: Any) -> Array:
-    """How far a map is from commuting with a linear symmetry S of the truth.
-
-    √⟨‖Φ(Sx) − SΦ(x)‖²⟩ / √⟨‖Φ(x) − ⟨Φ⟩‖²⟩
+def symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: ArrayLike, **options: Any) -> Array:
+    """`metrics.symmetry_defect` of a map from commuting with a linear symmetry S of the truth, in units of σ.
 
     Args:
         system: what is judged; options go to `as_map`.
         symmetry: (D, D), S, acting on states in the units of the map.
         x: (B, D) or (R, B, D).
+        sigma: (D,), as for the metric.
     Returns:
         (R?); 0 for an equivariant map, inf where an image is not finite.
     Raises:
@@ -129,11 +125,8 @@ def symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, **options: A
         raise ValueError(f"the symmetry must be a matrix of shape ({phi.dim}, {phi.dim}), got {tuple(S.shape)}")
     with torch.no_grad():
         states = phi.states(x)
-        image = phi.step(states)
-        gap = (phi.step(states @ S.T) - image @ S.T).square().sum(-1).mean(-1)
-        spread = (image - image.mean(-2, keepdim=True)).square().sum(-1).mean(-1)
-        defect = (gap / spread).sqrt()
-    return torch.where(torch.isfinite(defect), defect, torch.full_like(defect, torch.inf)).cpu().numpy()
+        mapped, transformed = phi.step(states @ S.T), phi.step(states) @ S.T
+    return metrics.symmetry_defect(mapped.cpu().numpy(), transformed.cpu().numpy(), sigma)
 
 
 def basins(

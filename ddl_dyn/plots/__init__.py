@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .animation import orbit_animation
 from .compare import comparison
+from .defects import defects, invariant_drift, perturbation_growth
 from .depth import discrepancy_spent, gate_over_depth_time, initial_statistics, state_through_depth
 from .forming import field_forming, map_forming
 from .gallery import task_portrait
@@ -26,6 +27,7 @@ __all__ = [
     "bifurcation_diagram",
     "cobweb",
     "comparison",
+    "defects",
     "direction_field",
     "discrepancy_spent",
     "eigenvalues",
@@ -34,10 +36,12 @@ __all__ = [
     "gate_map",
     "gate_over_depth_time",
     "initial_statistics",
+    "invariant_drift",
     "map_forming",
     "model_style",
     "nullclines",
     "orbit_animation",
+    "perturbation_growth",
     "phase_portrait",
     "phase_portrait_3d",
     "poincare_section",

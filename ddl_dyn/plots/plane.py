@@ -110,7 +110,7 @@ def basins(
 
     Args:
         grid: (G, G, 2).
-        labels_true: (G, G) index of the attractor reached, −1 where none is (divergence).
+        labels_true: (G, G) index of the attractor reached, −1 where none is.
         labels_model: (G, G) with the same numbering, of one replica of `model`, or one such array per model.
         attractors: points (P, 2) of each attractor, drawn in every panel.
         names: what each attractor is, for the legend.
@@ -157,7 +157,7 @@ def _basin_handles(count: int, names: Sequence[str], diverging: bool) -> list[Pa
         Patch(facecolor=BASIN_COLOURS[i % len(BASIN_COLOURS)], edgecolor="#888888", label=titles[i])
         for i in range(count)
     ]
-    return [*handles, *([Patch(facecolor="white", edgecolor="#888888", label="diverges")] if diverging else [])]
+    return [*handles, *([Patch(facecolor="white", edgecolor="#888888", label="none reached")] if diverging else [])]
 
 
 @styled

@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike
 from .bands import Array, band, finite, limits, log_limits, spread
 from .style import PAGE_WIDTH, TRUE_COLOUR, legend, model_style, new_figure, percent, sentence, styled
 
+# Growth over the horizon (natural logarithm) below which a slope would be drawn as a level.
+VISIBLE = 0.3
+
 
 @styled
 def trajectories(
@@ -96,7 +99,7 @@ def error_growth(
     curves: Mapping[str, ArrayLike],
     *,
     floors: Mapping[str, ArrayLike] | None = None,
-    lyapunov_slope: float | None = None,
+    exponents: Mapping[str, float] | None = None,
     level: float = 0.8,
     trust: float | None = None,
     xlabel: str = "steps",
@@ -104,7 +107,7 @@ def error_growth(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """Error of free runs against horizon on a logarithmic axis, with the slope that the largest exponent predicts.
+    """Error of free runs against horizon on a logarithmic axis, with the slopes that the largest exponents predict.
 
         NRMSE(t) ∝ exp(λ₁ t) until it saturates at √2
 
@@ -112,7 +115,8 @@ def error_growth(
         steps: (T+1,) horizon, in steps or in time.
         curves: model → (R, T+1) errors per replica; a non-finite error counts as infinite.
         floors: name → (T+1,) errors of persistence, mean, linear map, analogue.
-        lyapunov_slope: λ₁ per unit of `steps`; a guide line of that slope is drawn when it is positive.
+        exponents: "true" or model → its largest Lyapunov exponent λ₁ per unit of `steps`; each that makes errors grow
+            visibly over the horizon is drawn as a thin line of that slope.
         level: share of the seeds inside the band.
         trust: horizon beyond which the truth itself is not trusted.
     """
@@ -126,7 +130,7 @@ def error_growth(
     caption = sentence(
         f"{over}; a diverged run counts as infinite (×: the median does)" if over else "",
         "Grey: floors" if floor_curves else "",
-        f"Thin line: slope of the largest Lyapunov exponent, {lyapunov_slope:.3g} per unit" if lyapunov_slope else "",
+        _said(exponents or {}, float(t[-1] - t[0])),
         note,
     )
     figure = new_figure(PAGE_WIDTH * 0.85, 3.4, title=title, caption=caption)
@@ -138,8 +142,9 @@ def error_growth(
         ax.plot(
             t, _positive(curve), color=look.colour, linestyle=look.line, linewidth=0.9, zorder=1.5, label=look.label
         )
-    if lyapunov_slope is not None and lyapunov_slope > 0 and bands:
-        _guide(ax, t, [m for m, _, _ in bands.values()], lyapunov_slope)
+    for name, slope in (exponents or {}).items():
+        if slope * (t[-1] - t[0]) > VISIBLE and bands:
+            _guide(ax, t, [m for m, _, _ in bands.values()], slope, name)
     if trust is not None and trust < t[-1]:
         ax.axvspan(trust, t[-1], color="#eeeeee", zorder=0, label="truth not trusted")
     ax.set(yscale="log", ylim=(low, high), xlim=(t[0], t[-1]), xlabel=xlabel, ylabel=ylabel)
@@ -172,7 +177,18 @@ def _positive(values: Array) -> Array:
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
-def _guide(ax: Axes, t: Array, medians: Sequence[Array], slope: float) -> None:
+def _said(exponents: Mapping[str, float], span: float) -> str:
+    """The exponents in words."""
+    each = ", ".join(f"{name if name == 'true' else model_style(name).label} {v:.3g}" for name, v in exponents.items())
+    lines = (
+        "Thin lines: growth at the largest Lyapunov exponent"
+        if any(v * span > VISIBLE for v in exponents.values())
+        else ""
+    )
+    return f"{lines or 'Largest Lyapunov exponent'}, per unit of the axis: {each}" if each else ""
+
+
+def _guide(ax: Axes, t: Array, medians: Sequence[Array], slope: float, name: str) -> None:
     """A line of the given slope through the lowest curve at a tenth of the horizon, up to saturation."""
     at = max(len(t) // 10, 1)
     start = min((float(m[at]) for m in medians if np.isfinite(m[at]) and m[at] > 0), default=0.0)
@@ -180,4 +196,6 @@ def _guide(ax: Axes, t: Array, medians: Sequence[Array], slope: float) -> None:
         return
     line = start * np.exp(slope * (t - t[at])) / 1.6
     line[line > np.sqrt(2.0)] = np.nan
-    ax.plot(t, line, color="#222222", linewidth=0.7, gid="lyapunov-slope", label="Lyapunov slope")
+    colour, label = (TRUE_COLOUR, "true") if name == "true" else (model_style(name).colour, model_style(name).label)
+    style = (0, (4, 2)) if name == "true" else (0, (1, 1.5))
+    ax.plot(t, line, color=colour, linewidth=0.9, ls=style, gid="lyapunov-slope", label=f"{label} λ₁", zorder=4)
