@@ -85,7 +85,20 @@ def prepare(config: RunConfig) -> Prepared:
             f"train.horizon = {config.train.horizon} needs training trajectories of that many steps, but those of "
             f"{config.task} have {data.train.steps}; lower train.horizon or raise data.steps"
         )
+    if config.model:
+        _check_oracle(config, task, data)
     return Prepared(task, data)
+
+
+def _check_oracle(config: RunConfig, task: Any, data: Any) -> None:
+    """Meet a task without the exact solution that an oracle wants before anything is written."""
+    from ddl_dyn.models import make_model, model_class, truth_of
+    from ddl_dyn.normalizer import Normalizer
+
+    if model_class(config.model).dynamics == "oracle":
+        normalizer = Normalizer.fit(data.train.states, normalization(config.data.normalize, task))
+        shape = {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt}
+        make_model(config.model, **shape, truth=truth_of(task, normalizer), **config.model_args)
 
 
 def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None = None) -> Outcome:

@@ -195,7 +195,7 @@ def test_householder_stack_follows_in_single_precision_and_under_a_flow_only_whe
     found = rollout(replicas, torch.as_tensor(x), 50).states[0].numpy()
     # 50 reflections, each with a rounding or two of float32.
     np.testing.assert_allclose(found, task.simulate(x, 50).states, atol=50 * 5e-7)
-    with pytest.raises(ValueError, match="no exact stack"):
+    with pytest.raises(ValueError, match="not made of constant reflections"):
         make_model("householder_stack", state_dim=2, truth=truth_of(make_task("van_der_pol")))
     oblique = Normalizer(np.zeros(2), np.array([1.0, 2.0]))
     with pytest.raises(ValueError, match=r"data\.normalize=isotropic"):
@@ -222,3 +222,13 @@ def test_an_oracle_must_be_told_and_nobody_else_may_be():
             solved(name, data)
     with pytest.raises(ValueError, match="is no oracle"):
         make_model("resnet", state_dim=2, truth=truth_of(make_task("mirror")))
+
+
+def test_a_run_of_an_oracle_that_has_no_answer_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    from ddl_dyn.running import Launch, run
+    from ddl_dyn.validation import resolve_run
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"not made of constant reflections.*take model=exact_map"):
+        run(resolve_run({"task": "henon", "model": "householder_stack"}), Launch())
+    assert not list(tmp_path.iterdir())

@@ -37,7 +37,7 @@ class Truth:
 
     next_state: Callable[[Array, Array], Array]
     factors: Sequence[tuple[Array, float, float]] | None = None
-    reason: str = "the task has no exact stack of Householder factors"
+    reason: str = "the task is not made of constant reflections and projections; take model=exact_map"
 
 
 def truth_of(task: Any, normalizer: Any = None) -> Truth:
@@ -112,7 +112,6 @@ class Oracle(ClosedForm):
 class ExactMap(Oracle):
     """The true map, rounded to the model's dtype at each step: the best that any model of this precision can do."""
 
-    compilable = False
     joint = True
     equation = "x⁺ = Φ(x)"
     source = (
