@@ -16,7 +16,7 @@ from ddl_dyn import metrics
 from ddl_dyn.budget import count_flops
 from ddl_dyn.config import EvalConfig, RunConfig, TrainConfig
 from ddl_dyn.cost import milliseconds_per_step
-from ddl_dyn.examination import gate_audit, theory_numbers
+from ddl_dyn.examination import gate_audit, theory_numbers, tracking
 from ddl_dyn.fit_result import FitResult
 from ddl_dyn.free_run import Status, rollout
 from ddl_dyn.models import make_model
@@ -96,6 +96,9 @@ def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitR
             found[split] = {key: value[0] for key, value in score(pred, true, yardstick, steps).items() if value}
             arrays[f"{split}_nrmse_{name}"] = pooled_curve(pred, true, sigma)[0]
     numbers["theory"] = theory_numbers(data.task, replicas, numbers["test"]["nrmse_short"])
+    if data.task.state_kind == "categorical":
+        numbers["tracking"], tracked = tracking(replicas, data, normalizer, config.data.seed)
+        arrays |= tracked
     numbers["gates"], audited = gate_audit(replicas, data.test, normalizer)
     described = describe_map(replicas, data, normalizer, chosen_replica(result))
     return Evaluation(numbers | described.numbers, arrays | audited | described.arrays)

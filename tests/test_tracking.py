@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,12 @@ from ddl_dyn.config import TrainConfig
 from ddl_dyn.examination import WORDS, tracking
 from ddl_dyn.models.oracles import truth_of
 from ddl_dyn.normalizer import Normalizer
+from ddl_dyn.portrait import figures
 from ddl_dyn.replicas import Replicas
+from ddl_dyn.running import Launch, run
+from ddl_dyn.runs import open_run
 from ddl_dyn.training import fit
+from ddl_dyn.validation import resolve_run
 from tasks import make_dataset, make_task
 from tests.figure_structure import caption, draw, gids, labels, no_warnings
 
@@ -84,6 +89,22 @@ def test_diverged_runs_are_wrong_and_no_crash(short: Any) -> None:
     broken = {name: torch.full_like(t, torch.nan) for name, t in replicas.state_dict().items()}
     replicas.load_state_dict(broken)
     assert (tracking(replicas, short, normalizer, 0)[1]["tracking_accuracy"] == 0).all()
+
+
+def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:
+    config = {
+        "task": "parity",
+        "seeds": 2,
+        "data": {"n_train": 8, "n_val": 2, "n_test": 2, "n_ood": 0, "steps": TRAINED},
+        "train": {"updates": 1, "horizon": 2, "compile": "off"},
+        "eval": {"short": 2, "long": TRAINED},
+    }
+    run(resolve_run(config), Launch(base=tmp_path, options={"--id": "parity"}))
+    made = open_run("parity", tmp_path)
+    assert made.arrays["tracking_accuracy"].shape == (2, 256)  # cyclic groups are tested to 256 tokens
+    assert made.result["tracking"]["chance"] == 0.5
+    (figure,) = figures(made, ["tracking"]).values()
+    assert labels(figure) == ["DDL", "trained", "chance"]
 
 
 def test_the_figure_shows_both_accuracies_with_chance_and_trained_lengths() -> None:
