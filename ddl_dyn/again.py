@@ -14,6 +14,7 @@ from ddl_dyn.execution import Callbacks, execute
 from ddl_dyn.progress import Bars, account
 from ddl_dyn.running import Launch, run
 from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, flatten, open_run
+from ddl_dyn.trust import check_code
 from ddl_dyn.validation import resolve_run
 
 
@@ -21,11 +22,12 @@ def stored_config(stored: Run) -> RunConfig:
     """The configuration of a stored run, checked like a typed one.
 
     Raises:
-        RunError: for a comparison.
+        RunError: for a comparison, or when the run would execute code that the user has not named.
         ConfigError: when this version does not accept it.
     """
     if stored.kind != "run":
         raise RunError(f"{stored.id} is a comparison; name one of its runs: {', '.join(stored.members)}")
+    check_code(stored)
     return resolve_run(stored.config)
 
 

@@ -90,6 +90,9 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     replay.add_argument("--tolerance", type=float, metavar="X", help="fail when max |Δ| exceeds this")
     missing = _add(commands, "missing", "what is left of a sweep and why")
     missing.add_argument("sweep", nargs="?", metavar="SWEEP", help="id or folder of a sweep, or last (all of them)")
+    for parser in (portrait, analyse, resume, replay):
+        trust = "file of code that the run may execute, where its model or task is a user's own; several times"
+        parser.add_argument("--trust", metavar="FILE", action="append", default=[], help=trust)
     _add(commands, "tag", "add tags to a run, or remove those that begin with -", run=True).add_argument(
         "tags", nargs=argparse.REMAINDER, metavar="TAG"
     )

@@ -14,6 +14,10 @@ def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Name
     from ddl_dyn.signals import as_interrupts, exit_code
 
     try:
+        if getattr(options, "trust", None):
+            from ddl_dyn.trust import allow
+
+            allow(options.trust)
         with as_interrupts():
             return command(options)
     except KeyboardInterrupt as interrupt:

@@ -15,6 +15,7 @@ from ddl_dyn.execution import Callbacks, Outcome, execute, prepare
 from ddl_dyn.experiment import make_experiment, medians
 from ddl_dyn.progress import Validation, account, throttled
 from ddl_dyn.store import RunStore
+from ddl_dyn.trust import digests
 from ddl_dyn.validation import resolve_run
 from ddl_dyn.writer import StoreError, check_writable
 
@@ -144,6 +145,7 @@ def run(config: RunConfig, launch: Launch) -> str | None:
         "seeds": config.seeds,
         "carry": config.model_args.get("carry"),
         "config_hash": config_hash(config),
+        "code": digests(config.model_dump()),
         "tags": config.tags,
         "note": config.note,
     }

@@ -19,8 +19,11 @@ from ddl_dyn.normalizer import Normalizer
 from ddl_dyn.portrait_data import search_box
 from ddl_dyn.replicas import Replicas
 from ddl_dyn.runs import COMPLETED, Run, RunError
+from ddl_dyn.trust import check_code
 
 Array = NDArray[Any]
+# Why distances between states say nothing of a token task.
+CODES = "the states are one-hot codes: see the tracking accuracy"
 
 
 class Unsuitable(ValueError):  # noqa: N818  # an answer to a question, as Suited is
@@ -146,7 +149,8 @@ def rebuild(run: Run) -> Subject:
     Returns:
         `Subject`.
     Raises:
-        RunError: when the run is a comparison, is not complete, or its checkpoint does not fit.
+        RunError: when the run is a comparison, is not complete, its checkpoint does not fit, or it would execute code
+            that the user has not named.
         ConfigError: when this version does not accept its configuration.
     """
     from ddl_dyn.budget import resolve
@@ -158,6 +162,7 @@ def rebuild(run: Run) -> Subject:
         raise RunError(f"run {run.id} is a comparison; name one of its runs: {', '.join(run.members)}")
     if run.status != COMPLETED:
         raise RunError(f"run {run.id} is {run.status}; only a completed run can be analysed")
+    check_code(run)
     config = resolve_run(run.config)
     ready = prepare(config)
     task, data = ready.task, ready.data
