@@ -57,7 +57,7 @@ RULES = {
         [
             "ddl_dyn/replicas.py", "ddl_dyn/free_run.py", "ddl_dyn/schedule.py", "ddl_dyn/training.py",
             "ddl_dyn/budget.py", "ddl_dyn/evaluation.py", "ddl_dyn/portrait_data.py", "ddl_dyn/portrait_series.py",
-            "ddl_dyn/analysis/*.py",
+            "ddl_dyn/analysis/*.py", "ddl_dyn/kernels/*.py",
         ],
         {"tasks", "matplotlib", "sacred", "ddl_dyn.runs", "ddl_dyn.plots", "ddl_dyn.experiment"},
     ),
@@ -82,6 +82,14 @@ def test_torchdiffeq_is_imported_in_one_place():
     others = [p for p in files("ddl_dyn/**/*.py") if p.name != "neural_ode.py"]
     assert offending(others, {"torchdiffeq"}) == []
     assert "torchdiffeq.odeint" in imported(ROOT / "ddl_dyn/models/neural_ode.py")
+
+
+def test_triton_is_imported_by_the_kernels_alone():
+    others = [p for p in files("ddl_dyn/**/*.py") if p.parent.name != "kernels"]
+    # What is asked before a kernel runs must not need it.
+    others += [ROOT / "ddl_dyn/kernels/support.py", ROOT / "ddl_dyn/kernels/__init__.py"]
+    assert offending(others, {"triton", "ddl_dyn.kernels.tile", "ddl_dyn.kernels.ddl"}) == []
+    assert "triton.language" in imported(ROOT / "ddl_dyn/kernels/tile.py")
 
 
 def test_matplotlib_is_imported_by_plots_alone():
