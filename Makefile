@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint bench clean
 
 help:
 	@echo "make demo     install if needed, then train and compare; results in demo/"
 	@echo "make test     install if needed, then run the quick tests"
 	@echo "make lint     ruff (format and rules) and mypy"
+	@echo "make bench    install if needed, with the peers; then measure speed (on two idle cores about 15 minutes)"
 	@echo "make clean    remove the virtual environment, caches and demo/ (never runs/)"
 
 install: $(STAMP)
@@ -35,6 +36,11 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The peers are wanted here alone; without them the benchmark runs with empty columns.
+bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m benchmarks.throughput
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

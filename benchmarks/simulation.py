@@ -6,7 +6,7 @@ The component's own tests run first: a fast wrong answer is not worth a table. B
 atol 1e-12 per trajectory; the error of each is measured against a solve at 1e-13 over the time that chaos leaves
 comparable. Times are processor seconds of this one thread, the batch's the best of three.
 
-Where the package dysts is installed (the extra `bench`, in an environment of its own), its own generator is timed on
+Where the package dysts is installed (the extra `dysts`, in an environment of its own), its own generator is timed on
 the systems that both have, from the same states, at the same parameters, sampling times, method and tolerances.
 """
 
@@ -114,7 +114,7 @@ def main() -> int:
             return 1
     table("loop", SYSTEMS, loop, args)
     if importlib.util.find_spec("dysts") is None:
-        print("dysts is not installed (extra `bench`): its generator is not compared")
+        print("dysts is not installed (extra `dysts`): its generator is not compared")
         return 0
     with warnings.catch_warnings():
         # It says that numba is absent, which the times below show.

@@ -1,0 +1,87 @@
+"""Contestant (a): this suite, trained by `fit`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.throughput.problem import CLIP, LEARNING_RATE, WEIGHT_DECAY, Data, Problem, Training, build, suite_name
+from ddl_dyn import Replicas, fit
+from ddl_dyn.config import TrainConfig
+from ddl_dyn.training import Trainer
+
+Array = np.ndarray
+
+
+def load_compiler() -> None:
+    """Bring the compiler into memory with a trivial program, where there is one."""
+    if shutil.which("g++") or shutil.which("clang++"):
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(8))
+
+
+class Suite:
+    """Replicas trained as one.
+
+    Args:
+        problem: sizes.   data: weights and trajectories.
+    """
+
+    def __init__(self, problem: Problem, data: Data) -> None:
+        self.problem, self.data = problem, data
+        self.per_update = problem.replicas
+        self.replicas = Replicas(build(problem), range(problem.replicas)).to(
+            device=problem.device, dtype=getattr(torch, problem.dtype)
+        )
+        self.replicas.load_state_dict(
+            {suite_name(problem, name): torch.as_tensor(a) for name, a in data.weights.items()}
+        )
+        self.series = Training.of(data.states)
+
+    def config(self) -> TrainConfig:
+        """As users train, without the curriculum, which would shorten the windows."""
+        return TrainConfig(
+            updates=sys.maxsize,
+            validate_every=sys.maxsize,
+            validate_steps=self.problem.steps,
+            batch=self.problem.batch,
+            horizon=self.problem.steps,
+            curriculum=False,
+            schedule="constant",
+            lr=LEARNING_RATE,
+            clip=CLIP,
+            weight_decay=WEIGHT_DECAY,
+            compile=self.problem.compile,  # type: ignore[arg-type]
+            threads=self.problem.threads,
+        )
+
+    def gradients(self) -> tuple[Array, dict[str, Array]]:
+        """Loss (R,) and gradients of the first update's windows, through the code that `train` runs."""
+        torch.set_num_threads(self.problem.threads)
+        if self.problem.compile == "on":
+            self.replicas.compile()
+        trainer = Trainer(self.replicas, self.series, self.series, self.config())
+        loss = trainer.window_loss(self.problem.steps)
+        held = self.replicas.parameters
+        names = {suite_name(self.problem, name): name for name in self.data.weights}
+        grads = torch.autograd.grad(loss.sum(), [held[name] for name in names])
+        return loss.detach().cpu().numpy(), {
+            name: g.cpu().numpy() for name, g in zip(names.values(), grads, strict=True)
+        }
+
+    def train(self, after_update: Callable[[], None]) -> None:
+        """Train until `after_update` raises."""
+
+        def on_update(_: Any) -> None:
+            after_update()
+
+        fit(self.replicas, self.series, self.series, self.config(), on_update=on_update)
+
+    def wait(self) -> None:
+        """Until the device has finished."""
+        if self.problem.device == "cuda":
+            torch.cuda.synchronize()
