@@ -47,7 +47,7 @@ def complain(error: Exception) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from ddl_dyn.summary import list_runs, print_list
+    from ddl_dyn.listing import list_runs, print_list
 
     names = {"status": "status", "task": "task", "model": "model", "kind": "kind", "tag": "tags"}
     filters = {column: getattr(options, name) for name, column in names.items() if getattr(options, name)}

@@ -53,7 +53,8 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: when the file is missing, is not JSON or does not hold an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            value = json.loads(file.read())
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing; expected a run written by `ddl-dyn run`") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -215,8 +216,8 @@ def ids(where: str | os.PathLike[str] = "runs") -> list[str]:
 
 def scan(where: str | os.PathLike[str] = "runs") -> list[Run]:
     """Every run of a folder in order of id; folders that hold no run.json are passed over."""
-    base = Path(where)
-    return [Run(base / name) for name in ids(base) if (base / name / "run.json").exists()]
+    base = os.fspath(where)
+    return [Run(Path(base, name)) for name in ids(base) if os.path.exists(f"{base}/{name}/run.json")]
 
 
 def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = "runs") -> Run:

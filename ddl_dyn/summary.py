@@ -1,97 +1,18 @@
-"""What the terminal shows of runs: a list, one run in full, the difference of two."""
+"""What the terminal shows of runs: one in full, the difference of two."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ddl_dyn.comparison_table import number
 from ddl_dyn.contests import HORIZONS, SPLITS, at, scores
+from ddl_dyn.listing import clean
 from ddl_dyn.liveness import seconds_since
 from ddl_dyn.progress import duration, sentence
-from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, flatten, scan
-
-# A stored text may come from elsewhere: escape sequences in it must not reach the terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def clean(value: Any) -> str:
-    """Text without control characters."""
-    return _CONTROL.sub("�", str(value))
-
-
-def brief(run: Run) -> dict[str, str]:
-    """One line of the list, from run.json alone."""
-    status = run.status
-    line = {"id": run.id, "status": status}
-    if status == UNREADABLE:
-        return line
-    entry = run.entry
-    if run.kind in ("compare", "sweep"):
-        line |= {
-            "task": ",".join(map(clean, entry.get("tasks", []))),
-            "model": ",".join(map(clean, entry.get("models", []))),
-        }
-    else:
-        line |= {"task": clean(entry.get("task", "")), "model": clean(entry.get("model", ""))}
-    line["kind"] = run.kind
-    line["seeds"] = clean(entry.get("seeds", ""))
-    line["started"] = clean(entry.get("start_time") or "")[:19].replace("T", " ")
-    line["tags"] = ",".join(map(clean, entry.get("tags") or []))
-    line["note"] = clean(entry.get("note") or entry.get("comment") or "")
-    progress = entry.get("progress")
-    if status == RUNNING and isinstance(progress, Mapping):
-        line["note"] = f"{progress.get('update')}/{progress.get('updates')} {line['note']}".strip()
-    return line
-
-
-def list_runs(
-    where: Path, *, filters: Mapping[str, str], sort: str = "id", reverse: bool = False
-) -> list[dict[str, str]]:
-    """Lines of the list that match every filter, sorted.
-
-    Args:
-        where: the runs folder.
-        filters: column -> value; a tag matches any of the run's tags.
-        sort: a column.
-    """
-    lines = [brief(run) for run in scan(where)]
-    kept = [line for line in lines if all(_matches(line, name, value) for name, value in filters.items())]
-    if sort != "id":
-        kept.sort(key=lambda line: line.get(sort, ""))
-    return kept[::-1] if reverse else kept
-
-
-def _matches(line: Mapping[str, str], name: str, value: str) -> bool:
-    mine = line.get(name, "")
-    wanted = value.split(",")
-    return bool(set(mine.split(",")) & set(wanted)) if name in ("tags", "task", "model") else mine in wanted
-
-
-def print_list(lines: Sequence[Mapping[str, str]], where: Path) -> None:
-    """The list as a table; columns that are empty everywhere are left out."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if not lines:
-        console.print(f"no runs in {where}", markup=False)
-        return
-    columns = [
-        name
-        for name in ("id", "status", "kind", "task", "model", "seeds", "started", "tags", "note")
-        if any(line.get(name) for line in lines)
-    ]
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in ("id", "seeds") else "left", overflow="fold")
-    for line in lines:
-        table.add_row(*(Text(line.get(name, "")) for name in columns))
-    console.print(table)
+from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
 
 
 def print_run(where: Path, run_id: str) -> None:

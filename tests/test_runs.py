@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ddl_dyn import files, liveness, provenance, runs
-from ddl_dyn.summary import clean, list_runs
+from ddl_dyn.listing import clean, list_runs
 
 
 def make_run(base: Path, run_id: str, *, status: str = "COMPLETED", **entry: Any) -> Path:

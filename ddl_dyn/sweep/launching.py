@@ -9,9 +9,9 @@ from typing import Any
 
 from ddl_dyn.experiment import make_experiment, parse_command_line
 from ddl_dyn.launch import _base, _options
+from ddl_dyn.listing import clean
 from ddl_dyn.running import Launch
 from ddl_dyn.runs import scan
-from ddl_dyn.summary import clean
 from ddl_dyn.sweep.grid import SweepConfig, resolve_sweep
 from ddl_dyn.sweep.record import left_over, open_sweep
 from ddl_dyn.sweep.sweeping import sweep

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,16 @@ def run_on_ray(
 def _cluster(config: SweepConfig) -> Iterator[Any]:
     # Ray reports its use to its makers unless told otherwise.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if config.address is None or _on_loopback(config.address):
+        # Ray's word for not replacing 127.0.0.1 by an address that other machines see, where no node would answer.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if config.address is None:
         # One node on the loopback: nothing listens for other machines.
         local: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": config.jobs}
-        ray.init(**local, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+        ray.init(address="local", **local, object_store_memory=OBJECT_STORE_BYTES, **quiet)
     else:
         try:
             ray.init(address=config.address, **quiet)
@@ -102,6 +106,17 @@ def _cluster(config: SweepConfig) -> Iterator[Any]:
             yield ray
     finally:
         ray.shutdown()
+
+
+def _on_loopback(address: str) -> bool:
+    """Whether a cluster's address, or that of the one last started here, is of this machine alone."""
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "")
+        with contextlib.suppress(OSError):
+            # Where `ray start` leaves it.
+            place = Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster"
+            address = address or place.read_text(encoding="utf-8").strip()
+    return address.startswith(("127.", "localhost", "[::1]"))
 
 
 def _task(job: Mapping[str, Any], base: str, options: Mapping[str, Any], folder: str) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ddl_dyn.files import write_text
+from ddl_dyn.listing import all_lines
 from ddl_dyn.runs import COMPLETED, FAILED, ID, INTERRUPTED, QUEUED, RUNNING, UNREADABLE, Run, RunError, open_run, scan
 from ddl_dyn.sweep.grid import Cell
 
@@ -24,14 +25,9 @@ NEVER = "NEVER STARTED"
 def completed(base: Path) -> dict[str, str]:
     """Runs of a folder that are complete: hash of the canonical configuration -> id, the first of equals."""
     found: dict[str, str] = {}
-    for run in scan(base):
-        try:
-            entry = run.entry
-        except RunError:
-            continue
-        digest = entry.get("config_hash")
-        if entry.get("status") == COMPLETED and isinstance(digest, str):
-            found.setdefault(digest, run.id)
+    for line in all_lines(base):
+        if line["status"] == COMPLETED and line.get("hash"):
+            found.setdefault(line["hash"], line["id"])
     return found
 
 
