@@ -61,9 +61,11 @@ LEFT_OUT = [
     ("ddl", {"norm": True}, "norm=false"),
     ("ddl", {"layers": UNROLLED + 1}, "unroll"),
     ("ddl", {"layers": 2, "directions": UNROLLED}, "unroll"),
-    ("ddl", {"hidden_dim": 1024}, "on the chip"),
+    ("ddl", {"hidden_dim": 129, "lift": "identity", "layers": 1}, "hidden units"),
+    ("ddl", {"latent_dim": 33, "value_dim": 4, "layers": 1}, "latent components"),
+    ("ddl", {"hidden_dim": 128}, "on the chip"),
     *(("resnet", {"norm": name}, "norm=none") for name in ("pre", "post")),
-    ("resnet", {"hidden_dim": 1024}, "on the chip"),
+    ("resnet", {"latent_dim": 128, "hidden_dim": 128}, "on the chip"),
 ]
 
 
@@ -117,7 +119,7 @@ def test_without_triton_the_ordinary_code_runs(monkeypatch):
 )
 def test_weights_are_packed_in_the_order_in_which_the_kernels_look_for_them(name, options):
     pytest.importorskip("triton", reason="Triton is made for Linux only")
-    from ddl_dyn.kernels.rollout import plan
+    from ddl_dyn.kernels.plan import plan
 
     model = make_model(name, state_dim=2, **options)
     chosen, parameters = plan(model), dict(model.named_parameters())
@@ -160,10 +162,11 @@ class AbsentCard:
 def test_both_kernels_compile_to_machine_code(name, options, capability, monkeypatch, tmp_path):
     triton = pytest.importorskip("triton", reason="Triton is made for Linux only")
     from ddl_dyn.kernels import rollout
+    from ddl_dyn.kernels.plan import plan
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(triton.runtime.driver, "_active", AbsentCard(capability))
-    chosen = rollout.plan(make_model(name, state_dim=2, **options))
+    chosen = plan(make_model(name, state_dim=2, **options))
     f = torch.float32
     common = {"O": chosen.options, "TILE": rollout.TILE, "num_warps": chosen.warps, "grid": (4, 2)}
     forward, backward = rollout.forward_kernel, rollout.backward_kernel

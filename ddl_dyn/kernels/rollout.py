@@ -21,8 +21,7 @@ These kernels have not run on a GPU yet: they are compiled for one and checked i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -30,56 +29,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ddl_dyn.kernels import ddl, resnet
-from ddl_dyn.kernels.support import weights_on_chip
-from ddl_dyn.kernels.tile import Options, carried_columns, edge_places, load, matmul, store, zeros
+from ddl_dyn.kernels.plan import Plan, plan
+from ddl_dyn.kernels.tile import carried_columns, edge_places, load, matmul, store, zeros
 from ddl_dyn.models.base import StepModel
-from ddl_dyn.models.ddl import DDL
-from ddl_dyn.models.resnet import ResNet
 
 # Samples of a tile: the shortest sum over the batch that a dot takes, so that few samples still fill many programs.
 TILE = 16
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one model runs on the chip.
-
-    Args:
-        options: its sizes and switches.   names: its parameters in the order in which they are packed.
-        places, layer, backward: the device functions of one layer.   warps: of a program.
-    """
-
-    options: Options
-    names: tuple[str, ...]
-    places: Callable[..., Any]
-    layer: Callable[..., Any]
-    backward: Callable[..., Any]
-    warps: int
-
-
-def plan(model: StepModel) -> Plan:
-    """The plan of a model that `why_not` has nothing against.
-
-    Raises:
-        TypeError: for any other model.
-    """
-    reenter = model.config.carry == "observed" and model.config.lift == "linear"
-    carried = model.state_dim if reenter else model.latent_dim
-    edges = ("lift_map.weight", "lift_map.bias", "read_map.weight", "read_map.bias") if reenter else ()
-    device: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
-    if isinstance(model, DDL):
-        options: Options = ddl.delta_options(model, carried=carried, reenter=reenter)
-        layer_names, device = ddl.delta_names(model), (ddl.delta_places, ddl.delta_layer, ddl.delta_layer_backward)
-    elif isinstance(model, ResNet):
-        options = resnet.residual_options(model, carried=carried, reenter=reenter)
-        layer_names = resnet.residual_names(model)
-        device = (resnet.residual_places, resnet.residual_layer, resnet.residual_layer_backward)
-    else:
-        raise TypeError(f"no kernel runs a {type(model).__name__}; ask ddl_dyn.kernels.why_not first")
-    names = [f"layers.{l}.{name}" for l in range(model.config.layers) for name in layer_names]
-    # More weights want more registers, and a program has them by the warp.
-    return Plan(options, (*names, *edges), *device, warps=4 if weights_on_chip(model) <= 1024 else 8)
 
 
 def unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps: int) -> Tensor:
@@ -117,9 +72,12 @@ class Rollout(torch.autograd.Function):
         replicas, batch, carried = s0.shape
         # Time before batch: a tile then writes one contiguous block a step.
         states = s0.new_empty(replicas, steps, batch, carried)
-        forward_kernel[(triton.cdiv(batch, TILE), replicas)](
-            packed, s0, states, batch, steps, chosen.places, chosen.layer, chosen.options, TILE, num_warps=chosen.warps
-        )
+        # Triton launches on the current device, which need not be the one that holds the replicas.
+        with torch.cuda.device_of(packed):
+            forward_kernel[(triton.cdiv(batch, TILE), replicas)](
+                *(packed, s0, states, batch, steps, chosen.places, chosen.layer, chosen.options, TILE),
+                num_warps=chosen.warps,
+            )
         ctx.save_for_backward(packed, s0, states)
         ctx.chosen = chosen
         return states
@@ -132,22 +90,12 @@ class Rollout(torch.autograd.Function):
         tiles = triton.cdiv(batch, TILE)
         sums, ds0 = packed.new_empty(tiles, *packed.shape), torch.empty_like(s0)
         chosen = ctx.chosen
-        backward_kernel[(tiles, replicas)](
-            packed,
-            s0,
-            states,
-            grads[0].contiguous(),
-            sums,
-            ds0,
-            batch,
-            steps,
-            chosen.places,
-            chosen.layer,
-            chosen.backward,
-            chosen.options,
-            TILE,
-            num_warps=chosen.warps,
-        )
+        with torch.cuda.device_of(packed):
+            backward_kernel[(tiles, replicas)](
+                *(packed, s0, states, grads[0].contiguous(), sums, ds0, batch, steps),
+                *(chosen.places, chosen.layer, chosen.backward, chosen.options, TILE),
+                num_warps=chosen.warps,
+            )
         return sums.sum(0), ds0, None, None
 
 

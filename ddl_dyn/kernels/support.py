@@ -12,9 +12,11 @@ from ddl_dyn.models.base import StepModel
 from ddl_dyn.models.ddl import DDL
 from ddl_dyn.models.resnet import ResNet
 
-# Padded weights of one replica that a program holds. Their gradients' sums take as much again; above this the compiler
-# has to move most of both off the chip, and takes minutes over it.
-WEIGHTS_ON_CHIP = 8192
+# Padded weights of one replica that a program holds. Their gradients' sums take as much again, and above this the
+# compiler has to move much of both off the chip.
+WEIGHTS_ON_CHIP = 5120
+# Padded hidden units or latent components: a thread sums a product over all of them, and the compiler writes that out.
+WIDEST = 128
 # Layers and directions are unrolled by the compiler, whose time grows with their product.
 UNROLLED = 4
 # Oldest generation of GPU for which the tests compile the kernels.
@@ -93,6 +95,11 @@ def _size(model: StepModel) -> str | None:
     unrolled = model.config.layers * getattr(model.config, "directions", 1)
     if unrolled > UNROLLED:
         return f"the kernels unroll at most {UNROLLED} rewrites (layers × directions), not {unrolled}"
+    hidden, latent = padded(model.config.hidden_dim), padded_latent(model)
+    if max(hidden, latent) > WIDEST:
+        return (
+            f"the kernels hold at most {WIDEST} hidden units or latent components, not {max(hidden, latent)} (padded)"
+        )
     weights = weights_on_chip(model)
     if weights > WEIGHTS_ON_CHIP:
         return f"the kernels hold at most {WEIGHTS_ON_CHIP} padded weights on the chip, not {weights}"
@@ -101,16 +108,20 @@ def _size(model: StepModel) -> str | None:
 
 def weights_on_chip(model: StepModel) -> int:
     """Weight-matrix entries of one replica of a DDL or ResNet as a program holds them, padded to powers of two."""
-    hidden = padded(model.config.hidden_dim)
-    rows, values = (model.rows, model.value_dim) if isinstance(model, DDL) else (model.latent_dim, 1)
-    latent = padded(rows) * padded(values)
+    hidden, latent = padded(model.config.hidden_dim), padded_latent(model)
     if isinstance(model, DDL):
-        layer = hidden * (latent + model.config.directions * (padded(rows) + padded(values) + 2))
+        layer = hidden * (latent + model.config.directions * (padded(model.rows) + padded(model.value_dim) + 2))
     else:
         layer = hidden * 2 * latent
     reenter = model.config.carry == "observed" and model.config.lift == "linear"
     edges = 2 * latent * padded(model.state_dim) if reenter else 0
     return model.config.layers * layer + edges
+
+
+def padded_latent(model: StepModel) -> int:
+    """Components of the latent state as a program holds it."""
+    rows, values = (model.rows, model.value_dim) if isinstance(model, DDL) else (model.latent_dim, 1)
+    return padded(rows) * padded(values)
 
 
 def padded(n: int) -> int:
