@@ -21,6 +21,8 @@ class CellBars:
     def __init__(self, titles: list[str]) -> None:
         # Not sys.stderr: Sacred captures that, and a bar's control codes have no place in what it stores.
         self._stream = sys.__stderr__
+        # The present one, which stays when others are silenced.
+        self._plain = sys.stderr
         self._titles = titles
         self._over = 0
         self._began = time.monotonic()
@@ -82,5 +84,5 @@ class CellBars:
         """A line above the bars."""
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False)
-        elif sys.stderr is not None:
-            print(text, file=sys.stderr, flush=True)
+        elif self._plain is not None:
+            print(text, file=self._plain, flush=True)

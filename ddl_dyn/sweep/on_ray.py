@@ -51,7 +51,8 @@ def run_on_ray(
     """
     waiting = list(reversed(range(len(jobs))))
     ended: dict[int, Ended] = {}
-    with _cluster(config) as ray:
+    # A lost node makes Ray print pages; what became of its cells is in the store.
+    with silence(), _cluster(config) as ray:
         retries = RETRIES if config.retries is None else config.retries
         task = ray.remote(num_cpus=1, num_gpus=config.gpus or 0, max_retries=retries)(_task)
         under_way: dict[Any, int] = {}
