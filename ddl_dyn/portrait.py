@@ -21,6 +21,8 @@ MAP_STEPS = 40
 
 
 def _trajectories(scene: Scene) -> Any:
+    if scene.categorical:
+        return None
     shown = slice(None, MAP_STEPS + 1 if scene.kind == "map" else None)
     times = scene.arrays[f"{SPLIT}_times"]
     cut = f"The first {MAP_STEPS} of {len(times) - 1} steps. " if len(times[shown]) < len(times) else ""
@@ -29,7 +31,7 @@ def _trajectories(scene: Scene) -> Any:
         scene.true[:, shown],
         {scene.model: scene.pred[:, :, shown]},
         state_names=scene.names,
-        time_unit=str(scene.task.get("time_unit", "time")),
+        time_unit=scene.time_unit,
         kind=scene.kind,
         title=scene.title,
         note=cut + scene.note,
@@ -38,7 +40,7 @@ def _trajectories(scene: Scene) -> Any:
 
 def _portrait(scene: Scene) -> Any:
     dim = scene.true.shape[-1]
-    if dim < 2:
+    if dim < 2 or scene.categorical:
         return None
     fields: dict[str, Any] = {}
     if "portrait_step" in scene.arrays:
@@ -108,6 +110,7 @@ def _gates(scene: Scene) -> Any:
         np.stack([scene.square(gate) for gate in beta]),
         state_names=scene.names[:2],
         orbits=scene.true[:4, :, :2],
+        kind=scene.kind,
         title=scene.title,
         note=scene.plane_note,
     )
@@ -139,8 +142,15 @@ def _training(scene: Scene) -> Any:
     )
 
 
-def error(scene: Scene, exponents: Mapping[str, float] | None = None) -> Any:
-    """Error against horizon; exponents: "true" or model → largest Lyapunov exponent per step, where they are known."""
+def error(scene: Scene, exponents: Mapping[str, float] | None = None, *, where: str = "") -> Any:
+    """Error against horizon.
+
+    Args:
+        exponents: "true" or model → largest Lyapunov exponent per step, where they are known.
+        where: of which member of a family they are, a sentence for the caption.
+    """
+    if scene.categorical:
+        return None
     prefix = f"{SPLIT}_nrmse_"
     floors = {name.removeprefix(prefix): curve for name, curve in scene.arrays.items() if name.startswith(prefix)}
     curve = scene.arrays[f"{SPLIT}_nrmse"]
@@ -152,7 +162,7 @@ def error(scene: Scene, exponents: Mapping[str, float] | None = None) -> Any:
         floors={name: floor[1:] for name, floor in floors.items()},
         exponents=exponents,
         title=scene.title,
-        note=scene.note,
+        note=f"{where}{scene.note}",
     )
 
 

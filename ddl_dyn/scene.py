@@ -52,6 +52,17 @@ class Scene:
         return "map" if self.task.get("kind") == "map" else "flow"
 
     @property
+    def categorical(self) -> bool:
+        """Whether the states are one-hot codes, of which only the largest component means anything."""
+        return "tracking_accuracy" in self.arrays
+
+    @property
+    def time_unit(self) -> str:
+        """Unit of time: the task's own, a step for a map without one, else "time"."""
+        unit = str(self.task.get("time_unit", "time"))
+        return "step" if unit == "time" and self.kind == "map" else unit
+
+    @property
     def names(self) -> list[str]:
         """Names of the D components."""
         stored = self.task.get("state_names")

@@ -186,6 +186,9 @@ def test_discrepancy_and_initial_statistics_show_median_and_band() -> None:
     assert all(a.get_yscale() == "log" for a in figure.axes)
     assert labels(figure) == ["DDL", "ResNet"]
     assert len(gids(figure, "reference")) == 2
+    # What is left at the far end is said in words too; a signal that overflowed has no share.
+    assert "DDL after 4 layers: 1 of the signal" in caption(figure)
+    assert "ResNet after 4 layers: nothing finite of the signal" in caption(figure)
 
 
 def test_ranking_puts_the_best_on_top_and_joins_ties() -> None:

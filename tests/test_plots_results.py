@@ -37,6 +37,9 @@ def test_gate_map_is_centred_on_one_with_contours_at_the_borders() -> None:
     assert figure.axes[2].get_ylabel() == "gate β"
     with pytest.raises(ValueError, match="beta must have shape"):
         plots.gate_map(grid, np.ones((2, 3, 3)))
+    for kind, line in (("flow", "-"), ("map", "None")):
+        orbits = gids(draw(plots.gate_map(grid, beta, orbits=np.zeros((2, 5, 2)), kind=kind)), "orbit")
+        assert [o.get_linestyle() for o in orbits] == [line] * 4
 
 
 def test_eigenvalues_lie_against_the_unit_circle() -> None:

@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from ddl_dyn import make_model, plots
+from ddl_dyn.analyse import analyse
+from ddl_dyn.analyse.gallery import available
+from ddl_dyn.analyse.table import rows
 from ddl_dyn.config import TrainConfig
 from ddl_dyn.examination import WORDS, tracking
 from ddl_dyn.models.oracles import truth_of
@@ -105,6 +108,16 @@ def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:
     assert made.result["tracking"]["chance"] == 0.5
     (figure,) = figures(made, ["tracking"]).values()
     assert labels(figure) == ["DDL", "trained", "chance"]
+    # Distances between one-hot codes and scores mean nothing, and no figure of them is made.
+    answers = {name: why_not for name, _, why_not in available(made)}
+    drawn = {name for name, why_not in answers.items() if not why_not}
+    assert drawn == {"training", "tracking", "gate_time", "discrepancy"}
+    assert "one-hot codes" in answers["recurrence"]
+    found = analyse(made, steps=40)
+    assert found["tracking"] == made.result["tracking"]
+    assert {"precision", "laws", "tracking"} <= set(found)
+    assert {"spectrum", "cycles", "survival", "accuracy", "verdicts", "climate"} <= set(found["skipped"])
+    assert any("token accuracy at 256 (chance 0.5)" in row[0] for row in rows(found))
 
 
 def test_the_figure_shows_both_accuracies_with_chance_and_trained_lengths() -> None:

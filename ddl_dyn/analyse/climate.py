@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ddl_dyn import metrics
-from ddl_dyn.analyse.subject import Subject, Unsuitable
+from ddl_dyn.analyse.subject import CODES, Subject, Unsuitable
 from ddl_dyn.free_run import rollout
 
 Array = NDArray[Any]
@@ -66,7 +66,7 @@ def accuracy(subject: Subject) -> dict[str, list[float]]:
         Unsuitable: when the states are one-hot codes.
     """
     if subject.task.state_kind != "continuous":
-        raise Unsuitable("the states are one-hot codes: see the tracking accuracy")
+        raise Unsuitable(CODES)
     arrays = subject.run.arrays
     pred, true = (np.asarray(arrays[f"test_{name}"], dtype=np.float64) for name in ("pred", "true"))
     steps, unit = true.shape[1] - 1, float(subject.timescale)
@@ -114,7 +114,7 @@ def distances(subject: Subject, pred: Array, true: Array) -> dict[str, Any]:
     if pred.shape[-1] > metrics.climate.MAX_DIMENSIONS:
         raise Unsuitable(f"D_stsp takes at most three components, the state has {pred.shape[-1]}")
     reference, copies = true[0], true[1:]
-    if (np.ptp(reference, axis=0) <= 1e-9 * np.maximum(np.abs(reference).max(axis=0), 1e-300)).any():
+    if at_rest(reference[None]):
         raise Unsuitable("the truth has come to rest, and a point has no climate")
     dt, width = float(subject.task.dt), SMOOTHING / subject.timescale
     stsp = metrics.state_space_divergence(pred, reference)
@@ -129,6 +129,12 @@ def distances(subject: Subject, pred: Array, true: Array) -> dict[str, Any]:
         "d_h_width": width,
         "d_h_floor": floors[1]._asdict(),
     }
+
+
+def at_rest(runs: Array) -> bool:
+    """Whether a component of the first of runs (N, T+1, D) no longer moves."""
+    reference = runs[0]
+    return bool((np.ptp(reference, axis=0) <= 1e-9 * np.maximum(np.abs(reference).max(axis=0), 1e-300)).any())
 
 
 def verdict_shares(subject: Subject, pred: Array, true: Array) -> list[dict[str, float]]:
@@ -149,7 +155,11 @@ def survival(subject: Subject) -> dict[str, Any]:
     Returns:
         threshold -> restricted_mean and median (None where more than half outlive the runs), in the task's time scale,
         censored (share), and the curve: times, survival, low, high.
+    Raises:
+        Unsuitable: when the states are one-hot codes.
     """
+    if subject.task.state_kind != "continuous":
+        raise Unsuitable(CODES)
     arrays = subject.run.arrays
     curve = metrics.nrmse_curve(arrays["test_pred"], arrays["test_true"], arrays["sigma"])
     out: dict[str, Any] = {"horizon": (curve.shape[-1] - 1) * subject.task.dt / subject.timescale}

@@ -18,7 +18,7 @@ from ddl_dyn.analyse.basins import basins
 from ddl_dyn.analyse.constants import trace_at
 from ddl_dyn.analyse.families import bifurcation
 from ddl_dyn.analyse.kept import defects, drift, error, growth
-from ddl_dyn.analyse.subject import Subject, Suited, Unsuitable
+from ddl_dyn.analyse.subject import CODES, Subject, Suited, Unsuitable
 from ddl_dyn.portrait import Scene
 from ddl_dyn.portrait_data import portrait_grid
 
@@ -60,6 +60,8 @@ class Stage(Scene):
         climate.check_long_runs(self.subject)
         self.suited()
         pred, true = climate.long_runs(self.subject, LONG)
+        if climate.at_rest(true):
+            raise Unsuitable("the truth has come to rest before long")
         order = [self.chosen, *(r for r in range(len(pred)) if r != self.chosen)]
         return pred[order], true
 
@@ -145,12 +147,11 @@ def spectra(stage: Stage) -> Any:
     dt = float(stage.subject.task.dt)
     frequencies = np.fft.rfftfreq(true.shape[1], dt)
     each = np.stack([_power(run[..., 0]) for run in pred])
-    unit = str(stage.task.get("time_unit", "time"))
     return plots.power_spectra(
         frequencies[1:],
         _power(true[..., 0])[1:],
         {stage.model: each[:, 1:]},
-        frequency_unit="1/step" if unit in ("step", "time") and stage.kind == "map" else f"1/{unit}",
+        frequency_unit=f"1/{stage.time_unit}",
         title=stage.title,
         note=f"{stage.names[0]}, {true.shape[1]} samples, mean over {len(true)} runs. {stage.note}",
     )
@@ -167,6 +168,8 @@ def _power(x: Array) -> Array:
 def recurrence(stage: Stage) -> Any:
     """Pairs of times at which one run is in nearly the same state: a long run, or where there is none a stored one."""
     subject = stage.subject
+    if stage.categorical:
+        raise Unsuitable(CODES)
     try:
         pred, true = stage.long_runs
         steps = MAP_RECURRENCE if stage.kind == "map" else round(TURNS * subject.timescale / subject.task.dt)
@@ -179,7 +182,7 @@ def recurrence(stage: Stage) -> Any:
         true[0, shown],
         {stage.model: pred[0, 0, shown]},
         dt=float(subject.task.dt),
-        time_unit=str(stage.task.get("time_unit", "time")),
+        time_unit=stage.time_unit,
         title=stage.title,
         note=stage.note,
     )

@@ -13,7 +13,7 @@ from typing import Any
 from ddl_dyn import plots, portrait
 from ddl_dyn.analyse.figures import REBUILT, Stage
 from ddl_dyn.analyse.stored import STORED
-from ddl_dyn.analyse.subject import Suited, Unsuitable, rebuild
+from ddl_dyn.analyse.subject import CODES, Suited, Unsuitable, rebuild
 from ddl_dyn.portrait import FIGURES, Scene
 from ddl_dyn.runs import Run
 
@@ -118,8 +118,8 @@ def _makers(run: Run, *, dry: bool = False) -> Iterator[tuple[str, Callable[[Pat
 
 
 def _animate(scene: Scene, folder: Path | None) -> list[Path]:
-    if scene.true.shape[-1] < 2:
-        raise Unsuitable("a phase plane needs two components")
+    if scene.true.shape[-1] < 2 or scene.categorical:
+        raise Unsuitable(CODES if scene.categorical else "a phase plane needs two components")
     if folder is None:
         return []
     path = plots.orbit_animation(

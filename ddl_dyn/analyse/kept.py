@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ddl_dyn import analysis, plots, portrait
 from ddl_dyn.analyse import dynamics
-from ddl_dyn.analyse.subject import Unsuitable
+from ddl_dyn.analyse.subject import CODES, Unsuitable
 
 if TYPE_CHECKING:
     from ddl_dyn.analyse.figures import Stage
@@ -28,6 +28,8 @@ STEPS, FOLLOWED, STATES = 600, 100, 16
 
 def error(stage: Stage) -> Any:
     """Error against horizon with the slopes of the true and the learned largest Lyapunov exponent."""
+    if stage.categorical:
+        raise Unsuitable(CODES)
     stage.suited()
     path = stage.run.path / FILE
     found: dict[str, Any] | None = None
@@ -35,7 +37,14 @@ def error(stage: Stage) -> Any:
         found = json.loads(path.read_text(encoding="utf-8")).get("spectrum")
     elif not stage.subject.obstacle:
         found = dynamics.spectrum(stage.subject, STEPS)
-    return portrait.error(stage, None if found is None else largest(stage, found))
+    return portrait.error(stage, None if found is None else largest(stage, found), where=where(stage))
+
+
+def where(stage: Stage) -> str:
+    """Which member of a family exponents are those of; empty for a single system."""
+    held = zip(stage.subject.task.input_names, stage.subject.held, strict=True)
+    each = ", ".join(f"{name} = {value:.3g}" for name, value in held)
+    return f"Exponents at {each}. " if each else ""
 
 
 def largest(stage: Stage, found: dict[str, Any]) -> dict[str, float]:
@@ -128,12 +137,11 @@ def drift(stage: Stage) -> Any:
             gap = np.abs(values - start) / (spread if spread > 1e-9 * level else level or 1.0)
         gap[~np.isfinite(gap)] = np.inf
         curves[name] = np.quantile(gap, 0.5, axis=1, method="inverted_cdf")
-    unit = str(stage.task.get("time_unit", ""))
     return plots.invariant_drift(
         stage.arrays["test_times"],
         curves,
         model=stage.model,
-        time_unit="" if unit == "time" else unit,
+        time_unit="" if stage.time_unit == "time" else stage.time_unit,
         title=stage.title,
         note=f"Median over {pred.shape[1]} test trajectories of each seed. {stage.note}",
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn import metrics, plots
-from ddl_dyn.analyse.subject import Unsuitable
+from ddl_dyn.analyse.subject import CODES, Unsuitable
 from ddl_dyn.portrait import Scene
 
 
@@ -35,6 +35,8 @@ def nullclines(scene: Scene) -> Any:
 
 def survival(scene: Scene) -> Any:
     """Share of free runs still valid, over all replicas and test trajectories."""
+    if scene.categorical:
+        raise Unsuitable(CODES)
     timescale = float(scene.task.get("timescale", 1.0))
     threshold = float(scene.run.config["eval"]["threshold"])
     curve = metrics.nrmse_curve(scene.pred, scene.true, scene.arrays["sigma"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ddl_dyn import analysis, plots, portrait
 from ddl_dyn.analyse import climate, constants, dynamics
 from ddl_dyn.analyse.figures import Stage
-from ddl_dyn.analyse.kept import FILE, largest
+from ddl_dyn.analyse.kept import FILE, largest, where
 from ddl_dyn.analyse.stored import survival
 from ddl_dyn.analyse.subject import Subject, Unsuitable, rebuild
 from ddl_dyn.files import write_json
@@ -116,5 +116,6 @@ def write_analysis(found: dict[str, Any], subject: Subject, folder: Path) -> lis
     if "spectrum" in found:
         # Drawn at the end of the run without the slopes, which are known now.
         stage = Stage(subject)
-        paths += plots.save(portrait.error(stage, largest(stage, found["spectrum"])), folder / "figures" / "error")
+        figure = portrait.error(stage, largest(stage, found["spectrum"]), where=where(stage))
+        paths += plots.save(figure, folder / "figures" / "error")
     return paths

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from .bands import Array, band, log_limits
@@ -140,6 +141,7 @@ def perturbation_growth(
         ax.axhline(1.0, color="#888888", linewidth=0.7, linestyle=":", zorder=0, gid="reference")
         ax.set(yscale="log", ylim=log_limits([*curves, [0.5, 2.0]], decades=16), xlabel="step t", ylabel=label)
         ax.set_xlim(0, max(len(curves[0]) - 1, 1))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     legend(figure, axes[0])
     return figure
 

@@ -134,7 +134,10 @@ def initial_statistics(
     """
     depth = np.asarray(layers, dtype=np.float64)
     caption = sentence(
-        f"Untrained stacks; median over seeds and central {percent(level)}; dotted: the input's level", note
+        f"Untrained stacks; median over seeds and central {percent(level)}; dotted: 1, the level of the observed input "
+        "and of the gradient at the end",
+        *(_passed(name, state_std[name], gradient_norm[name]) for name in state_std if name in gradient_norm),
+        note,
     )
     figure = new_figure(PAGE_WIDTH, 2.8, title=title, caption=caption)
     axes = figure.subplots(1, 2, sharex=True)
@@ -148,6 +151,18 @@ def initial_statistics(
         ax.set(yscale="log", ylim=(low, high), xlim=(depth[0], depth[-1]), xlabel="layer", ylabel=label)
     legend(figure, axes[0])
     return figure
+
+
+def _passed(name: str, state: ArrayLike, gradient: ArrayLike) -> str:
+    """What of the signal and of the gradient is left at the far end, in words."""
+    (forward, _, _), (backward, _, _) = (band(finite(values), 0.8, failed="missing") for values in (state, gradient))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = forward[-1] / forward[0], backward[0] / backward[-1]
+    shown = [f"{share:.2g}" if np.isfinite(share) else "nothing finite" for share in left]
+    layers = len(forward) - 1
+    return (
+        f"{model_style(name).label} after {layers} layers: {shown[0]} of the signal, {shown[1]} of the gradient is left"
+    )
 
 
 def _banded(ax: Axes, x: ArrayLike, values: ArrayLike, name: str, level: float) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .bands import Array, finite
 from .fields import on_axes, regular_grid
+from .portrait import Kind
 from .style import PAGE_WIDTH, counted, legend, model_style, new_figure, sentence, styled
 
 Complex = NDArray[np.complex128]
@@ -34,6 +35,7 @@ def gate_map(
     state_names: Sequence[str] = ("x", "y"),
     borders: tuple[float, float] = (0.5, 1.5),
     orbits: ArrayLike | None = None,
+    kind: Kind = "flow",
     title: str = "",
     note: str = "",
 ) -> Figure:
@@ -46,6 +48,7 @@ def gate_map(
         beta: (L, G, G) in [0, 2].
         borders: β at which "skip" ends and at which "over-relaxed" begins in the drawing.
         orbits: (N, T+1, 2) drawn on top.
+        kind: "flow" joins the samples of an orbit, "map" leaves them points.
     """
     b = finite(beta)
     b = b[None] if b.ndim == 2 else b
@@ -65,7 +68,8 @@ def gate_map(
             _contours(ax, x, y, shown, borders)
         if orbits is not None:
             o = finite(orbits)
-            ax.plot(o[..., 0].T, o[..., 1].T, color="#222222", linewidth=0.5, alpha=0.6)
+            look: dict[str, Any] = {"lw": 0.5} if kind == "flow" else {"ls": "none", "marker": "o", "ms": 1.4, "mew": 0}
+            ax.plot(o[..., 0].T, o[..., 1].T, color="#222222", alpha=0.6, gid="orbit", **look)
         ax.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), title=f"layer {l + 1}")
         ax.set_xlabel(state_names[0] if l + cols >= len(b) else "")
         ax.set_ylabel(state_names[1] if l % cols == 0 else "")

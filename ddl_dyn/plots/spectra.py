@@ -108,6 +108,8 @@ def recurrence_plot(
             f"{name if name == 'true' else model_style(name).label} ({percent(near.mean().round(3))})", color=colour
         )
         ax.set_xlabel(f"t [{time_unit}]" if time_unit != "time" else "time")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes[0].set_ylabel(f"t [{time_unit}]" if time_unit != "time" else "time")
     return figure
 
