@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ellipj, ellipk, ellipkinc
+import scipy
 
 from tasks.base import Array, FlowTask, Split, join, parameter
 from tasks.oscillators import FLOW
@@ -35,7 +35,7 @@ class Pendulum(FlowTask):
     @property
     def timescale(self) -> float:
         """Period at amplitude theta0."""
-        return float(4 * ellipk(np.sin(self.theta0 / 2) ** 2))
+        return float(4 * scipy.special.ellipk(np.sin(self.theta0 / 2) ** 2))
 
     def vector_field(self, t: float, x: Array) -> Array:  # noqa: ARG002
         """(v, −sin θ)."""
@@ -61,8 +61,8 @@ class Pendulum(FlowTask):
         k = np.hypot(half, speed)
         if (k >= 1).any() or (k == 0).any() or (np.abs(x0[:, 0]) >= np.pi).any():
             return None
-        start = ellipkinc(np.arctan2(half, speed), k**2)
-        sn, cn, _, _ = ellipj(start[:, None] + self.times(steps), (k**2)[:, None])
+        start = scipy.special.ellipkinc(np.arctan2(half, speed), k**2)
+        sn, cn, _, _ = scipy.special.ellipj(start[:, None] + self.times(steps), (k**2)[:, None])
         return np.stack([2 * np.arcsin(k[:, None] * sn), 2 * k[:, None] * cn], axis=-1)
 
     def invariants(self, x: Array) -> dict[str, Array]:
@@ -96,7 +96,7 @@ class HardeningDuffing(FlowTask):
     def timescale(self) -> float:
         """Period at `amplitude`."""
         frequency, m = self._jacobi(np.array(self.amplitude**2))
-        return float(4 * ellipk(m) / frequency)
+        return float(4 * scipy.special.ellipk(m) / frequency)
 
     def _jacobi(self, squared: Array) -> tuple[Array, Array]:
         """Ω and m of orbits with squared amplitude A²."""
@@ -120,7 +120,7 @@ class HardeningDuffing(FlowTask):
         ratio, phase = rng.uniform((low, 0.0), (high, 4.0), size=(n, 2)).T
         amplitude = self.amplitude * ratio
         frequency, m = self._jacobi(amplitude**2)
-        sn, cn, dn, _ = ellipj(phase * ellipk(m), m)
+        sn, cn, dn, _ = scipy.special.ellipj(phase * scipy.special.ellipk(m), m)
         return np.stack([amplitude * cn, -amplitude * frequency * sn * dn], axis=1)
 
     def exact(self, x0: Array, steps: int) -> Array | None:
@@ -132,8 +132,8 @@ class HardeningDuffing(FlowTask):
         frequency, m = self._jacobi(squared)
         cosine = np.clip(x0[:, 0] / amplitude, -1, 1)
         sine = -x0[:, 1] / (amplitude * frequency * np.sqrt(1 - m * (1 - cosine**2)))
-        start = ellipkinc(np.arctan2(sine, cosine), m)
-        sn, cn, dn, _ = ellipj(start[:, None] + frequency[:, None] * self.times(steps), m[:, None])
+        start = scipy.special.ellipkinc(np.arctan2(sine, cosine), m)
+        sn, cn, dn, _ = scipy.special.ellipj(start[:, None] + frequency[:, None] * self.times(steps), m[:, None])
         return np.stack([amplitude[:, None] * cn, -(amplitude * frequency)[:, None] * sn * dn], axis=-1)
 
     def invariants(self, x: Array) -> dict[str, Array]:

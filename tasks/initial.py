@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from tasks.base import Array
 
@@ -25,6 +25,6 @@ def shell(n: int, rng: np.random.Generator, inner: float, outer: float, dim: int
     """Uniform in direction and in radius between two spheres about the origin, (n, dim)."""
     # A fixed number of draws per row keeps the stream of a row independent of n.
     draws = rng.random((n, dim + 1))
-    direction = ndtri(np.clip(draws[:, 1:], 1e-300, 1.0))
+    direction = scipy.special.ndtri(np.clip(draws[:, 1:], 1e-300, 1.0))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return (inner + (outer - inner) * draws[:, :1]) * direction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import beta as beta_function
+import scipy
 
 from tasks.base import Array, FlowTask, Split, join, parameter
 from tasks.initial import annulus
@@ -139,7 +139,7 @@ class CubicSpiral(FlowTask):
     @property
     def timescale(self) -> float:
         """Time of one undamped turn at amplitude 2, B(¼, ¼)/(4b)."""
-        return float(beta_function(0.25, 0.25) / (4 * self.rate))
+        return float(scipy.special.beta(0.25, 0.25) / (4 * self.rate))
 
     def vector_field(self, t: float, x: Array) -> Array:  # noqa: ARG002
         """(−a x³ − b y³, b x³ − a y³)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy
 
 from tasks.base import Array
 
@@ -185,7 +185,7 @@ def false_neighbours(series: Array, dimension: int, delay: int) -> float:
     points = embed(series, dimension + 1, delay)
     # The oldest coordinate is the one that the smaller embedding lacks.
     known, added = points[:, :-1], points[:, -1]
-    distance, nearest = cKDTree(known).query(known, k=2)
+    distance, nearest = scipy.spatial.cKDTree(known).query(known, k=2)
     apart = np.abs(added - added[nearest[:, 1]])
     near = distance[:, 1]
     false = (apart > 15 * near) & (apart > 0)

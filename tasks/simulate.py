@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.integrate import solve_ivp
+import scipy
 
 from tasks.base import Array, Task
 
@@ -69,7 +69,7 @@ def _block(vector_field: VectorField, x0: Array, times: Array, rtol: float, atol
     # scipy refuses relative tolerances below 100 rounding errors.
     tight = max(rtol / shrink, 100 * np.finfo(float).eps)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        solution = solve_ivp(
+        solution = scipy.integrate.solve_ivp(
             flat, (times[0], times[-1]), x0.T.reshape(-1), "DOP853", times, rtol=tight, atol=atol / shrink
         )
     states = np.full((n, len(times), d), np.nan)
@@ -163,7 +163,11 @@ def cycle_period(
 
     crossing.direction = 1.0  # type: ignore[attr-defined]
     crossing.terminal = turns + 1  # type: ignore[attr-defined]
-    start = solve_ivp(field, (0.0, settle), np.asarray(x0, float), "DOP853", rtol=1e-10, atol=1e-12).y[:, -1]
-    found = solve_ivp(field, (0.0, 100 * settle), start, "DOP853", events=crossing, rtol=1e-10, atol=1e-12)
+    start = scipy.integrate.solve_ivp(field, (0.0, settle), np.asarray(x0, float), "DOP853", rtol=1e-10, atol=1e-12).y[
+        :, -1
+    ]
+    found = scipy.integrate.solve_ivp(
+        field, (0.0, 100 * settle), start, "DOP853", events=crossing, rtol=1e-10, atol=1e-12
+    )
     hits = found.t_events[0]
     return float((hits[-1] - hits[0]) / turns) if len(hits) == turns + 1 else math.nan

@@ -19,7 +19,9 @@ from tasks import TASKS, make_task
 ROOT = Path(__file__).parent.parent
 # Half a unit of the fourth digit for a period, located by events to 1e-9; 2 % for an exponent of a chaotic orbit, whose
 # 32,000 steps differ after a few dozen wherever one rounding differs.
-PERIODS = {"van_der_pol", "fitzhugh_nagumo", "brusselator", "lotka_volterra", "van_der_pol_family", "ecg"}
+PERIODS = {"van_der_pol", "fitzhugh_nagumo", "brusselator", "lotka_volterra", "van_der_pol_family", "ecg"} | {
+    "cubic_spiral", "pendulum", "hardening_duffing", "sunspots"
+}  # fmt: skip
 SLOW = {"fitzhugh_nagumo", "brusselator", "lorenz63_family", "henon", "lozi", "ikeda", "duffing_map"}
 
 
