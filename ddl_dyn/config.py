@@ -54,6 +54,9 @@ class TrainConfig(Section):
     validate_steps: free-run steps whose error chooses the best checkpoint; None takes whole validation trajectories.
         On a chaotic task take about a Lyapunov time: far beyond it a model that fell to the mean scores better (1) than
         one that is right about the attractor (√2).
+    compile: whether free runs are compiled; "auto" where training is long enough to pay for it.
+    checkpointing: keep only the states at √T times of a window for the gradient and make the steps between them again:
+        for horizons whose memory would not fit.
     """
 
     updates: int = Field(default=1500, ge=0)
@@ -72,6 +75,7 @@ class TrainConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "float64"] = "float32"
     compile: Literal["auto", "on", "off"] = "auto"
+    checkpointing: bool = False
     threads: int = Field(default=1, ge=0)
 
     @model_validator(mode="after")

@@ -6,84 +6,18 @@ Axes: R replicas, B batch, D observed state, U inputs, H latent state.
 from __future__ import annotations
 
 import copy
-import shutil
+import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, stack_module_state
+from torch.utils.checkpoint import checkpoint
 
+from ddl_dyn.compiled import CannotCompileError, FreeRun, NoCompilerError, compile_step
 from ddl_dyn.models.base import StepModel
-
-
-class _Method(nn.Module):
-    """Lets `functional_call` reach any method of a model, not only `forward`."""
-
-    def __init__(self, model: StepModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, name: str, *args: Any) -> Any:
-        return getattr(self.model, name)(*args)
-
-    def slots(self) -> dict[str, tuple[dict[str, Any], str]]:
-        """Where each parameter and buffer is kept: name -> (a module's own table, the name in it)."""
-        found: dict[str, tuple[dict[str, Any], str]] = {}
-        for prefix, module in self.named_modules():
-            for table in (module._parameters, module._buffers):
-                found |= {f"{prefix}.{name}": (table, name) for name in table}
-        return found
-
-
-class ReplicaMap:
-    """Calls a method of one model for stacked parameters: tensors with axes are mapped over the first, scalars shared.
-
-    Args:
-        template: the module whose methods are called; its own parameters are not used.
-        state: name -> (R, …), stacked parameters and buffers.
-    """
-
-    def __init__(
-        self, template: _Method, state: dict[str, Tensor], slots: dict[str, tuple[dict[str, Any], str]]
-    ) -> None:
-        self._template, self._state, self._slots = template, state, slots
-
-    @property
-    def parameters(self) -> tuple[Tensor, ...]:
-        """Stacked parameters, for gradients that a solver must be told about."""
-        return tuple(t for t in self._state.values() if t.requires_grad)
-
-    def only(self, r: int) -> ReplicaMap:
-        """The same for replica r alone (its leading axis kept, of length 1)."""
-        return ReplicaMap(self._template, {name: t[r : r + 1] for name, t in self._state.items()}, self._slots)
-
-    def __call__(self, name: str, *args: Any) -> Any:
-        mapped = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.ndim > 0]
-
-        def one(state: dict[str, Tensor], *tensors: Tensor) -> Any:
-            full = list(args)
-            for i, tensor in zip(mapped, tensors, strict=True):
-                full[i] = tensor
-            if torch.compiler.is_compiling():
-                return functional_call(self._template, state, (name, *full))
-            return self._eagerly(state, name, full)
-
-        return torch.vmap(one)(self._state, *(args[i] for i in mapped))
-
-    def _eagerly(self, state: dict[str, Tensor], name: str, args: list[Any]) -> Any:
-        # What functional_call does, without walking the modules again at every call: for small models that walk
-        # costs as much as the arithmetic. The template is nobody else's, so no thread sees it half filled.
-        kept = [(table, key, table[key]) for table, key in self._slots.values()]
-        try:
-            for full, tensor in state.items():
-                table, key = self._slots[full]
-                table[key] = tensor
-            return getattr(self._template.model, name)(*args)
-        finally:
-            for table, key, tensor in kept:
-                table[key] = tensor
+from ddl_dyn.replica_map import Method, ReplicaMap
 
 
 class Replicas:
@@ -108,13 +42,17 @@ class Replicas:
         parameters, buffers = stack_module_state(models)
         self._trainable = tuple(parameters)
         self._state = {f"model.{name}": t for name, t in (parameters | buffers).items()}
+        self._pack()
         # The template only lends its methods: on "meta" it can hold no numbers that could be used by mistake.
         self.template = models[0]
-        self._method = _Method(copy.deepcopy(models[0]).to("meta"))
+        self._method = Method(copy.deepcopy(models[0]).to("meta"))
         for p in self._method.parameters():
             p.requires_grad_(False)
         self._slots = self._method.slots()
-        self._compiled: Callable[..., Tensor] | None = None
+        self._compiled: FreeRun | None = None
+        # Whether a free run keeps only the states at √T times for its gradient and makes the steps between them again.
+        self.checkpointing = False
+        self.why_eager = ""
 
     @property
     def size(self) -> int:
@@ -135,6 +73,14 @@ class Replicas:
     def parameters(self) -> dict[str, Tensor]:
         """Trainable tensors by name, each (R, …)."""
         return {name: self._state[f"model.{name}"] for name in self._trainable}
+
+    def _pack(self) -> None:
+        """Lay all parameters of a replica side by side in one piece of memory, which an optimiser updates at once."""
+        names = [f"model.{name}" for name in self._trainable]
+        rows = [self._state[name].detach().flatten(1) for name in names]
+        self.flat = torch.cat(rows, dim=1) if rows else torch.zeros(self.size, 0)
+        for name, part in zip(names, self.flat.split([row.shape[1] for row in rows], dim=1), strict=True):
+            self._state[name] = part.view(self._state[name].shape).requires_grad_()
 
     @property
     def device(self) -> torch.device:
@@ -167,6 +113,7 @@ class Replicas:
             moved = t.detach().to(device=device, dtype=dtype if t.is_floating_point() else None)
             self._state[name] = moved.requires_grad_(t.requires_grad)
         self._compiled = None
+        self._pack()
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -195,7 +142,7 @@ class Replicas:
         index = torch.as_tensor(list(rows), device=self.device)
         part.seeds = tuple(self.seeds[r] for r in rows)
         part._state = {n: t.detach()[index].requires_grad_(t.requires_grad) for n, t in self._state.items()}
-        part._compiled = None
+        part._pack()
         return part
 
     def model(self, r: int) -> StepModel:
@@ -224,10 +171,16 @@ class Replicas:
 
     def unroll(self, x0: Tensor, inputs: Tensor) -> Tensor:
         """Free run from x0 (R, B, D) under inputs (R, B, T, U): the observed states (R, B, T, D) after each step."""
-        if self._compiled is None and not self._method.model.joint:
+        latent = self.carry == "latent"
+        if self._compiled is not None:
+            start = self.lift(x0) if latent else x0
+            segment = math.isqrt(inputs.shape[-2] - 1) + 1 if self.checkpointing and inputs.shape[-2] else 0
+            return self._compiled(start, inputs, list(self._state.values()), segment)
+        if self.checkpointing and torch.is_grad_enabled():
+            return self._unroll_in_segments(x0, inputs)
+        if not self._method.model.joint:
             # Mapped as a whole: the parameters are put in place once a run, not once a step.
             return self.call("unroll", x0, inputs)
-        latent = self.carry == "latent"
         s, out = (self.lift(x0) if latent else x0), []
         for l in range(inputs.shape[-2]):
             s = self.advance(s, l, inputs[..., l, :])
@@ -235,27 +188,74 @@ class Replicas:
         states = torch.stack(out, dim=-2)
         return self.read(states.flatten(1, 2)).unflatten(1, states.shape[1:3]) if latent else states
 
+    def _unroll_in_segments(self, x0: Tensor, inputs: Tensor) -> Tensor:
+        """The free run as √T pieces, each of which is run again when its gradient is asked for."""
+        T = inputs.shape[-2]
+        length = math.isqrt(T - 1) + 1 if T else 1
+        latent = self.carry == "latent"
+
+        def piece(s: Tensor, first: int) -> tuple[Tensor, Tensor]:
+            out = []
+            for l in range(first, min(first + length, T)):
+                s = self.advance(s, l, inputs[..., l, :])
+                out.append(s)
+            states = torch.stack(out, dim=-2)
+            return s, self.read(states.flatten(1, 2)).unflatten(1, states.shape[1:3]) if latent else states
+
+        s, parts = (self.lift(x0) if latent else x0), []
+        for first in range(0, T, length):
+            s, states = checkpoint(piece, s, first, use_reentrant=False)
+            parts.append(states)
+        return torch.cat(parts, dim=-2)
+
     def advance(self, s: Tensor, l: int, u: Tensor) -> Tensor:
         """One step of what a free run carries: (R, B, D) or (R, B, H) -> the same."""
-        if self._compiled is not None:
-            return self._compiled(self._state, s, u)
-        return self._advance(self._state, s, u, l)
-
-    def compile(self) -> bool:
-        """Compile `advance`; False (with one warning where a compiler is missing) where it will run eagerly."""
-        if not self.template.compilable or self.template.joint or self.template.config.sharing == "untied":
-            return False
-        if self.device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
-            warnings.warn("no C++ compiler was found: the replicas' step runs eagerly", RuntimeWarning, stacklevel=2)
-            return False
-        if self._compiled is None:
-            self._compiled = torch.compile(self._advance, dynamic=False)
-        return True
-
-    def _advance(self, state: dict[str, Tensor], s: Tensor, u: Tensor, l: int = 0) -> Tensor:
-        call, model = ReplicaMap(self._method, state, self._slots), self._method.model
+        call, model = self.call, self._method.model
         if not model.joint:
             return call("advance", s, l, u)
         if self.carry == "latent":
             return model.step_replicas(call, s, l, u)
         return call("read", model.step_replicas(call, call("lift", s), l, u))
+
+    def compile(self) -> bool:
+        """Compile free runs; where that cannot be done they run eagerly, and `why_eager` says why.
+
+        Returns:
+            Whether they run compiled. A missing compiler is worth a warning, a step that cannot be compiled is not.
+        """
+        if self._compiled is None:
+            try:
+                self._compiled = self._compile()
+            except CannotCompileError as error:
+                self.why_eager = str(error)
+            except NoCompilerError as error:
+                self.why_eager = str(error)
+                warnings.warn(f"free runs are not compiled: {error}", RuntimeWarning, stacklevel=2)
+        return self._compiled is not None
+
+    def _compile(self) -> FreeRun:
+        model = copy.deepcopy(self.template).to(device="cpu", dtype=self.dtype)
+        if self.device.type != "cpu":
+            raise CannotCompileError(f"only processors are compiled for, not {self.device.type}")
+        if model.joint:
+            raise CannotCompileError("its step holds control flow that depends on numbers")
+        if model.config.sharing == "untied":
+            raise CannotCompileError("every step of an untied stack is another one")
+        method, names = Method(model), list(self._state)
+        latent = self.carry == "latent"
+
+        def step(tensors: Sequence[Tensor], s: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+            state = dict(zip(names, tensors, strict=True))
+            after = functional_call(method, state, ("advance", s, AnyTime(), u))
+            return after, functional_call(method, state, ("read", after)) if latent else after
+
+        # The numbers do not matter, only what is done with them.
+        x = torch.zeros(1, model.state_dim, dtype=self.dtype)
+        s = model.lift(x).detach() if latent else x
+        tensors = [t[0].detach() for t in self._state.values()]
+        trainable = [t.requires_grad for t in self._state.values()]
+        return compile_step(step, tensors, trainable, s, x.new_zeros(1, model.input_dim))
+
+
+class AnyTime:
+    """The time index of a step that must not depend on it: no number, so that using it as one fails."""

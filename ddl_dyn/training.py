@@ -6,6 +6,7 @@ Axes: R replicas, B batch, N trajectories, T steps, D observed state, U inputs, 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddl_dyn.adamw import AdamW
 from ddl_dyn.config import TrainConfig
 from ddl_dyn.fit_result import FitResult, Progress
 from ddl_dyn.free_run import rollout, unroll
@@ -22,8 +24,9 @@ from ddl_dyn.replicas import Replicas
 from ddl_dyn.schedule import Series, Windows, horizon_at, learning_rate
 from ddl_dyn.solving import solve
 
-# Compiling costs tens of seconds: below this many steps of training it cannot pay.
-COMPILE_ABOVE = 40_000
+# Compiling costs seconds, an eager step with its gradient a quarter of a millisecond or more: below this many steps of
+# training it cannot pay.
+COMPILE_ABOVE = 20_000
 
 
 class Trainer:
@@ -55,10 +58,9 @@ class Trainer:
         if limit is not None:
             self.val_states, self.val_inputs = self.val_states[:, : limit + 1], self.val_inputs[:, :limit]
         self.updates = 0 if replicas.template.closed_form else config.updates
-        # AdamW refuses an empty list, which is what a solved model has.
-        params = list(replicas.parameters.values()) or [torch.zeros(0)]
-        self.optimizer = torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay, foreach=True)
-        self.factors = None if factors is None else torch.tensor(list(factors), dtype=dtype, device=device)
+        replicas.checkpointing = config.checkpointing
+        self.optimizer = AdamW(replicas.flat, config.weight_decay, factors)
+        self.gradient = torch.zeros_like(replicas.flat)
         R = replicas.size
         self.update = 0
         self.alive = torch.ones(R, dtype=torch.bool, device=device)
@@ -74,40 +76,33 @@ class Trainer:
         """Let the replicas' step be compiled where the configuration asks for it or where it is worth its time."""
         config = self.config
         wanted = config.compile == "on" or (config.compile == "auto" and self.updates * config.horizon > COMPILE_ABOVE)
-        return wanted and self.replicas.compile()
+        compiled = wanted and self.replicas.compile()
+        if config.compile == "on" and not compiled:
+            warnings.warn(f"train.compile=on: free runs stay eager: {self.replicas.why_eager}", stacklevel=2)
+        return compiled
 
     def step(self) -> None:
         """One update of all replicas that are alive, without waiting for the device."""
-        config, params = self.config, list(self.replicas.parameters.values())
-        horizon = horizon_at(config, self.update)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config, self.update)
-        loss = self.window_loss(horizon)
-        # Replicas share no parameter, so the gradient of the sum is each one's own. A dead one would spread its NaN.
-        grads = torch.autograd.grad(torch.where(self.alive, loss, 0.0).sum(), params, allow_unused=True)
-        grads = tuple(torch.zeros_like(p) if g is None else g for p, g in zip(params, grads, strict=True))
-        norm = torch.stack([g.square().flatten(1).sum(1) for g in grads]).sum(0).sqrt()
-        finite = torch.isfinite(loss) & torch.isfinite(norm)
-        self.diverged |= self.alive & ~finite
-        self.alive &= finite
-        factor = (config.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
-        for p, g in zip(params, grads, strict=True):
-            shape = (-1, *[1] * (p.ndim - 1))
-            p.grad = torch.where(self.alive.view(shape), g * factor.view(shape), 0.0)
-        before = None if self.factors is None else [p.detach().clone() for p in params]
-        self.optimizer.step()
-        if before is not None:
-            self._rescale(before, params)
-        self.loss_sum += loss.detach()
+        self.optimizer.prepare(learning_rate(self.config, self.update))
+        self._move(self.window_loss(horizon_at(self.config, self.update)))
         self.loss_count += 1
         self.update += 1
 
-    @torch.no_grad()
-    def _rescale(self, before: list[Tensor], params: list[Tensor]) -> None:
-        """Stretch the update just made by each replica's factor: AdamW's step is proportional to its learning rate."""
-        assert self.factors is not None
-        for old, p in zip(before, params, strict=True):
-            p.copy_(torch.lerp(old, p, self.factors.view(-1, *[1] * (p.ndim - 1))))
+    def _move(self, loss: Tensor) -> None:
+        """Gradient of the losses (R,), clipped, and the optimiser's update: nothing here looks at a number."""
+        params = list(self.replicas.parameters.values())
+        # Replicas share no parameter, so the gradient of the sum is each one's own. A dead one would spread its NaN.
+        grads = torch.autograd.grad(torch.where(self.alive, loss, 0.0).sum(), params, allow_unused=True)
+        rows = [torch.zeros_like(p) if g is None else g for p, g in zip(params, grads, strict=True)]
+        gradient = torch.cat([g.flatten(1) for g in rows], dim=1)
+        norm = torch.linalg.vector_norm(gradient, dim=1)
+        finite = torch.isfinite(loss) & torch.isfinite(norm)
+        self.diverged |= self.alive & ~finite
+        self.alive &= finite
+        factor = (self.config.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
+        self.gradient = torch.where(self.alive[:, None], gradient * factor[:, None], 0.0)
+        self.optimizer.apply(self.gradient)
+        self.loss_sum += loss.detach()
 
     @torch.no_grad()
     def solve(self, train: Series) -> None:

@@ -53,6 +53,10 @@ RULES = {
         ["ddl_dyn/models/*.py"],
         {"tasks", "matplotlib", "sacred", "ddl_dyn.replicas", "ddl_dyn.training", "ddl_dyn.runs", "ddl_dyn.plots"},
     ),
+    "the compiler knows steps, not models": (
+        ["ddl_dyn/compiled/*.py"],
+        {"tasks", "matplotlib", "sacred", "ddl_dyn.models", "ddl_dyn.replicas", "ddl_dyn.training", "ddl_dyn.config"},
+    ),
     "training and analysis know neither tasks nor runs": (
         [
             "ddl_dyn/replicas.py", "ddl_dyn/free_run.py", "ddl_dyn/schedule.py", "ddl_dyn/training.py",

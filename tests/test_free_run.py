@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from torchdiffeq import odeint
 
 from ddl_dyn import Replicas, make_model, rollout
 from ddl_dyn.free_run import Status
+from ddl_dyn.models.neural_ode import FIXED
 
 
 def build(**options):
@@ -124,10 +128,31 @@ def test_untied_stack_runs_no_further_than_its_depth():
         rollout(model, torch.zeros(1, 2), 4)
 
 
-@pytest.mark.slow  # compiles
-def test_compiled_step_agrees_with_the_eager_one():
-    replicas = Replicas(lambda: make_model("ddl", state_dim=2, hidden_dim=8), [0, 1]).to(dtype=torch.float64)
-    x = torch.randn(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    eager = rollout(replicas, x, 5).states
-    if replicas.compile():
-        torch.testing.assert_close(rollout(replicas, x, 5).states, eager, rtol=1e-12, atol=1e-13)
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
+def test_fixed_steps_agree_with_torchdiffeq_and_converge_in_their_order(solver, order):
+    torch.manual_seed(0)
+    field = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+    field.double().requires_grad_(False)
+    y0 = torch.randn(5, 3, dtype=torch.float64)
+
+    def run(substeps):
+        y = y0
+        for i in range(substeps):
+            y = FIXED[solver](
+                lambda t, y: field(y) * torch.cos(torch.as_tensor(t, dtype=torch.float64)),
+                i / substeps,
+                y,
+                1 / substeps,
+            )
+        return y
+
+    def rhs(t, y):
+        return field(y) * torch.cos(t)
+
+    times = torch.linspace(0.0, 1.0, 5, dtype=torch.float64)
+    # The same rule on the same grid: rounding alone.
+    torch.testing.assert_close(run(4), odeint(rhs, y0, times, method=solver)[-1], rtol=1e-13, atol=1e-14)
+    exact = odeint(rhs, y0, times[[0, -1]], method="dopri8", rtol=1e-12, atol=1e-12)[-1]
+    coarse, fine = (float((run(n) - exact).norm()) for n in (8, 16))
+    # Halving the step divides the error by 2^order; half an order of room for the next term.
+    assert math.log2(coarse / fine) == pytest.approx(order, abs=0.5)

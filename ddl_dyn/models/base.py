@@ -58,9 +58,7 @@ class StepModel(nn.Module, ABC):
     # False where an untrained step is not (nearly) the identity map.
     identity_start: ClassVar[bool] = True
     # True where the replicas must be stepped as one tensor: a solver with adaptive steps, or code outside torch.
-    joint: ClassVar[bool] = False
-    # False where the step holds control flow that a compiler cannot trace.
-    compilable: ClassVar[bool] = True
+    joint: bool = False
 
     def __init__(self, state_dim: int, config: ModelConfig, *, input_dim: int = 0, dt: float = 1.0) -> None:
         super().__init__()

@@ -16,6 +16,8 @@ from ddl_dyn.models.branch import Branch, join
 ADAPTIVE = ("dopri5", "bosh3")
 # A step that needs more attempts than this within one sampling interval has blown up.
 MAX_ATTEMPTS = 1000
+# A vector field along a solve: (time, state) -> its rate of change.
+Rhs = Callable[[Any, Tensor], Tensor]
 
 
 class NeuralODEConfig(ResidualConfig):
@@ -50,16 +52,14 @@ class NeuralODEConfig(ResidualConfig):
 class NeuralODE(StepModel):
     """Neural ordinary differential equation: the step is the flow of a learned vector field over one interval.
 
-    Time inside a step runs from 0 to 1, one sampling interval. `nfe` counts evaluations of the field since it was last
+    Fixed steps are written out here, adaptive ones and the adjoint are torchdiffeq's. Time inside a step runs from 0 to
+    1, one sampling interval. `nfe` counts evaluations of the field since it was last
     set to zero; `failures` counts steps that the solver gave up on (their states are NaN).
     """
 
     Config = NeuralODEConfig
     config: NeuralODEConfig
     dynamics = "flow"
-    compilable = False
-    # torchdiffeq fills tensors in place, which cannot be mapped, and its error norm must see all replicas.
-    joint = True
     equation = "ḣ = F(h),  h⁺ = h + ∫₀¹ F(h(s)) ds"
     source = (
         "Chen et al. (2018), Neural ODEs, arXiv 1806.07366; augmented: Dupont et al. (2019), arXiv 1904.01681; "
@@ -70,6 +70,8 @@ class NeuralODE(StepModel):
         super().__init__(state_dim, config, input_dim=input_dim, dt=dt)
         self.nfe = 0
         self.failures = 0
+        # torchdiffeq fills tensors in place, which cannot be mapped, and its error norm must see all replicas.
+        self.joint = self.adaptive or config.adjoint
 
     def make_layer(self) -> nn.Module:
         """One vector field."""
@@ -91,10 +93,11 @@ class NeuralODE(StepModel):
         """Augmented latent state to observed state, (B, H + augment) -> (B, D)."""
         return self.read_map(h[..., : self.latent_dim])
 
-    def field(self, h: Tensor, u: Tensor, layer: int, time: Tensor) -> Tensor:
+    def field(self, h: Tensor, u: Tensor, layer: int, time: Any) -> Tensor:
         """Vector field F of one layer at h (B, H) under inputs u (B, U), per sampling interval; time is a scalar."""
         context = join(h, u)
         if self.config.time_dependent:
+            time = torch.as_tensor(time, dtype=context.dtype, device=context.device)
             context = torch.cat((context, time.expand(*context.shape[:-1], 1)), dim=-1)
         out = self.layers[layer](context)
         return torch.cat((h[..., h.shape[-1] // 2 :], out), dim=-1) if self.config.second_order else out
@@ -123,8 +126,12 @@ class NeuralODE(StepModel):
         """Integrate h over one sampling interval, layer after layer."""
         indices = range(len(self.layers)) if self.config.sharing == "tied" else [self._index(l)]
         for i in indices:
-            h = self._solve(lambda t, y, i=i: field(y, u, i, l + t), params, h, 1.0 / len(indices))
+            h = self._solve(lambda t, y, i=i: field(y, u, i, self._time(l, t)), params, h, 1.0 / len(indices))
         return h
+
+    def _time(self, l: int, t: Any) -> Any:
+        """Time since the free run began, where the field sees it."""
+        return l + t if self.config.time_dependent else t
 
     def _index(self, l: int) -> int:
         self.layers_at(l)  # raises where the stack has no such layer
@@ -135,6 +142,11 @@ class NeuralODE(StepModel):
             self.nfe += 1
             return rhs(t, y)
 
+        if not self.joint:
+            size = span / self.config.substeps
+            for i in range(self.config.substeps):
+                h = FIXED[self.config.solver](counted, i * size, h, size)
+            return h
         kwargs: dict[str, Any] = {"method": self.config.solver}
         points = self.config.substeps + 1
         if self.adaptive:
@@ -152,6 +164,28 @@ class NeuralODE(StepModel):
             # torchdiffeq asserts when the step size underflows or the attempts run out: data, not a crash.
             self.failures += 1
             return h * torch.nan
+
+
+def euler(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
+    """One step of Euler's method."""
+    return y + size * rhs(t, y)
+
+
+def midpoint(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
+    """One step of the midpoint rule."""
+    return y + size * rhs(t + size / 2, y + size / 2 * rhs(t, y))
+
+
+def rk4(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
+    """One step of Kutta's 3/8 rule, of order 4. Source: Kutta (1901); the rule that torchdiffeq calls rk4."""
+    k1 = rhs(t, y)
+    k2 = rhs(t + size / 3, y + size / 3 * k1)
+    k3 = rhs(t + 2 * size / 3, y + size * (k2 - k1 / 3))
+    k4 = rhs(t + size, y + size * (k1 - k2 + k3))
+    return y + size / 8 * (k1 + 3 * (k2 + k3) + k4)
+
+
+FIXED: dict[str, Callable[[Rhs, float, Tensor, float], Tensor]] = {"euler": euler, "midpoint": midpoint, "rk4": rk4}
 
 
 def replica_norm(error: Tensor) -> Tensor:

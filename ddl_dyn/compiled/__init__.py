@@ -1,0 +1,48 @@
+"""Free runs as machine code: a step's graph is captured, differentiated and written out as one C++ loop over time.
+
+capture: an ordinary module's step -> graphs of tensor operations for one sample.
+plan: what runs forward, what backward, what is kept in between.
+values, pointwise, statements, lower: graph nodes -> statements.   emit: statements -> C++.
+build: C++ -> a loaded library, kept on disk.   run: the library as a differentiable function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from ddl_dyn.compiled.build import NoCompilerError
+from ddl_dyn.compiled.errors import CannotCompileError
+from ddl_dyn.compiled.run import FreeRun
+
+
+def compile_step(
+    step: Callable[[Sequence[Tensor], Tensor, Tensor], tuple[Tensor, Tensor]],
+    tensors: Sequence[Tensor],
+    trainable: Sequence[bool],
+    s: Tensor,
+    u: Tensor,
+) -> FreeRun:
+    """The free run of a step, compiled for the processor.
+
+    Args:
+        step: (parameters and buffers, s (1, S), u (1, U)) -> (s' (1, S), x' (1, D)): what is carried, what is observed.
+        tensors: one replica's parameters and buffers.   trainable: which of them carry a gradient.
+        s, u: examples, whose dtype is computed in.
+    Raises:
+        CannotCompileError: when the step does something that cannot be written out.
+        NoCompilerError: when there is no C++ compiler, or it fails.
+    """
+    from ddl_dyn.compiled.capture import capture
+    from ddl_dyn.compiled.emit import emit
+
+    try:
+        captured = capture(step, tensors, trainable, s, u)
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        # What torch raises when a step looks at its numbers, or at the time, to decide what to do.
+        raise CannotCompileError(f"its step cannot be captured ({str(error).splitlines()[0]})") from error
+    return FreeRun(captured, emit(captured, s.dtype))
+
+
+__all__ = ["CannotCompileError", "FreeRun", "NoCompilerError", "compile_step"]

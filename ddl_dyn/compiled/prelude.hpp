@@ -1,0 +1,170 @@
+// What every generated rollout shares: lane vectors, elementary functions, the two matrix products.
+//
+// Axes: a lane is one sample of the batch; a vector V holds some of them, a block NV vectors (one tile of the batch).
+// A value of the step is stored as element × lane: a[e * NV + v]. T is float or double.
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <type_traits>
+
+constexpr int W = 64 / sizeof(T);  // lanes in a vector: one cache line, whatever the machine's registers
+constexpr int TILE = NV * W;
+typedef T V __attribute__((vector_size(64)));
+typedef std::conditional_t<sizeof(T) == 4, int32_t, int64_t> I;
+typedef I IV __attribute__((vector_size(64)));
+
+static inline V splat(T x) { return x - V{}; }
+static inline V bits(IV x) { V y; std::memcpy(&y, &x, sizeof y); return y; }
+
+// exp by reduction to |r| ≤ ln(2)/2; float: polynomial, double: rational (Moshier, Cephes). NaN and ±inf as libm's.
+static inline V vexp(V x) {
+  constexpr bool single = sizeof(T) == 4;
+  constexpr int mantissa = single ? 23 : 52, bias = single ? 127 : 1023;
+  const T high = single ? 89 : 710, low = single ? -104 : -746;
+  x = x > high ? splat(high) : x;
+  x = x < low ? splat(low) : x;
+  const T magic = single ? T(12582912) : T(6755399441055744.0);
+  const V n = (x * T(1.44269504088896340736) + magic) - magic;
+  V y;
+  if constexpr (single) {
+    const V r = x - n * T(0.693359375) + n * T(2.12194440e-4);
+    V p = splat(T(1.9875691500e-4));
+    p = p * r + T(1.3981999507e-3);
+    p = p * r + T(8.3334519073e-3);
+    p = p * r + T(4.1665795894e-2);
+    p = p * r + T(1.6666665459e-1);
+    p = p * r + T(5.0000001201e-1);
+    y = p * (r * r) + r + T(1);
+  } else {
+    const V r = x - n * T(6.93145751953125e-1) - n * T(1.42860682030941723212e-6);
+    const V z = r * r;
+    const V p = r * ((T(1.26177193074810590878e-4) * z + T(3.02994407707441961300e-2)) * z + T(1));
+    const V q = ((T(3.00198505138664455042e-6) * z + T(2.52448340349684104192e-3)) * z + T(2.27265548208155028766e-1)) * z + T(2);
+    y = T(1) + T(2) * p / (q - p);
+  }
+  // In two halves, so that the ends of the range neither overflow early nor flush to zero.
+  const IV k = __builtin_convertvector(n, IV), half = k >> 1;
+  return y * bits((half + I(bias)) << mantissa) * bits((k - half + I(bias)) << mantissa);
+}
+
+static inline V vsigmoid(V x) { return T(1) / (T(1) + vexp(-x)); }
+
+static inline V vtanh(V x) {
+  const V a = x < T(0) ? -x : x, z = x * x;
+  V small;
+  if constexpr (sizeof(T) == 4) {
+    V p = splat(T(-5.70498872745e-3));
+    p = p * z + T(2.06390887954e-2);
+    p = p * z + T(-5.37397155531e-2);
+    p = p * z + T(1.33314422036e-1);
+    p = p * z + T(-3.33332819422e-1);
+    small = x + x * z * p;
+  } else {
+    const V p = (T(-9.64399179425052238628e-1) * z + T(-9.92877231001918586564e1)) * z + T(-1.61468768441708447952e3);
+    const V q = ((z + T(1.12811678491632931402e2)) * z + T(2.23548839060100448583e3)) * z + T(4.84406305325125486048e3);
+    small = x + x * z * (p / q);
+  }
+  const V large = T(1) - T(2) / (vexp(T(2) * a) + T(1));
+  return a < T(0.625) ? small : (x < T(0) ? -large : large);
+}
+
+template <class F> static inline V lanewise(V x, F f) {
+  for (int i = 0; i < W; i++) x[i] = f(x[i]);
+  return x;
+}
+static inline V vsqrt(V x) { return lanewise(x, [](T a) { return std::sqrt(a); }); }
+static inline V vlog(V x) { return lanewise(x, [](T a) { return std::log(a); }); }
+static inline V vsin(V x) { return lanewise(x, [](T a) { return std::sin(a); }); }
+static inline V vcos(V x) { return lanewise(x, [](T a) { return std::cos(a); }); }
+static inline V verf(V x) { return lanewise(x, [](T a) { return std::erf(a); }); }
+static inline V vpow(V x, T p) { return lanewise(x, [p](T a) { return std::pow(a, p); }); }
+// NaN on either side comes out, as in torch.
+static inline V vmax(V a, V b) { return (a > b) | (a != a) ? a : b; }
+static inline V vmin(V a, V b) { return (a < b) | (a != a) ? a : b; }
+
+static inline T total(V x) {
+  T part[W];
+  std::memcpy(part, &x, sizeof x);
+  for (int width = W / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) part[i] += part[i + width];
+  return part[0];
+}
+
+// y[n] (+)= Σ_k x[k] w[n·SN + k·SK], a block of NB rows at a time, so that the sums stay in registers.
+template <int NB, int K, int SN, int SK, class Init>
+static inline void rows(V* __restrict y, const V* __restrict x, const T* __restrict w, Init init) {
+  V sum[NB][NV];
+#pragma GCC unroll 8
+  for (int j = 0; j < NB; j++)
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; v++) sum[j][v] = init(j, v);
+#pragma GCC unroll 1
+  for (int k = 0; k < K; k++) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NB; j++)
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; v++) sum[j][v] += w[j * SN + k * SK] * x[k * NV + v];
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < NB; j++)
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; v++) y[j * NV + v] = sum[j][v];
+}
+
+template <int N, int K, int SN, int SK, class Init>
+static inline void matmul(V* __restrict y, const V* __restrict x, const T* __restrict w, Init init) {
+  constexpr int NB = 6, rest = N % NB;
+  for (int n = 0; n + NB <= N; n += NB)
+    rows<NB, K, SN, SK>(y + n * NV, x, w + n * SN, [&](int j, int v) { return init(n + j, v); });
+  if constexpr (rest > 0)
+    rows<rest, K, SN, SK>(y + (N - rest) * NV, x, w + (N - rest) * SN, [&](int j, int v) { return init(N - rest + j, v); });
+}
+
+// w[o·SO + i·SI] += Σ_steps Σ_lanes g[o] x[i]: the gradient of a weight, gathered over steps.
+template <int OB, int IB, int SO, int SI>
+static inline void patch(T* __restrict w, const V* __restrict g, long gs, const V* __restrict x, long xs, int steps) {
+  V sum[OB][IB] = {};
+  for (int s = 0; s < steps; s++, g += gs, x += xs)
+#pragma GCC unroll 1
+    for (int v = 0; v < NV; v++)
+#pragma GCC unroll 8
+      for (int o = 0; o < OB; o++)
+#pragma GCC unroll 8
+        for (int i = 0; i < IB; i++) sum[o][i] += g[o * NV + v] * x[i * NV + v];
+#pragma GCC unroll 8
+  for (int o = 0; o < OB; o++)
+#pragma GCC unroll 8
+    for (int i = 0; i < IB; i++) w[o * SO + i * SI] += total(sum[o][i]);
+}
+
+template <int OB, int N, int SO, int SI>
+static inline void strip(T* w, const V* g, long gs, const V* x, long xs, int steps) {
+  constexpr int IB = 4, rest = N % IB;
+  for (int i = 0; i + IB <= N; i += IB) patch<OB, IB, SO, SI>(w + i * SI, g, gs, x + i * NV, xs, steps);
+  if constexpr (rest > 0) patch<OB, rest, SO, SI>(w + (N - rest) * SI, g, gs, x + (N - rest) * NV, xs, steps);
+}
+
+template <int M, int N, int SO, int SI>
+static inline void outer(T* w, const V* g, long gs, const V* x, long xs, int steps) {
+  constexpr int OB = 5, rest = M % OB;
+  for (int o = 0; o + OB <= M; o += OB) strip<OB, N, SO, SI>(w + o * SO, g + o * NV, gs, x, xs, steps);
+  if constexpr (rest > 0) strip<rest, N, SO, SI>(w + (M - rest) * SO, g + (M - rest) * NV, gs, x, xs, steps);
+}
+
+// A tile of samples between rows (sample, time, element) and lanes; lanes beyond the batch repeat the first sample.
+static inline void load(V* __restrict a, const T* __restrict from, long stride, int n, int lanes) {
+  T* flat = reinterpret_cast<T*>(a);
+  for (int b = 0; b < TILE; b++)
+    for (int e = 0; e < n; e++) flat[e * TILE + b] = from[(b < lanes ? b : 0) * stride + e];
+}
+static inline void add(V* __restrict a, const T* __restrict from, long stride, int n, int lanes) {
+  T* flat = reinterpret_cast<T*>(a);
+  for (int b = 0; b < lanes; b++)
+    for (int e = 0; e < n; e++) flat[e * TILE + b] += from[b * stride + e];
+}
+static inline void store(T* __restrict to, long stride, const V* __restrict a, int n, int lanes) {
+  const T* flat = reinterpret_cast<const T*>(a);
+  for (int b = 0; b < lanes; b++)
+    for (int e = 0; e < n; e++) to[b * stride + e] = flat[e * TILE + b];
+}

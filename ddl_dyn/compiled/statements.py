@@ -1,0 +1,67 @@
+"""Statements of the generated code and the memory they work in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ddl_dyn.compiled.values import Store
+
+
+@dataclass
+class Statement:
+    """A piece of code, and the stores that it reads and writes."""
+
+    code: str
+    writes: Store
+    reads: list[Store]
+
+
+@dataclass
+class Memory:
+    """What the code of both sweeps needs in memory: stores by kind, and address tables."""
+
+    stores: dict[str, list[Store]] = field(default_factory=lambda: {"scratch": [], "tape": [], "ring": []})
+    tables: list[Tensor] = field(default_factory=list)
+    numbers: list[Tensor] = field(default_factory=list)
+
+    def new(self, size: int, kind: str) -> Store:
+        """A store of its own."""
+        store = Store(f"{kind}{len(self.stores[kind])}", size, kind)
+        self.stores[kind].append(store)
+        return store
+
+
+def place(stores: list[Store]) -> tuple[dict[str, int], int]:
+    """Offsets of stores side by side, and their size in all."""
+    places, size = {}, 0
+    for store in stores:
+        places[store.name] = size
+        size += store.size
+    return places, size
+
+
+def reuse(statements: list[Statement], ends: set[str]) -> tuple[dict[str, int], int]:
+    """Offsets of scratch stores; memory that no later statement reads is used again, so that it stays in the cache."""
+    last: dict[str, int] = {}
+    for i, statement in enumerate(statements):
+        for store in [statement.writes, *statement.reads]:
+            last[store.name] = len(statements) if store.name in ends else i
+    places: dict[str, int] = {}
+    free: list[tuple[int, int]] = []
+    size = 0
+    for i, statement in enumerate(statements):
+        store = statement.writes
+        if store.kind == "scratch" and store.name not in places:
+            fit = min((f for f in free if f[1] >= store.size), key=lambda f: f[1], default=None)
+            if fit is None:
+                places[store.name], size = size, size + store.size
+            else:
+                free.remove(fit)
+                places[store.name] = fit[0]
+                if fit[1] > store.size:
+                    free.append((fit[0] + store.size, fit[1] - store.size))
+        dead = {u.name: u for u in (store, *statement.reads) if u.kind == "scratch" and last[u.name] == i}
+        free.extend((places[u.name], u.size) for u in dead.values())
+    return places, size
