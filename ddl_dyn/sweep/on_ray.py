@@ -61,7 +61,8 @@ def run_on_ray(
                 limit = AHEAD * max(int(ray.cluster_resources().get("CPU", 1)), 1)
                 while waiting and len(under_way) < limit:
                     number = waiting.pop()
-                    reference = task.remote(dict(jobs[number]), str(launch.base), dict(launch.options), os.getcwd())
+                    where = (str(launch.base), os.getcwd())
+                    reference = task.remote(dict(jobs[number]), dict(launch.options), where, bool(config.gpus))
                     under_way[reference] = number
                 ready, _ = ray.wait(list(under_way), timeout=POLL_SECONDS)
                 for reference in ready:
@@ -74,7 +75,8 @@ def run_on_ray(
         except KeyboardInterrupt:
             for reference in under_way:
                 ray.cancel(reference)
-            ray.wait(list(under_way), num_returns=max(len(under_way), 1), timeout=STOP_SECONDS)
+            if under_way:
+                ray.wait(list(under_way), num_returns=len(under_way), timeout=STOP_SECONDS)
             raise
     return [ended[number] for number in range(len(jobs))]
 
@@ -120,11 +122,15 @@ def _on_loopback(address: str) -> bool:
     return address.startswith(("127.", "localhost", "[::1]"))
 
 
-def _task(job: Mapping[str, Any], base: str, options: Mapping[str, Any], folder: str) -> str | None:
+def _task(job: Mapping[str, Any], options: Mapping[str, Any], where: tuple[str, str], on_gpu: bool) -> str | None:
     """In a worker of the cluster: do a cell; None, or why it failed in one line."""
+    base, folder = where
     # Files of data and of a user's classes are named relative to where the sweep was started.
     with contextlib.suppress(OSError):
         os.chdir(folder)
+    if not on_gpu:
+        # Ray leaves the devices of a task that asked for none as they are, and all cells would take the first.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with silence():
         try:
             do_cell(job, Launch(base=Path(base), options=options))
