@@ -106,6 +106,9 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     send.add_argument("--to", metavar="URL", required=True, help="mongodb://[user:password@]host[:port]/database")
     report = _add(commands, "report", "one page about finished runs: tables, portraits, provenance")
     report.add_argument("which", nargs="*", metavar="RUN", help="ids or folders of runs (all completed ones)")
+    report.add_argument(
+        "--query", metavar="FILTERS", help="only runs that fit, by the filters of list: 'task=a,b model=ddl tag=t'"
+    )
     report.add_argument("--out", metavar="PATH", default="report", help="file or folder to write (report)")
     report.add_argument("--markdown", action="store_true", help="Markdown with figures beside it instead of HTML")
     for name, what in (("tasks", "task"), ("models", "model")):

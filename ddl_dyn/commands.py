@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
@@ -49,13 +49,9 @@ def complain(error: Exception) -> int:
 def _list(options: argparse.Namespace) -> int:
     from ddl_dyn.listing import list_runs, print_list
 
-    names = {"status": "status", "task": "task", "model": "model", "kind": "kind", "tag": "tags"}
-    filters = {column: getattr(options, name) for name, column in names.items() if getattr(options, name)}
-    if "status" in filters:
-        filters["status"] = filters["status"].upper()
-        _check_statuses(filters["status"].split(","))
     where = Path(options.runs)
-    lines = list_runs(where, filters=filters, sort=options.sort, reverse=options.reverse)
+    given = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
+    lines = list_runs(where, filters=_filters(given), sort=options.sort, reverse=options.reverse)
     if options.json:
         for line in lines:
             print(json.dumps(line, ensure_ascii=False))
@@ -64,12 +60,39 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_statuses(wanted: list[str]) -> None:
+# What a list may be narrowed by, and the column of the list it is.
+FILTERS = {"status": "status", "task": "task", "model": "model", "kind": "kind", "tag": "tags"}
+
+
+def _filters(given: Mapping[str, str]) -> dict[str, str]:
+    """Column -> wanted values, from name -> values with commas."""
     from ddl_dyn.runs import STATUSES
 
-    for status in wanted:
-        if status not in STATUSES:
-            raise ValueError(f"unknown status {status!r}; there are {', '.join(STATUSES)}")
+    filters = {FILTERS[name]: value for name, value in given.items()}
+    if "status" in filters:
+        filters["status"] = filters["status"].upper()
+        for status in filters["status"].split(","):
+            if status not in STATUSES:
+                raise ValueError(f"unknown status {status!r}; there are {', '.join(STATUSES)}")
+    return filters
+
+
+def _query(text: str) -> dict[str, str]:
+    """`task=henon,lorenz63 model=ddl` as filters; what names no status or kind means completed single runs."""
+    import shlex
+
+    given = {"status": "COMPLETED", "kind": "run"}
+    try:
+        items = shlex.split(text)
+    except ValueError:
+        items = [text]
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not value or name not in FILTERS:
+            names = ", ".join(FILTERS)
+            raise ValueError(f"--query takes NAME=VALUE[,VALUE] with NAME one of {names}, got {item!r}")
+        given[name] = value
+    return _filters(given)
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -194,13 +217,19 @@ def _send(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from ddl_dyn.listing import list_runs
     from ddl_dyn.report import write_report
-    from ddl_dyn.runs import COMPLETED, open_run, scan
+    from ddl_dyn.runs import open_run
 
+    if options.which and options.query:
+        raise ValueError("give either runs or --query, not both")
     if options.which:
         chosen = [open_run(name, options.runs) for name in options.which]
     else:
-        chosen = [run for run in scan(options.runs) if run.kind == "run" and run.status == COMPLETED]
+        lines = list_runs(Path(options.runs), filters=_query(options.query or ""))
+        chosen = [open_run(line["id"], options.runs) for line in lines]
+        if not chosen and options.query:
+            raise ValueError(f"no run in {options.runs} fits --query {options.query!r}; `ddl-dyn list` shows them")
     print(write_report(chosen, Path(options.out), markdown=options.markdown))
     return 0
 

@@ -71,7 +71,11 @@ def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitR
         "flops_per_step": count_flops(replicas.model(0)),
         "milliseconds_per_step": milliseconds_per_step(replicas, config.train.batch),
         "training": training_numbers(result, replicas),
-        "data": {"trust_steps": int(data.trust_steps), "notes": list(getattr(data, "notes", ()))},
+        "data": {
+            "trust_steps": int(data.trust_steps),
+            "notes": list(getattr(data, "notes", ())),
+            "splits": _sizes(data),
+        },
     }
     arrays: dict[str, Array] = history_arrays(result) | {"sigma": sigma, "dt": np.asarray(data.task.dt)}
     for split in ("test", "ood"):
@@ -102,6 +106,16 @@ def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitR
     numbers["gates"], audited = gate_audit(replicas, data.test, normalizer)
     described = describe_map(replicas, data, normalizer, chosen_replica(result))
     return Evaluation(numbers | described.numbers, arrays | audited | described.arrays)
+
+
+def _sizes(data: Any) -> dict[str, dict[str, int]]:
+    """Trajectories and steps of each split; a recorded series may give fewer than were asked for."""
+    parts = {name: getattr(data, name, None) for name in ("train", "val", "test", "ood")}
+    return {
+        name: {"trajectories": int(part.states.shape[0]), "steps": int(part.states.shape[1]) - 1}
+        for name, part in parts.items()
+        if part is not None
+    }
 
 
 def free_run(replicas: Replicas, truth: Any, normalizer: Normalizer, steps: int) -> dict[str, Array]:

@@ -12,9 +12,10 @@ import numpy as np
 
 from ddl_dyn import runs
 from ddl_dyn.follow import Course, Follower, Group, Picture
+from ddl_dyn.listing import clean
 from ddl_dyn.progress import duration
 from ddl_dyn.runs import Run
-from ddl_dyn.summary import clean, result_lines
+from ddl_dyn.summary import result_lines
 
 BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 # Widths from which a terminal has room for the bar, and for the sparkline.

@@ -26,7 +26,6 @@ def asked_table(found: Sequence[Setting]) -> Table:
         first = runs[0]
         seeds = sorted({(int(run.config.get("seed", 0)), int(run.config.get("seeds", 1))) for run in runs})
         budget = dict.fromkeys(str(at(run.config, "budget.kind") or "none") for run in runs)
-        sizes = ", ".join(f"{at(first.config, f'data.n_{name}')} {name}" for name in ("train", "val", "test", "ood"))
         rows.append(
             (
                 Cell(setting.task),
@@ -37,7 +36,7 @@ def asked_table(found: Sequence[Setting]) -> Table:
                 _number(at(first.config, "train.horizon")),
                 Cell(f"{shown(at(first.config, 'eval.short'))} and {shown(at(first.config, 'eval.long'))}"),
                 Cell(", ".join("unmatched" if kind == "none" else f"equal {kind}" for kind in budget)),
-                Cell(f"{sizes}; noise {shown(at(first.config, 'data.noise'))}"),
+                Cell(f"{_sizes(first)}; noise {shown(at(first.config, 'data.noise'))}"),
                 Cell(str(first.entry.get("data_hash") or DASH)[:HASH_CHARACTERS]),
             )
         )
@@ -50,7 +49,7 @@ def asked_table(found: Sequence[Setting]) -> Table:
         Column("training horizon", numeric=True, help="free-run steps of a training window"),
         Column("tested over", help="free-run steps"),
         Column("budget", help="whether models were given equal parameters or FLOPs"),
-        Column("trajectories"),
+        Column("trajectories", help="used; a recorded series may give fewer or shorter ones than were asked for"),
         Column("data hash", help="the first digits of the SHA-256 digest of the data set"),
     )
     note = (
@@ -59,6 +58,33 @@ def asked_table(found: Sequence[Setting]) -> Table:
         "models are compared only within one protocol, on one data set, after one training budget."
     )
     return Table("Settings", columns, tuple(rows), note)
+
+
+def _sizes(run: Run) -> str:
+    """How many trajectories of each split a run had, and of how many steps."""
+    splits = at(run.result, "data.splits")
+    used = {
+        name: (at(splits, f"{name}.trajectories"), at(splits, f"{name}.steps"))
+        for name in ("train", "val", "test", "ood")
+        if isinstance(splits, Mapping) and name in splits
+    }
+    if len({steps for _, steps in used.values()}) == 1:
+        counts = ", ".join(f"{count} {name}" for name, (count, _) in used.items())
+        return f"{counts}, of {next(iter(used.values()))[1]} steps"
+    if used:
+        return ", ".join(f"{count} {name} of {steps} steps" for name, (count, steps) in used.items())
+    return ", ".join(f"{at(run.config, f'data.n_{name}')} {name}" for name in ("train", "val", "test", "ood"))
+
+
+def data_notes(found: Sequence[Setting]) -> list[str]:
+    """How the request for data was met where it could not be met as it stood, one line a task."""
+    said: dict[str, dict[str, None]] = {}
+    for setting in found:
+        for contestant in setting.contestants:
+            notes = at(contestant.run.result, "data.notes")
+            for note in notes if isinstance(notes, list) else []:
+                said.setdefault(setting.task, {})[str(note)] = None
+    return [f"Data of {task}: {'; '.join(notes)}." for task, notes in said.items()]
 
 
 def _number(value: Any) -> Cell:

@@ -78,6 +78,7 @@ def _asked(found: Sequence[Setting], comparison: Run | None) -> Section:
         str(tag) for source in [entry, *(r.entry for r in runs)] for tag in source.get("tags") or [] if tag
     )
     points = [f"Note: {note}" for note in notes] + ([f"Tags: {', '.join(tags)}"] if tags else [])
+    points += origin.data_notes(found)
     return Section("asked", "What was asked", (text,), tuple(points), (origin.asked_table(found),))
 
 
