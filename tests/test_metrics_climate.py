@@ -34,7 +34,8 @@ def all_pairs(runs: np.ndarray) -> np.ndarray:
 
 
 # Computed for this project's reference by an independent program: mean ± standard deviation of D_stsp of Lorenz63
-# against itself, dt = .01.
+# against itself, dt = .01. Ours lie above them, 6.3 ± 1.6 at T = 1000; a third program (classical Runge–Kutta at half
+# the step, numpy.histogramdd, 144 pairs) gives 6.9 ± 1.9 there and 1.8 ± 1.0 at 5000, which is on our side.
 REFERENCE = {1000: (4.86, 1.38), 5000: (1.31, 0.24), 20000: (0.253, 0.053)}
 
 

@@ -148,6 +148,14 @@ def test_bifurcations_are_marked_on_both() -> None:
         plots.bifurcation_diagram(r, states, {}, marks_true=[(3.0, "hopf")])
 
 
+def test_a_models_branch_beside_a_flat_true_one_is_in_view() -> None:
+    p = np.linspace(0, 1, 20)
+    true, beside = np.full((20, 3), 2.0), np.full((20, 3), 1.9)
+    far = np.where(p[:, None] > 0.5, 1e6, 2.1) * np.ones((20, 3))
+    low, high = draw(plots.bifurcation_diagram(p, true, {"ddl": beside, "resnet": far})).axes[0].get_ylim()
+    assert low < 1.9 < 2.1 < high < 3
+
+
 def test_states_through_depth_have_a_panel_per_layer() -> None:
     grid, _ = plane(6)
     mirrored = grid * [1, -1]

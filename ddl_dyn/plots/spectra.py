@@ -194,7 +194,7 @@ def bifurcation_diagram(
     rows = 1 + len(models)
     figure = new_figure(PAGE_WIDTH, 1.75 * rows + 0.85, title=title, caption=caption)
     axes = figure.subplots(rows, 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    box = limits([truth], pad=0.12)
+    box = _shared_limits(truth, [finite(values) for values in models.values()])
     for ax, key in zip(axes, ["", *models], strict=True):
         colour = model_style(key).colour if key else TRUE_COLOUR
         values = finite(models[key]) if key else truth
@@ -222,3 +222,12 @@ def bifurcation_diagram(
         ],
     )
     return figure
+
+
+def _shared_limits(truth: Array, models: Sequence[Array]) -> tuple[float, float]:
+    """Limits that hold the truth, and of the models what lies near it: a runaway must not flatten the diagram."""
+    low, high = limits([truth], pad=0.0)
+    # A diagram of amplitudes may be nearly flat, with the model's well beside it and yet close.
+    room = max(high - low, 0.25 * max(abs(low), abs(high)))
+    near = [np.where((v > low - room) & (v < high + room), v, np.nan) for v in models]
+    return limits([truth, *near], pad=0.12)
