@@ -79,15 +79,9 @@ class Line:
 
 def one_update(problem: Problem, *, checkpointing: bool, repeats: int) -> tuple[float, float]:
     """Seconds of processor time and MiB of one update, in this process."""
-    import torch
-
-    from benchmarks.throughput.suite import load_compiler
     from ddl_dyn import Replicas, fit
     from ddl_dyn.config import TrainConfig
 
-    torch.ones(1, requires_grad=True).sum().backward()
-    if problem.compile == "on":
-        load_compiler()
     before = memory.resident()
     replicas = Replicas(build(problem), range(problem.replicas))
     series = Training.of(trajectories(problem, TRAJECTORIES).astype(np.float32))

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ddl_dyn.kernels.ddl import DeltaOptions, delta_options, written
 from ddl_dyn.kernels.support import padded
+from ddl_dyn.kernels.tile import latent_columns
 from ddl_dyn.models import make_model
 from ddl_dyn.models.ddl import DDL
 
 # Numbers of X that one program holds.
-ON_CHIP = 4096
+ON_CHIP = 2048
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -35,14 +36,16 @@ def update_kernel(
     i = tl.arange(0, O.rows_padded)
     c = tl.arange(0, O.values_padded)
     n_there, i_there, c_there = n < count, i < O.rows, c < O.values
-    at = (n[:, None, None] * O.rows + i[None, :, None]) * O.values + c[None, None, :]
-    there = n_there[:, None, None] & i_there[None, :, None] & c_there[None, None, :]
-    state = tl.load(X + at, mask=there, other=0.0)
+    # Loaded and stored as rows of d·V numbers: the longer a row, the wider the accesses.
+    column, column_there = latent_columns(O)
+    at, there = n[:, None] * O.latent + column[None, :], n_there[:, None] & column_there[None, :]
+    state = tl.reshape(tl.load(X + at, mask=there, other=0.0), (TILE, O.rows_padded, O.values_padded))
     direction = tl.load(k + n[:, None] * O.rows + i[None, :], mask=n_there[:, None] & i_there[None, :], other=0.0)
     value = tl.load(v + n[:, None] * O.values + c[None, :], mask=n_there[:, None] & c_there[None, :], other=0.0)
     strength = tl.load(beta + n, mask=n_there, other=0.0)
     _, difference = written(state, direction, value, strength, strength, O)
-    tl.store(out + at, state - direction[:, :, None] * difference[:, None, :], mask=there)
+    state -= direction[:, :, None] * difference[:, None, :]
+    tl.store(out + at, tl.reshape(state, (TILE, O.rows_padded * O.values_padded)), mask=there)
 
 
 def fused_update(X: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ Each contestant is a process of its own, pinned to the same processors, and make
 clipped by their norm). First their losses and gradients are compared from the same weights on the same windows, then
 they are timed in turn. On one thread the clock is the process's processor time; with more, or on a card, the wall's. A
 ratio is the median over samples, each beside its neighbour in time. "MiB" is the peak while training, above what the
-process held after its imports and a trivial compilation. Exits with 1 when the component's tests fail or contestants
-disagree; a target that is missed is printed, and is no error.
+process held after its imports. Exits with 1 when the component's tests fail or contestants disagree; a target that is
+missed is printed, and is no error.
 
 Contestants (c) come from the extra `bench`; without it their columns are empty.
 """
@@ -93,7 +93,7 @@ def compile_times(args: argparse.Namespace, names: list[str], folder: Path) -> l
     for model in args.models:
         here = folder / f"compile-{slug(model)}"
         prepare(problem_of(args, model, replicas, args.threads), here)
-        cache = {"TORCHINDUCTOR_CACHE_DIR": str(here / "cache")}
+        cache = {"DDL_DYN_CACHE": str(here / "cache")}
         row: dict[str, Any] = {"model": model, "replicas": replicas}
         for kind, name in (("cold", "suite"), ("cached", "suite"), ("jax", "jax")):
             row[kind] = float("nan")
@@ -160,6 +160,7 @@ def main(argv: list[str] | None = None) -> int:
             "updates × replicas per second: median (lowest–highest)\n\n" + rates_table(cells),
             "ratios of rates, peak memory while training, and the targets\n\n" + ratios_table(cells),
             *(["seconds of the first update\n\n" + compile_table(compiled)] if compiled else []),
+            *sorted({note for cell in cells for note in cell.notes}),
             *problems(cells),
         )
     )

@@ -79,8 +79,9 @@ class Worker:
             self.process.wait()
 
     def complaints(self) -> list[str]:
-        """Warnings of this project's own that it printed."""
-        return [line.strip() for line in self.log.read_text().splitlines() if "RuntimeWarning" in line]
+        """Warnings of this project's own that it printed, without their place."""
+        lines = self.log.read_text().splitlines()
+        return [line.partition("Warning: ")[2] for line in lines if "Warning: " in line and "ddl_dyn" in line]
 
 
 def json_threads(folder: Path) -> str:
@@ -112,11 +113,12 @@ class Measured:
 
 @dataclass
 class Cell:
-    """One model at one number of replicas: what each contestant gave."""
+    """One model at one number of replicas: what each contestant gave, and what the suite warned of."""
 
     problem: Problem
     clock: str
     found: dict[str, Measured]
+    notes: list[str] = field(default_factory=list)
 
     def median(self, name: str) -> float:
         """Updates × replicas per second; not a number where there is none."""
@@ -188,6 +190,7 @@ def measure(problem: Problem, names: list[str], folder: Path, *, repeats: int, s
         for _ in range(repeats):
             each(lambda name, worker: take(cell, name, worker, seconds))
         each(lambda name, worker: vars(cell.found[name]).update(worker.ask("memory")))
+        cell.notes += [f"{problem.model}: {line}" for w in workers.values() for line in w.complaints()]
     finally:
         for worker in workers.values():
             worker.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +15,6 @@ from ddl_dyn.config import TrainConfig
 from ddl_dyn.training import Trainer
 
 Array = np.ndarray
-
-
-def load_compiler() -> None:
-    """Bring the compiler into memory with a trivial program, where there is one."""
-    if shutil.which("g++") or shutil.which("clang++"):
-        torch.compile(lambda x: x.sin() + 1)(torch.ones(8))
 
 
 class Suite:
