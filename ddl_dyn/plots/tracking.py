@@ -52,7 +52,7 @@ def tracking_accuracy(
     )
     figure = new_figure(PAGE_WIDTH, 2.8, title=title, caption=caption)
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
-    panels = ((accuracy, "right after t tokens"), (sequence, "right after each of t tokens"))
+    panels = ((accuracy, "right after t tokens"), (sequence, "right throughout t tokens"))
     for ax, (curves, label) in zip(axes, panels, strict=True):
         longest = 1
         for name, values in curves.items():
