@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state
 from torch.utils.checkpoint import checkpoint
 
+from ddl_dyn import kernels
 from ddl_dyn.compiled import CannotCompileError, FreeRun, NoCompilerError, compile_step
 from ddl_dyn.models.base import StepModel
 from ddl_dyn.replica_map import Method, ReplicaMap
@@ -171,6 +172,8 @@ class Replicas:
 
     def unroll(self, x0: Tensor, inputs: Tensor) -> Tensor:
         """Free run from x0 (R, B, D) under inputs (R, B, T, U): the observed states (R, B, T, D) after each step."""
+        if kernels.usable(self.template, self.device, self.dtype):
+            return kernels.unroll(self.template, self.parameters, x0, inputs.shape[-2])
         latent = self.carry == "latent"
         if self._compiled is not None:
             start = self.lift(x0) if latent else x0

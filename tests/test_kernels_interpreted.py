@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddl_dyn import Replicas, kernels, make_model
+from ddl_dyn import Replicas, TrainConfig, fit, kernels, make_model
 from tests import kernel_reference
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -143,6 +143,76 @@ def test_the_single_update(d, values):
     check(fused_update, args)
     with pytest.raises(AssertionError):
         check(lambda X, k, v, beta: fused_update(X, k, -v, beta), args)
+
+
+class Series:
+    """Six trajectories of a slow rotation."""
+
+    def __init__(self):
+        angle = 0.1 * np.arange(5)[None, :] + np.arange(6)[:, None]
+        self.states, self.inputs = np.stack((np.cos(angle), np.sin(angle)), axis=-1), np.zeros((6, 4, 0))
+
+
+def trained(name, monkeypatch, *, fused):
+    """Replicas after three updates, and how often the kernels ran."""
+    from ddl_dyn.kernels import rollout
+
+    runs, launch = [], rollout.unroll
+    monkeypatch.setattr(rollout, "unroll", lambda *args: (runs.append(args[-1]), launch(*args))[1])
+    if not fused:
+        monkeypatch.delenv("TRITON_INTERPRET")
+    replicas = Replicas(lambda: make_model(name, state_dim=2, layers=1, hidden_dim=4, latent_dim=3), [0, 1])
+    config = TrainConfig(updates=3, batch=3, horizon=2, curriculum=False, validate_every=3, compile="off")
+    fit(replicas, Series(), Series(), config)
+    monkeypatch.undo()
+    return replicas.state_dict(), runs
+
+
+@interpreted
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ddl", "resnet"])
+def test_training_through_the_kernels_is_training(name, monkeypatch):
+    ordinary, none = trained(name, monkeypatch, fused=False)
+    fused, runs = trained(name, monkeypatch, fused=True)
+    # The trial of two steps, three updates of two, two validations of four.
+    assert none == []
+    assert runs == [2, 4, 2, 2, 2, 4]
+    for key in ordinary:
+        # Adam divides a gradient by its own size, so that the rounding of one near 0 moves a weight by up to 3e-3, the
+        # rate; none of these is so near.
+        torch.testing.assert_close(fused[key], ordinary[key], rtol=1e-3, atol=1e-4, msg=key)
+
+
+@interpreted
+@pytest.mark.slow
+def test_kernels_that_fail_their_trial_are_left_alone(monkeypatch):
+    from ddl_dyn.kernels import rollout
+
+    launch = rollout.unroll
+
+    def raising(*_):
+        raise RuntimeError("out of resources")
+
+    def gradients_lost(model, parameters, x0, steps):
+        return launch(model, {name: p.detach() for name, p in parameters.items()}, x0, steps) + 0 * sum(
+            p.sum() for p in parameters.values()
+        )
+
+    x = torch.randn(1, 3, 2, generator=torch.Generator().manual_seed(0))
+    for broken, words in (
+        (raising, "out of resources"),
+        (lambda *args: 1.001 * launch(*args), "the states came out"),
+        (gradients_lost, "the gradient of"),
+    ):
+        replicas = Replicas(lambda: make_model("resnet", state_dim=2, layers=1, hidden_dim=3, lift="identity"), [0])
+        ordinary = replicas.call("unroll", x, x.new_zeros(1, 3, 2, 0))
+        monkeypatch.setattr(rollout, "unroll", broken)
+        with pytest.warns(RuntimeWarning, match=words):
+            assert torch.equal(replicas.unroll(x, x.new_zeros(1, 3, 2, 0)), ordinary)
+        # Once is enough: warnings are errors here.
+        assert torch.equal(replicas.unroll(x, x.new_zeros(1, 3, 2, 0)), ordinary)
+        monkeypatch.undo()
+    assert kernels.usable(replicas.template, torch.device("cpu"), torch.float32) is False
 
 
 @interpreted

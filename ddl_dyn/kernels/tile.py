@@ -79,9 +79,10 @@ class Options:
 @triton.jit
 def matmul(a: tl.tensor, b: tl.tensor) -> tl.tensor:
     """Product (M, K) (K, N) -> (M, N), in float32 throughout."""
-    # A dot needs K ≥ 16; a shorter sum is cheaper as it stands than padded. It runs along the last axis because the
-    # compiler takes a broadcast product that is summed along the middle one for a dot, and rounds that to TF32.
-    if a.shape[1] >= 16:
+    # A dot needs K ≥ 16; a shorter sum is cheaper as it stands than padded. Its threads hold rows of length K of both
+    # factors, which fewer than 8 columns do not repay: then they spill. The plain sum runs along the last axis because
+    # the compiler takes a broadcast product that is summed along the middle one for a dot, and rounds that to TF32.
+    if a.shape[1] >= 16 and b.shape[1] >= 8:
         return tl.dot(a, b, input_precision="ieee", out_dtype=tl.float32)
     else:
         return tl.sum(a[:, None, :] * tl.trans(b)[None, :, :], axis=2)
