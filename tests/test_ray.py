@@ -106,7 +106,7 @@ def test_the_embedded_cluster_listens_to_this_machine_alone(tmp_path: Path) -> N
     finally:
         driver.kill()
     assert driver.returncode == 0, said
-    assert "1 cells: 1 done" in said
+    assert "1 cell: 1 done" in said
     assert addresses, "a Ray cluster listens somewhere"
     assert addresses == {"127.0.0.1"}
 

@@ -224,7 +224,8 @@ def sweep(base: Path, *items: str) -> int:
 
 def test_a_sweep_does_each_cell_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep(tmp_path, "model_args.layers=1,2") == 0
-    assert "4 cells: 4 done, 0 reused, 0 failed\nnext: " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "4 cells: 4 done, 0 reused, 0 failed\nnext: `ddl-dyn report --query 'task=harmonic model=ddl,mlp'" in said
     table = runs.load(tmp_path)
     assert table["status"].tolist() == ["COMPLETED"] * 4
     assert sorted(zip(table["model"], table["config.model_args.layers"], strict=True)) == [
@@ -253,6 +254,7 @@ def test_what_failed_is_told_and_tried_again(tmp_path: Path, capsys: pytest.Capt
     assert sweep(tmp_path) == 1
     said = capsys.readouterr()
     assert "2 cells: 1 done, 0 reused, 1 failed\nnext: `ddl-dyn missing sweep-" in said.out
+    assert f" --runs {tmp_path}` says what is left and why" in said.out
     assert "harmonic mlp observed: failed: FloatingPointError: the pretence broke down" in said.err
     assert main(["missing", "--runs", str(tmp_path)]) == 0
     said = capsys.readouterr()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ddl_dyn.compare import default_jobs
@@ -72,7 +74,7 @@ def sweep(config: SweepConfig, cells: Sequence[Cell], launch: Launch) -> int:
             return Tally(cells=len(cells), reused=len(cells) - len(todo), failed=failed)
 
         tally = _keep(config, mine, store, work)
-    print("\n".join(closing(where, tally)))
+    print("\n".join(closing(where, tally, config, launch.base)))
     return 1 if tally.failed else 0
 
 
@@ -122,10 +124,13 @@ def _do(todo: Sequence[Cell], config: SweepConfig, launch: Launch) -> list[Ended
         )
 
 
-def closing(where: str, tally: Tally) -> list[str]:
+def closing(where: str, tally: Tally, config: SweepConfig, base: Path) -> list[str]:
     """How a sweep ended and what to type next."""
-    counts = f"{tally.cells} cells: {tally.done} done, {tally.reused} reused, {len(tally.failed)} failed"
+    cells = "1 cell" if tally.cells == 1 else f"{tally.cells} cells"
+    counts = f"sweep {where}: {cells}: {tally.done} done, {tally.reused} reused, {len(tally.failed)} failed"
+    elsewhere = [] if base == Path("runs") else ["--runs", str(base)]
     if tally.failed:
-        nearest = "the same command tries what is left again"
-        return [f"sweep {where}: {counts}", f"next: `ddl-dyn missing {where}` says what is left and why; {nearest}"]
-    return [f"sweep {where}: {counts}", "next: `ddl-dyn report`, or `ddl-dyn list --kind run`"]
+        command = shlex.join(["ddl-dyn", "missing", where, *elsewhere])
+        return [counts, f"next: `{command}` says what is left and why; the same sweep tries it again"]
+    query = f"task={','.join(config.tasks)} model={','.join(config.models)}"
+    return [counts, f"next: `{shlex.join(['ddl-dyn', 'report', '--query', query, *elsewhere])}`"]
