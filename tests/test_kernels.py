@@ -226,3 +226,31 @@ def test_a_card_gives_what_the_ordinary_code_gives(name, options):
     for one, other in zip((found, *gradients), (truth, *exact), strict=True):
         # Five steps of float32 arithmetic, in terms of the largest entry.
         assert (one.double() - other).abs().max() < 1e-4 * other.abs().max()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["ddl", "resnet"])
+def test_a_fused_run_waits_for_nothing_and_fits_into_a_cuda_graph(name):
+    replicas = Replicas(lambda: make_model(name, state_dim=2), [0, 1]).to(CUDA)
+    x = torch.randn(2, 50, 2, device=CUDA)
+
+    def update():
+        states = replicas.unroll(x, x.new_zeros(2, 50, 5, 0))
+        return states, *torch.autograd.grad(states.square().sum(), list(replicas.parameters.values()))
+
+    # Tries the kernels, which does wait, and compiles them.
+    update()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        update()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = update()
+    x.mul_(2.0)
+    graph.replay()
+    for one, other in zip(captured, update(), strict=True):
+        assert torch.equal(one, other)
