@@ -156,7 +156,7 @@ def assemble(
         tables,
         "static void ahead(const T* const* phi, V* slot, V* after, V* scratch, T* out, long stride, int lanes) {\n",
         "  (void)phi; (void)scratch;\n" + given + kept + pointers(ahead_places, "scratch") + lines(ahead),
-        f"  store(out, stride, {observed.store.name} + {start_of(observed)} * NV, OBSERVED, lanes);\n}}\n",
+        f"  store<OBSERVED>(out, stride, {observed.store.name} + {start_of(observed)} * NV, lanes);\n}}\n",
         "static void back(const T* const* phi, V* slot, V* ring, V* scratch, V* gs, V* gx, V* ds, V* sums) {\n",
         "  (void)phi; (void)scratch; (void)ring; (void)gs; (void)gx; (void)sums;\n",
         given + kept + pointers(ring, "ring") + pointers(back_places, "scratch") + lines(back) + "}\n",

@@ -29,12 +29,12 @@ static void tile_ahead(const Problem& p, const T* const* phi, long r, long tile,
   const bool whole = tape && !p.segment;
   Buffer two(whole ? 0 : 2 * TAPE * NV);
   V* slot = whole ? tape : two.at;
-  load(slot, p.start + row * STATE, STATE, STATE, lanes);
+  read<STATE, false>(slot, p.start + row * STATE, STATE, lanes);
   for (long t = 0; t < p.steps; t++) {
     if (tape && p.segment && t % p.segment == 0)
       std::memcpy(tape + t / p.segment * STATE * NV, slot, STATE * NV * sizeof(V));
     V* next = whole ? slot + TAPE * NV : two.at + ((t + 1) & 1) * TAPE * NV;
-    if (INPUTS) load(slot + STATE * NV, p.inputs + (row * p.steps + t) * INPUTS, p.steps * INPUTS, INPUTS, lanes);
+    read<INPUTS, false>(slot + STATE * NV, p.inputs + (row * p.steps + t) * INPUTS, p.steps * INPUTS, lanes);
     ahead(phi, slot, next, scratch, out + (row * p.steps + t) * OBSERVED, p.steps * OBSERVED, lanes);
     slot = next;
   }
@@ -46,10 +46,10 @@ static void reverse(const Problem& p, const T* const* phi, long row, int lanes, 
   for (long top = hi; top > lo; top -= GATHERED) {
     const long bottom = top - GATHERED > lo ? top - GATHERED : lo;
     for (long t = top - 1; t >= bottom; t--) {
-      std::memset(gx, 0, OBSERVED * NV * sizeof(V));
-      add(gx, gout + (row * p.steps + t) * OBSERVED, p.steps * OBSERVED, OBSERVED, lanes);
+      read<OBSERVED, true>(gx, gout + (row * p.steps + t) * OBSERVED, p.steps * OBSERVED, lanes);
       back(phi, tape + (t - lo) * TAPE * NV, ring + (t - bottom) * RING * NV, scratch, gs, gx, ds, sums);
       std::memcpy(gs, ds, STATE * NV * sizeof(V));
+      std::memset(gx, 0, OBSERVED * NV * sizeof(V));
     }
     gather(dphi, tape + (bottom - lo) * TAPE * NV, ring, top - bottom);
   }
@@ -66,20 +66,19 @@ static void tile_back(const Problem& p, const T* const* phi, long r, long tile, 
   if (!p.segment) {
     reverse(p, phi, row, lanes, 0, p.steps, tape, ring, scratch, gs, gx, ds, sums, gout, dphi);
   } else {
-    Buffer unread(OBSERVED * NV);
     for (long lo = (p.steps - 1) / p.segment * p.segment; lo >= 0; lo -= p.segment) {
       const long hi = lo + p.segment < p.steps ? lo + p.segment : p.steps;
       std::memcpy(part.at, tape + lo / p.segment * STATE * NV, STATE * NV * sizeof(V));
       for (long t = lo; t < hi; t++) {
         V* slot = part.at + (t - lo) * TAPE * NV;
-        if (INPUTS) load(slot + STATE * NV, p.inputs + (row * p.steps + t) * INPUTS, p.steps * INPUTS, INPUTS, lanes);
-        ahead(phi, slot, slot + TAPE * NV, scratch, reinterpret_cast<T*>(unread.at), OBSERVED, 0);
+        read<INPUTS, false>(slot + STATE * NV, p.inputs + (row * p.steps + t) * INPUTS, p.steps * INPUTS, lanes);
+        ahead(phi, slot, slot + TAPE * NV, scratch, nullptr, 0, 0);
       }
       reverse(p, phi, row, lanes, lo, hi, part.at, ring, scratch, gs, gx, ds, sums, gout, dphi);
     }
   }
   finish(dphi, sums);
-  store(dstart + row * STATE, STATE, gs, STATE, lanes);
+  store<STATE>(dstart + row * STATE, STATE, gs, lanes);
 }
 
 static long slots(const Problem& p) {
