@@ -30,10 +30,10 @@ def launch_run(arguments: list[str], base: Path) -> int:
     from ddl_dyn.running import run
     from ddl_dyn.summary import print_run
 
-    where = _base(command, base)
+    where = base_of(command, base)
     title = f"{config.model} on {config.task}"
     with Bars([title], config.train.updates) as bars:
-        options = _options(command)
+        options = options_of(command)
         launch = Launch(base=where, options=options, on_account=lambda now: bars.show(0, now), say=bars.say)
         run_id = run(config, launch)
     if run_id is not None:
@@ -56,7 +56,7 @@ def launch_compare(arguments: list[str], base: Path) -> int:
     config = resolve_compare(parse_updates(command.updates))
     if command.name != "compare":
         return _other(command, "compare", CompareConfig, resolve_compare, config)
-    return compare(config, Launch(base=_base(command, base), options=_options(command)))
+    return compare(config, Launch(base=base_of(command, base), options=options_of(command)))
 
 
 def _parse(
@@ -77,16 +77,22 @@ def _other(command: Command, name: str, schema: type[BaseModel], check: Callable
         """Not reached: another command was asked for."""
 
     experiment = make_experiment(name, schema().model_dump(mode="json"), body, check)
-    experiment.run(command.name, config_updates=config.model_dump(mode="json"), options=_options(command))
+    experiment.run(command.name, config_updates=config.model_dump(mode="json"), options=options_of(command))
     return 0
 
 
-def _base(command: Command, base: Path) -> Path:
+def base_of(command: Command, base: Path) -> Path:
+    """The runs folder: Sacred's -F, or the one given by --runs."""
     chosen = command.options.get("--file_storage")
     return Path(chosen) if chosen else base
 
 
-def _options(command: Command) -> dict[str, Any]:
+def options_of(command: Command) -> dict[str, Any]:
+    """Sacred's options, checked.
+
+    Raises:
+        ValueError: for a value that an option cannot have.
+    """
     options = dict(command.options)
     beat_interval(options.get("--beat-interval"))
     if options.get("--capture") not in (None, "no", "sys"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ddl_dyn.experiment import make_experiment, parse_command_line
-from ddl_dyn.launch import _base, _options
+from ddl_dyn.launch import base_of, options_of
 from ddl_dyn.listing import clean
 from ddl_dyn.running import Launch
 from ddl_dyn.runs import scan
@@ -35,9 +35,9 @@ def launch_sweep(arguments: list[str], base: Path) -> int:
     if command.name != "sweep":
         resolved = config.model_dump(mode="json")
         experiment = make_experiment("sweep", resolved, _documented, lambda _: None)
-        experiment.run(command.name, options=_options(command))
+        experiment.run(command.name, options=options_of(command))
         return 0
-    return sweep(config, cells, Launch(base=_base(command, base), options=_options(command)))
+    return sweep(config, cells, Launch(base=base_of(command, base), options=options_of(command)))
 
 
 def _documented(_run: Any, _config: Mapping[str, Any]) -> None:
