@@ -22,11 +22,11 @@ def stored_config(stored: Run) -> RunConfig:
     """The configuration of a stored run, checked like a typed one.
 
     Raises:
-        RunError: for a comparison, or when the run would execute code that the user has not named.
+        RunError: for a comparison or a sweep, or when the run would execute code that the user has not named.
         ConfigError: when this version does not accept it.
     """
     if stored.kind != "run":
-        raise RunError(f"{stored.id} is a comparison; name one of its runs: {', '.join(stored.members)}")
+        raise RunError(f"{stored.id} is no single run; name one of its runs: {', '.join(stored.members)}")
     check_code(stored)
     return resolve_run(stored.config)
 
@@ -34,8 +34,10 @@ def stored_config(stored: Run) -> RunConfig:
 def resume(reference: str, base: Path, *, store: str | None = None) -> int:
     """Continue a run from its last checkpoint, or from its beginning where there is none yet.
 
+    Of a comparison the runs that are not complete are continued or begun, then its table is made.
+
     Args:
-        reference: id or folder of a run that is INTERRUPTED, FAILED or DEAD.
+        reference: id or folder of a run or comparison that is INTERRUPTED, FAILED or DEAD.
         base: the runs folder.
         store: URL of a database to copy the run to.
     Raises:
@@ -47,13 +49,23 @@ def resume(reference: str, base: Path, *, store: str | None = None) -> int:
     if stored.status in (COMPLETED, RUNNING, UNREADABLE):
         reason = {COMPLETED: "it is complete", RUNNING: "its process still runs", UNREADABLE: "run.json is damaged"}
         raise RunError(f"run {stored.id} cannot be resumed: {reason[stored.status]}")
-    config = stored_config(stored)
     where = stored.path.parent
+    options = {"--name": stored.entry.get("name"), "--comment": stored.entry.get("comment"), "--store": store}
+    if stored.kind == "sweep":
+        raise RunError(
+            f"{stored.id} is a sweep; the command that started it continues it: `{stored.entry.get('command_line')}`"
+        )
+    if stored.kind == "compare":
+        from ddl_dyn.compare import compare, resolve_compare
+
+        check_code(stored)
+        return compare(resolve_compare(stored.config), Launch(base=where, run_id=stored.id, options=options))
+    config = stored_config(stored)
     with Bars([f"{config.model} on {config.task}"], config.train.updates) as bars:
         launch = Launch(
             base=where,
             run_id=stored.id,
-            options={"--name": stored.entry.get("name"), "--comment": stored.entry.get("comment"), "--store": store},
+            options=options,
             on_account=lambda now: bars.show(0, now),
             say=bars.say,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -152,9 +153,12 @@ def default_jobs(device: str) -> int:
 def compare(config: CompareConfig, launch: Launch) -> int:
     """Run a comparison, store it as a run of kind `compare`, print its table.
 
+    A run's folder is made for each cell before any begins, so that a comparison that was stopped knows which run holds
+    which cell and does only what is missing.
+
     Args:
         config: a resolved comparison.
-        launch: where and how.
+        launch: where and how; with a run_id, that of the stopped comparison to continue.
     Returns:
         0, or 1 when one of its runs failed.
     Raises:
@@ -169,17 +173,19 @@ def compare(config: CompareConfig, launch: Launch) -> int:
         "models": config.models,
         "carries": config.carries,
     }
-    entry |= {"seeds": config.seeds, "tags": config.tags, "note": config.note, "members": []}
+    known = runs.Run(launch.base / launch.run_id).members if launch.run_id is not None else []
+    entry |= {"seeds": config.seeds, "tags": config.tags, "note": config.note, "cells": len(cells), "members": known}
     store = make_store(launch, entry)
     assert store is not None
     failed: list[str] = []
 
     def body(_run: Any, _config: Mapping[str, Any]) -> Any:
-        ends = _train(cells, config, launch, store)
+        names = known if len(known) == len(cells) else _folders(store, len(cells))
+        ends = _train(cells, names, config, launch)
         failed.extend(f"{_title(cells[end.number])}: {end.error}" for end in ends if end.error is not None)
         from ddl_dyn.comparison import conclude
 
-        return conclude(store, [end.run_id for end in ends if end.run_id is not None], failed)
+        return conclude(store, [name for name in names if (launch.base / name / "run.json").exists()], failed)
 
     experiment = make_experiment("compare", CompareConfig().model_dump(mode="json"), body, resolve_compare)
     start(experiment, launch, store, config.model_dump(mode="json"))
@@ -190,27 +196,37 @@ def _title(cell: RunConfig) -> str:
     return f"{cell.task} {cell.model} {cell.model_args['carry']}"
 
 
-def _train(cells: list[RunConfig], config: CompareConfig, launch: Launch, store: RunStore) -> list[Ended]:
-    found: dict[int, str] = {}
-    options = {
-        key: value for key, value in launch.options.items() if key in ("--beat-interval", "--comment", "--capture")
-    }
+def _folders(store: RunStore, count: int) -> list[str]:
+    """Make so many numbered folders and note them as the comparison's runs; their names."""
+    made: list[str] = []
+    with store.guard():
+        number = max((int(name) for name in runs.ids(store.base) if name.isdecimal()), default=0)
+        while len(made) < count:
+            number += 1
+            with contextlib.suppress(FileExistsError):
+                (store.base / str(number)).mkdir()
+                made.append(str(number))
+    store.update(members=made)
+    return made
+
+
+def _train(cells: list[RunConfig], names: list[str], config: CompareConfig, launch: Launch) -> list[Ended]:
+    from ddl_dyn.sweep.cell import do_cell, job
+
+    passed_on = ("--beat-interval", "--comment", "--capture", "--store")
+    options = {key: value for key, value in launch.options.items() if key in passed_on}
     with Bars([_title(cell) for cell in cells], config.train.updates) as bars:
 
-        def on_start(number: int, run_id: str) -> None:
-            found[number] = run_id
-            store.update(members=[found[place] for place in sorted(found)])
-
         def on_end(end: Ended) -> None:
-            bars.end(end.number, f"run {end.run_id}" if end.error is None else f"failed: {end.error}")
+            bars.end(end.number, f"run {names[end.number]}" if end.error is None else f"failed: {end.error}")
 
         return run_all(
-            [cell.model_dump(mode="json") for cell in cells],
+            [job(name, cell) for name, cell in zip(names, cells, strict=True)],
             launch.base,
             jobs=config.jobs or default_jobs(config.train.device),
+            do=do_cell,
             options=options,
             on_account=bars.show,
-            on_start=on_start,
             on_end=on_end,
         )
 
