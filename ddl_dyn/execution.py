@@ -142,12 +142,19 @@ def drawing_facts(task: Any) -> dict[str, Any]:
     """What figures need to know of a task, so that a stored run can be drawn without it."""
     return {
         "state_names": list(task.state_names),
-        "kind": "map" if hasattr(task, "next_state") else "flow",
+        "kind": "map" if _discrete(task) else "flow",
         "time_unit": task.time_unit,
         "isotropic": task.isotropic,
         "timescale": task.timescale,
         "dt": task.dt,
     }
+
+
+def _discrete(task: Any) -> bool:
+    """Whether time runs in steps: a map, a word of tokens, or a family whose members are maps."""
+    if hasattr(task, "at") and hasattr(task, "gap"):
+        return _discrete(task.at(sum(task.gap) / 2))
+    return hasattr(task, "next_state") or task.state_kind == "categorical"
 
 
 def choose_device(wanted: str) -> str:

@@ -42,7 +42,7 @@ def test_van_der_pol_multiplier_against_an_independent_integration(mu, period):
     assert orbit.multipliers[0] == pytest.approx(1.0, abs=1e-7)
     assert orbit.multipliers[1].real == pytest.approx(independent_multiplier(mu, orbit.period), rel=1e-5)
     # REFERENCE has 2.01979 at μ = 2. DOP853 at 1e-11, Radau at 1e-9 and LSODA at 1e-11, each with the crossing ẋ = 0
-    # found as an event, all give 2.019891 (and 2.02150806 at μ = 5, where it has 2.02146).
+    # found as an event, all give 2.019891 (DOP853 gives 2.02150806 at μ = 5, where it has 2.02146).
     assert orbit.point[0] == pytest.approx({1.0: 2.00862, 2.0: 2.01989}[mu], abs=1e-5)
 
 

@@ -238,3 +238,14 @@ def test_options_without_effect_are_refused(
     assert main(arguments) == 1
     assert capsys.readouterr().err.startswith("error: ")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("henon", "map"), ("logistic_family", "map"), ("s3", "map"), ("van_der_pol_family", "flow"), ("lorenz63", "flow")],
+)
+def test_figures_know_whether_time_runs_in_steps(name: str, kind: str) -> None:
+    from ddl_dyn.execution import drawing_facts
+    from tasks import make_task
+
+    assert drawing_facts(make_task(name))["kind"] == kind
