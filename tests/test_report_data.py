@@ -7,7 +7,9 @@ from pathlib import Path
 from ddl_dyn import report
 from ddl_dyn.contests import settings
 from ddl_dyn.evaluation import _sizes
-from ddl_dyn.report import origin
+from ddl_dyn.files import write_json
+from ddl_dyn.report import dynamics, origin
+from ddl_dyn.report.content import Cell, Column, Table, without_constant
 from tasks import make_dataset, make_task
 from tests.synthetic_runs import write_run
 
@@ -46,3 +48,46 @@ def test_how_the_request_was_met_is_said_once_a_task(tmp_path: Path) -> None:
     ]
     out = report.write_report(runs, tmp_path / "page.md", markdown=True)
     assert out.read_text(encoding="utf-8").count("val: 15 windows instead of 16.") == 1
+
+
+def test_horizons_are_no_longer_than_the_data(tmp_path: Path) -> None:
+    def horizons(name: str, splits: object) -> str:
+        data = {"trust_steps": 5, "notes": [], "splits": splits}
+        config = {"eval": {"short": 20, "long": 100}}
+        table = origin.asked_table(
+            settings([write_run(tmp_path, name, arrays={}, result={"data": data}, config=config)])
+        )
+        return table.rows[0][[column.title for column in table.columns].index("tested over")].text
+
+    assert horizons("1", {"test": {"trajectories": 14, "steps": 26}}) == "20 and 26"
+    assert horizons("2", {"test": {"trajectories": 14, "steps": 10}}) == "10"
+    assert horizons("3", None) == "20 and 100"
+
+
+def test_one_protocol_is_said_once_and_two_in_every_row() -> None:
+    columns = (Column("task"), Column("protocol"), Column("model"))
+    one = tuple((Cell(task), Cell("carry = latent"), Cell("ddl")) for task in "ab")
+    slim = without_constant(Table("t", columns, one, "Note."), "protocol")
+    assert [column.title for column in slim.columns] == ["task", "model"]
+    assert [[cell.text for cell in row] for row in slim.rows] == [["a", "ddl"], ["b", "ddl"]]
+    assert slim.note == "Protocol of every row: carry = latent. Note."
+    two = (*one, (Cell("a"), Cell("carry = observed"), Cell("ddl")))
+    for table in (Table("t", columns, two), Table("t", columns, one[:1]), Table("t", columns[:1], (one[0][:1],) * 2)):
+        assert without_constant(table, "protocol") is table
+
+
+def test_an_analysis_beside_the_runs_becomes_a_table_of_models(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, str(i), model=m, arrays={}) for i, m in enumerate(("ddl", "resnet", "highway"), 1)]
+    (setting,) = settings(runs)
+    assert dynamics.analysis_table(setting) is None
+    write_json(runs[0].path / "analysis.json", {"symmetries": {"x → −x": [0.02, 0.01, 0.05]}})
+    write_json(runs[1].path / "analysis.json", {"symmetries": {"x → −x": [0.5, 0.4, 0.7]}})
+    # Of another version, or a stranger's: it is left out and breaks nothing.
+    write_json(runs[2].path / "analysis.json", {"symmetries": [1], "spectrum": None})
+    table = dynamics.analysis_table(setting)
+    assert table is not None
+    assert [column.title for column in table.columns] == ["quantity", "true system", "DDL", "ResNet"]
+    assert [cell.text for cell in table.rows[0]] == [
+        "symmetry defect, x → −x [σ]", "0", "0.02 [0.01, 0.05]", "0.5 [0.4, 0.7]",
+    ]  # fmt: skip
+    assert table.note.endswith("Not analysed: Highway.")

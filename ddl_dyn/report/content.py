@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,6 +51,24 @@ class Table:
     muted: frozenset[int] = frozenset()
     # What the parts of the stacked bars mean, in order.
     legend: tuple[str, ...] = ()
+
+
+def without_constant(table: Table, title: str) -> Table:
+    """The table without a column that says the same in every row; its note says it once instead."""
+    places = [i for i, column in enumerate(table.columns) if column.title == title]
+    if len(places) != 1 or len(table.rows) < 2:
+        return table
+    place = places[0]
+    values = {row[place].text for row in table.rows}
+    if len(values) != 1:
+        return table
+    once = f"{title[:1].upper()}{title[1:]} of every row: {values.pop()}."
+    return dataclasses.replace(
+        table,
+        columns=table.columns[:place] + table.columns[place + 1 :],
+        rows=tuple(row[:place] + row[place + 1 :] for row in table.rows),
+        note=f"{once} {table.note}".strip(),
+    )
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def asked_table(found: Sequence[Setting]) -> Table:
                 Cell("; ".join(f"{start}–{start + n - 1}" if n > 1 else f"{start}" for start, n in seeds)),
                 _number(at(first.config, "train.updates")),
                 _number(at(first.config, "train.horizon")),
-                Cell(f"{shown(at(first.config, 'eval.short'))} and {shown(at(first.config, 'eval.long'))}"),
+                Cell(_horizons(first)),
                 Cell(", ".join("unmatched" if kind == "none" else f"equal {kind}" for kind in budget)),
                 Cell(f"{_sizes(first)}; noise {shown(at(first.config, 'data.noise'))}"),
                 Cell(str(first.entry.get("data_hash") or DASH)[:HASH_CHARACTERS]),
@@ -74,6 +74,15 @@ def _sizes(run: Run) -> str:
     if used:
         return ", ".join(f"{count} {name} of {steps} steps" for name, (count, steps) in used.items())
     return ", ".join(f"{at(run.config, f'data.n_{name}')} {name}" for name in ("train", "val", "test", "ood"))
+
+
+def _horizons(run: Run) -> str:
+    """The two horizons of the test, no longer than the free runs that the data allow."""
+    limit = at(run.result, "data.splits.test.steps")
+    steps = [at(run.config, f"eval.{name}") for name in ("short", "long")]
+    if isinstance(limit, int):
+        steps = [min(n, limit) if isinstance(n, int) else n for n in steps]
+    return " and ".join(dict.fromkeys(map(shown, steps)))
 
 
 def data_notes(found: Sequence[Setting]) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ddl_dyn.contests import Contest, Setting, at, complete, contests, kind, settings, spoken
 from ddl_dyn.runs import Run, RunError
 
-from . import audit, figures, headline, origin, paired, scores
-from .content import Report, Section, counted, joined
+from . import audit, dynamics, figures, headline, origin, paired, scores
+from .content import Report, Section, counted, joined, without_constant
 
 # Shown folded under each setting, for every run of it.
 FOLDED = ("gates", "eigenvalues", "training")
@@ -52,7 +53,13 @@ def build(runs: Sequence[Run], comparison: Run | None = None) -> Report:
     subtitle = f"{counted(len(complete(runs)), 'finished run')} of {len(runs)}" + (
         f", comparison {comparison.id}" if comparison else ""
     )
-    return Report(title, subtitle, tuple(section for section in sections if not section.empty))
+    shown = [section if section.id == "asked" else _slim(section) for section in sections if not section.empty]
+    return Report(title, subtitle, tuple(shown))
+
+
+def _slim(section: Section) -> Section:
+    """Without the protocol in every row where there is one protocol; it would crowd out the numbers."""
+    return replace(section, tables=tuple(without_constant(table, "protocol") for table in section.tables))
 
 
 def _asked(found: Sequence[Setting], comparison: Run | None) -> Section:
@@ -124,7 +131,11 @@ def _panel(setting: Setting, number: int) -> Section:
         if folded or more
         else ()
     )
-    return Section(f"task-{number}", setting.title, tuple(problems), pictures=tuple(pictures), details=details)
+    table = dynamics.analysis_table(setting)
+    tables = () if table is None else (table,)
+    return Section(
+        f"task-{number}", setting.title, tuple(problems), tables=tables, pictures=tuple(pictures), details=details
+    )
 
 
 def _gates(found: Sequence[Setting]) -> Section:
