@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Point:
 
     Args:
         axis: "steps", "replicas" or "batch".   steps, replicas, batch: T, R, B.   checkpointing: whether it was on.
-        seconds: of processor time.   memory: MiB above what the process held before it made its data.
+        seconds: of processor time.   memory: MiB above what the process held after the smallest update.
     """
 
     axis: str
@@ -79,10 +79,19 @@ class Line:
 
 def one_update(problem: Problem, *, checkpointing: bool, repeats: int) -> tuple[float, float]:
     """Seconds of processor time and MiB of one update, in this process."""
+    # The smallest update brings compiler and libraries into memory, which is not what grows.
+    train(replace(problem, steps=2, replicas=1, batch=1), checkpointing=checkpointing, repeats=1)
+    before = memory.resident()
+    marks = train(problem, checkpointing=checkpointing, repeats=repeats)
+    # A page at least: a logarithm is taken.
+    return float(np.diff(marks).min()), max(memory.peak() - before, 2**-8)
+
+
+def train(problem: Problem, *, checkpointing: bool, repeats: int) -> list[float]:
+    """Processor time after each update of a short training; `memory.peak` counts from the first one's end."""
     from ddl_dyn import Replicas, fit
     from ddl_dyn.config import TrainConfig
 
-    before = memory.resident()
     replicas = Replicas(build(problem), range(problem.replicas))
     series = Training.of(trajectories(problem, TRAJECTORIES).astype(np.float32))
     config = TrainConfig(
@@ -101,12 +110,11 @@ def one_update(problem: Problem, *, checkpointing: bool, repeats: int) -> tuple[
 
     def on_update(_: Any) -> None:
         if not marks:
-            # What the first update compiled is not the update's memory.
             memory.restart_peak()
         marks.append(time.process_time())
 
     fit(replicas, series, series, config, on_update=on_update)
-    return float(np.diff(marks).min()), memory.peak() - before
+    return marks
 
 
 def measured(axis: str, problem: Problem, *, checkpointing: bool, repeats: int) -> Point:
