@@ -139,7 +139,7 @@ def measured(axis: str, problem: Problem, *, checkpointing: bool, repeats: int) 
 def series_of(points: Sequence[Point]) -> dict[tuple[str, bool], list[Point]]:
     """Points by axis and checkpointing, in order of size."""
     found: dict[tuple[str, bool], list[Point]] = {}
-    for point in sorted(points, key=lambda p: p.size):
+    for point in sorted(points, key=lambda p: (list(NAMES).index(p.axis), p.size)):
         found.setdefault((point.axis, point.checkpointing), []).append(point)
     return found
 
@@ -150,10 +150,10 @@ def table(points: Sequence[Point]) -> str:
     for (axis, checkpointing), row in series_of(points).items():
         sizes = [p.size for p in row]
         times, held = Line.fit(sizes, [p.seconds for p in row]), Line.fit(sizes, [p.memory for p in row])
-        others = ", ".join(f"{n[0].upper()} = {getattr(row[0], n)}" for n in NAMES if n != axis)
+        others = ", ".join(f"{n[-1]} = {getattr(row[0], key)}" for key, n in NAMES.items() if key != axis)
         row_text = [NAMES[axis], "on" if checkpointing else "off", others, f"{sizes[0]}–{sizes[-1]}"]
         row_text += [f"{times.slope:.2f}", f"{held.slope:.2f}", number(row[-1].seconds), number(row[-1].memory)]
-        rows.append([*row_text, f"{held.size_at(LIMIT * 1024):.2g}"])
+        rows.append([*row_text, f"{float(f'{held.size_at(LIMIT * 1024):.2g}'):,.0f}"])
     head = ["against", "checkpointing", "at", "range", "slope of time", "slope of memory", "s at the end"]
     return layout([*head, "MiB at the end", f"fits {LIMIT} GiB (extrapolated)"], rows)
 
