@@ -57,6 +57,7 @@ class TrainConfig(Section):
     compile: whether free runs are compiled; "auto" where training is long enough to pay for it.
     checkpointing: keep only the states at √T times of a window for the gradient and make the steps between them again:
         for horizons whose memory would not fit.
+    tf32: let a GPU round the factors of float32 matrix products to 10 bits.
     """
 
     updates: int = Field(default=1500, ge=0)
@@ -76,6 +77,7 @@ class TrainConfig(Section):
     dtype: Literal["float32", "float64"] = "float32"
     compile: Literal["auto", "on", "off"] = "auto"
     checkpointing: bool = False
+    tf32: bool = False
     threads: int = Field(default=1, ge=0)
 
     @model_validator(mode="after")

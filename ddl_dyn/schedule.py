@@ -67,6 +67,10 @@ class Windows:
 
     def draw(self, update: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
         """x0 (R, B, D), targets (R, B, horizon, D) and inputs (R, B, horizon, U) of an update."""
+        return self.cut(self.uniform(update), horizon)
+
+    def uniform(self, update: int) -> Tensor:
+        """The random numbers (R, 2, B) in [0, 1) that an update's windows follow from."""
         index, offset = divmod(update, BLOCK)
         if self._block is None or self._block[0] != index:
             # Seeded by (replica's seed, block): any update can be drawn again without replaying those before it.
@@ -74,8 +78,15 @@ class Windows:
                 np.random.default_rng(np.random.SeedSequence([seed, index])).random((BLOCK, 2, self.batch))
                 for seed in self.seeds
             ]
-            self._block = index, torch.as_tensor(np.stack(uniform)).to(self.states.device)
-        u = self._block[1][:, offset]
+            block = torch.as_tensor(np.stack(uniform))
+            if self.states.is_cuda:
+                # From pinned memory the copy runs beside the host, which goes on.
+                block = block.pin_memory()
+            self._block = index, block.to(self.states.device, non_blocking=True)
+        return self._block[1][:, offset]
+
+    def cut(self, u: Tensor, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Windows as `draw` gives them, from their random numbers (R, 2, B)."""
         n, length = self.states.shape[:2]
         which = (u[:, 0] * n).long()
         start = (u[:, 1] * (length - horizon)).long()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ddl_dyn.adamw import AdamW
 from ddl_dyn.config import TrainConfig
+from ddl_dyn.cuda_graph import GraphedUpdate
 from ddl_dyn.fit_result import FitResult, Progress
 from ddl_dyn.free_run import rollout, unroll
 from ddl_dyn.losses import choose_loss, free_run_error, mean_loss
@@ -61,6 +62,7 @@ class Trainer:
         replicas.checkpointing = config.checkpointing
         self.optimizer = AdamW(replicas.flat, config.weight_decay, factors)
         self.gradient = torch.zeros_like(replicas.flat)
+        self._graph: GraphedUpdate | None = None
         R = replicas.size
         self.update = 0
         self.alive = torch.ones(R, dtype=torch.bool, device=device)
@@ -84,12 +86,17 @@ class Trainer:
     def step(self) -> None:
         """One update of all replicas that are alive, without waiting for the device."""
         self.optimizer.prepare(learning_rate(self.config, self.update))
-        self._move(self.window_loss(horizon_at(self.config, self.update)))
+        uniform, horizon = self.windows.uniform(self.update), horizon_at(self.config, self.update)
+        if self._graph is None and uniform.is_cuda and not self.replicas.template.joint:
+            self._graph = GraphedUpdate(self._update, uniform)
+        (self._graph or self._update)(uniform, horizon)
         self.loss_count += 1
         self.update += 1
 
-    def _move(self, loss: Tensor) -> None:
-        """Gradient of the losses (R,), clipped, and the optimiser's update: nothing here looks at a number."""
+    def _update(self, uniform: Tensor, horizon: int) -> None:
+        """Windows, losses, clipped gradients and the optimiser's update, in place: nothing here looks at a number."""
+        x0, target, inputs = self.windows.cut(uniform, horizon)
+        loss = mean_loss(self.loss, unroll(self.replicas, x0, inputs), target)
         params = list(self.replicas.parameters.values())
         # Replicas share no parameter, so the gradient of the sum is each one's own. A dead one would spread its NaN.
         grads = torch.autograd.grad(torch.where(self.alive, loss, 0.0).sum(), params, allow_unused=True)
@@ -100,7 +107,7 @@ class Trainer:
         self.diverged |= self.alive & ~finite
         self.alive &= finite
         factor = (self.config.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
-        self.gradient = torch.where(self.alive[:, None], gradient * factor[:, None], 0.0)
+        self.gradient.copy_(torch.where(self.alive[:, None], gradient * factor[:, None], 0.0))
         self.optimizer.apply(self.gradient)
         self.loss_sum += loss.detach()
 
@@ -175,7 +182,10 @@ class Trainer:
         self.best = {name: t.clone() for name, t in state["best"].items()}
         for name in CARRIED:
             value = state[name]
-            setattr(self, name, value.clone() if isinstance(value, Tensor) else value)
+            if isinstance(value, Tensor):
+                getattr(self, name).copy_(value)
+            else:
+                setattr(self, name, value)
         self.history = [Progress.from_plain(row) for row in state["history"]]
 
 
@@ -211,6 +221,7 @@ def fit(
     """
     if replicas.device.type == "cpu" and config.threads:
         torch.set_num_threads(config.threads)
+    torch.backends.cuda.matmul.allow_tf32 = config.tf32
     began = time.perf_counter()
     trainer = Trainer(replicas, train, val, config, factors)
     if state is not None:

@@ -1,0 +1,49 @@
+"""An update as one CUDA graph: hundreds of launches become one, and the host waits for nothing.
+
+Written for CUDA devices and checked there by tests that other machines skip; it has not been run on one yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# Real updates made eagerly before a capture, so that libraries have set themselves up and caches are filled.
+WARM_UP = 3
+
+
+class GraphedUpdate:
+    """Replays an update that was recorded once for each horizon.
+
+    Args:
+        update: (uniform random numbers, horizon) -> None; works in place on tensors that stay where they are, and never
+            looks at a number.
+        example: the random numbers of one update, on a CUDA device.
+    """
+
+    def __init__(self, update: Callable[[Tensor, int], None], example: Tensor) -> None:
+        self._update, self._given = update, torch.empty_like(example)
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._made: dict[int, int] = {}
+        self._stream = torch.cuda.Stream(example.device)
+
+    def __call__(self, uniform: Tensor, horizon: int) -> None:
+        """One update, eager for the first few of a horizon."""
+        self._given.copy_(uniform, non_blocking=True)
+        made = self._made[horizon] = self._made.get(horizon, 0) + 1
+        if made <= WARM_UP:
+            # On the stream of the capture, as CUDA wants it.
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                self._update(self._given, horizon)
+            torch.cuda.current_stream().wait_stream(self._stream)
+            return
+        if horizon not in self._graphs:
+            graph = torch.cuda.CUDAGraph()
+            # Recording executes nothing: the replay below makes the update.
+            with torch.cuda.graph(graph, stream=self._stream):
+                self._update(self._given, horizon)
+            self._graphs[horizon] = graph
+        self._graphs[horizon].replay()
