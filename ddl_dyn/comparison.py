@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn.comparison_table import as_table, decisions, expectations
-from ddl_dyn.contests import Contest, Contestant, at, contests, settings
+from ddl_dyn.contests import Contest, Contestant, contests, settings
 from ddl_dyn.files import write_text
+from ddl_dyn.results import at
 from ddl_dyn.runs import Run
 from ddl_dyn.store import RunStore
 

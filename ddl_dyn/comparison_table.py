@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ddl_dyn.contests import FLOORS, Setting, at, contests
-
-
-def number(value: Any) -> str:
-    """Three significant digits; `failed` for infinity, an empty cell for nothing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and math.isinf(value):
-        return "failed"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+from ddl_dyn.contests import Setting, contests
+from ddl_dyn.results import FLOORS, at, number
 
 
 def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
@@ -67,7 +58,7 @@ def _cell(record: Mapping[str, Any] | None) -> Any:
 
 
 def expectations(found: Sequence[Setting]) -> Any:
-    """What theory had said of each contestant beside what came out, failed predictions marked; None if there is none."""
+    """What theory had said of each contestant beside what came out, failed ones marked; None if none is stored."""
     from rich import box
     from rich.console import Group
     from rich.table import Table

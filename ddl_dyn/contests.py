@@ -16,34 +16,12 @@ from numpy.typing import NDArray
 
 from ddl_dyn.metrics.statistics import Interval, median_interval, separated, winner
 from ddl_dyn.plots import MODEL_STYLES
+from ddl_dyn.results import FLOORS, HORIZONS, SPLITS, at, scores
 from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
 
 # Where and how fast a run is computed changes no claim made about it.
 NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every"}
-SPLITS = ("test", "ood")
-# Horizon names in a run's result and the configuration key that says how many steps they are.
-HORIZONS = ("short", "long")
-FLOORS = ("persistence", "mean", "linear", "analogue")
 SPLIT_NAMES = {"test": "in distribution", "ood": "out of distribution"}
-
-
-def at(value: Any, path: str) -> Any:
-    """The item under a dotted path of nested mappings, or None."""
-    for name in path.split("."):
-        if not isinstance(value, Mapping) or name not in value:
-            return None
-        value = value[name]
-    return value
-
-
-def scores(run: Run, split: str, horizon: str) -> np.ndarray | None:
-    """(R,) NRMSE of each replica, infinite for one that failed; None where the run has no such test."""
-    stored = at(run.result, f"{split}.nrmse_{horizon}")
-    values = stored.get("values") if isinstance(stored, Mapping) else stored
-    if not isinstance(values, (list, tuple)) or not values:
-        return None
-    found = np.array([math.inf if item is None else float(item) for item in values], dtype=np.float64)
-    return np.where(np.isnan(found), math.inf, found)
 
 
 @dataclass(frozen=True)

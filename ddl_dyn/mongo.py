@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ddl_dyn import runs
-from ddl_dyn.contests import HORIZONS, SPLITS, scores
 from ddl_dyn.experiment import MongoObserver, force_bson_encodeable, medians
+from ddl_dyn.results import HORIZONS, SPLITS, scores
 from ddl_dyn.runs import Run, RunError
 
 FORM = "mongodb://[user:password@]host[:port]/database, user and password percent-encoded"

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.comparison_table import number
-from ddl_dyn.contests import HORIZONS, SPLITS, at, scores
 from ddl_dyn.listing import clean
 from ddl_dyn.liveness import seconds_since
 from ddl_dyn.progress import duration, sentence
+from ddl_dyn.results import HORIZONS, SPLITS, at, number, scores
 from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
 
 

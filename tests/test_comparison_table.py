@@ -7,8 +7,9 @@ import math
 
 from rich.console import Console
 
-from ddl_dyn import comparison, comparison_table
-from ddl_dyn.contests import FLOORS, settings
+from ddl_dyn import comparison, comparison_table, results
+from ddl_dyn.contests import settings
+from ddl_dyn.results import FLOORS
 from ddl_dyn.runs import FAILED
 from tests.synthetic_runs import write_run
 
@@ -101,6 +102,6 @@ def test_learning_rates_that_were_kept(tmp_path):
 
 
 def test_number_formats_failures_and_gaps():
-    assert [comparison_table.number(value) for value in (0.12345, math.inf, math.nan, None, 7)] == [
+    assert [results.number(value) for value in (0.12345, math.inf, math.nan, None, 7)] == [
         "0.123", "failed", "", "", "7",
     ]  # fmt: skip

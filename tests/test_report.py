@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from ddl_dyn import comparison, report
-from ddl_dyn.contests import FLOORS, contests, settings
+from ddl_dyn.contests import contests, settings
 from ddl_dyn.report import audit, headline, origin, paired
 from ddl_dyn.report.content import Picture, percent, shown
 from ddl_dyn.report.html import size
+from ddl_dyn.results import FLOORS
 from ddl_dyn.runs import FAILED, Run
 from ddl_dyn.validation import resolve_run
 from tests.synthetic_runs import write_comparison, write_run

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.contests import Setting, at, contests
+from ddl_dyn.contests import Setting, contests
 from ddl_dyn.metrics.verdict import VERDICTS, verdicts
+from ddl_dyn.results import at
 from ddl_dyn.runs import Run, RunError
 
 from .content import DASH, Cell, Column, Table, percent, shown

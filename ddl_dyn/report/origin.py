@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ddl_dyn.contests import SPLIT_NAMES, Setting, at, complete, flat_config, spoken
+from ddl_dyn.contests import SPLIT_NAMES, Setting, complete, flat_config, spoken
+from ddl_dyn.results import at
 from ddl_dyn.runs import Run, RunError, flatten
 
 from .content import DASH, Cell, Column, Section, Table, counted, joined, percent, shown

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ddl_dyn.contests import Contest, Setting, at, complete, contests, kind, settings, spoken
+from ddl_dyn.contests import Contest, Setting, complete, contests, kind, settings, spoken
+from ddl_dyn.results import at
 from ddl_dyn.runs import Run, RunError
 
 from . import audit, dynamics, figures, headline, origin, paired, scores

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.contests import FLOORS, HORIZONS, SPLIT_NAMES, SPLITS, Contest, Setting, at, spoken
+from ddl_dyn.contests import SPLIT_NAMES, Contest, Setting, spoken
 from ddl_dyn.metrics.statistics import median_interval
+from ddl_dyn.results import FLOORS, HORIZONS, SPLITS, at
 
 from .content import DASH, Cell, Column, Table, joined, percent, shown, sort_value
 
