@@ -220,6 +220,7 @@ def _report(options: argparse.Namespace) -> int:
     from ddl_dyn.listing import list_runs
     from ddl_dyn.report import write_report
     from ddl_dyn.runs import open_run
+    from ddl_dyn.workers import cores
 
     if options.which and options.query:
         raise ValueError("give either runs or --query, not both")
@@ -230,7 +231,7 @@ def _report(options: argparse.Namespace) -> int:
         chosen = [open_run(line["id"], options.runs) for line in lines]
         if not chosen and options.query:
             raise ValueError(f"no run in {options.runs} fits --query {options.query!r}; `ddl-dyn list` shows them")
-    print(write_report(chosen, Path(options.out), markdown=options.markdown))
+    print(write_report(chosen, Path(options.out), markdown=options.markdown, jobs=cores()))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from ddl_dyn.progress import Bars
 from ddl_dyn.running import Launch, make_store, start
 from ddl_dyn.store import RunStore
 from ddl_dyn.validation import ConfigError, explained, merged, nearest_key, resolve_run, shaped
-from ddl_dyn.workers import Ended, run_all
+from ddl_dyn.workers import Ended, cores, run_all
 
 # More side by side on one GPU only wait for each other.
 JOBS_PER_GPU = 4
@@ -145,9 +144,8 @@ def default_jobs(device: str) -> int:
     """
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     on_gpu = device != "cpu" and torch.cuda.is_available()
-    return min(cores, JOBS_PER_GPU) if on_gpu else cores
+    return min(cores(), JOBS_PER_GPU) if on_gpu else cores()
 
 
 def compare(config: CompareConfig, launch: Launch) -> int:
@@ -185,7 +183,8 @@ def compare(config: CompareConfig, launch: Launch) -> int:
         failed.extend(f"{_title(cells[end.number])}: {end.error}" for end in ends if end.error is not None)
         from ddl_dyn.comparison import conclude
 
-        return conclude(store, [name for name in names if (launch.base / name / "run.json").exists()], failed)
+        done = [name for name in names if (launch.base / name / "run.json").exists()]
+        return conclude(store, done, failed, jobs=config.jobs or cores())
 
     experiment = make_experiment("compare", CompareConfig().model_dump(mode="json"), body, resolve_compare)
     start(experiment, launch, store, config.model_dump(mode="json"))

@@ -72,13 +72,14 @@ def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str]) -> dict[str, Any]:
+def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, jobs: int = 1) -> dict[str, Any]:
     """Make table, CSV, figure and page of a comparison in its own directory.
 
     Args:
         store: of the comparison.
         run_ids: its runs, in order.
         failed: one line for each run that failed.
+        jobs: processes that draw the page.
     Returns:
         What is printed in short, for Sacred's result.
     """
@@ -95,26 +96,19 @@ def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str]) -> 
             console.print(part)
     for line in failed:
         console.print(f"failed: {line}", markup=False)
-    made = draw(store.directory, found, members) if found else []
+    made = draw(store.directory, found, members, jobs=jobs) if found else []
     console.print(
         f"comparison {store.directory.name}: {', '.join(str(path) for path in made)}", markup=False, soft_wrap=True
     )
     return {"runs": len(run_ids), "failed": len(failed)}
 
 
-def draw(folder: Path, found: Sequence[Mapping[str, Any]], members: Sequence[Run]) -> list[Path]:
+def draw(folder: Path, found: Sequence[Mapping[str, Any]], members: Sequence[Run], *, jobs: int = 1) -> list[Path]:
     """Comparison figure and page; the paths of what was made."""
-    from ddl_dyn import plots
+    from ddl_dyn import plots, report
 
     inside = [record for record in found if record["split"] == "test"]
     seeds = max((int(record["replicas"]) for record in inside), default=1)
     made = list(plots.save(plots.comparison(inside, seeds=seeds), folder / "figures" / "comparison"))
-    return [folder / "comparison.csv", *made, *write_page(folder, members)]
-
-
-def write_page(folder: Path, members: Sequence[Run]) -> list[Path]:
-    """The comparison's self-contained page, by the report."""
-    from ddl_dyn import report
-
-    page = report.write_page(folder, [run.path for run in members])
-    return [Path(page)]
+    page = report.write_page(folder, [run.path for run in members], jobs=jobs)
+    return [folder / "comparison.csv", *made, page]

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 STOP_SECONDS = 15.0
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """How one of the runs ended.

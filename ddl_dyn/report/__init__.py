@@ -12,11 +12,12 @@ __all__ = ["write_markdown", "write_page", "write_report"]
 PAGE, SUPPLEMENT = "index.html", "report.md"
 
 
-def write_page(folder: Path, run_paths: Sequence[Path]) -> Path:
+def write_page(folder: Path, run_paths: Sequence[Path], *, jobs: int = 1) -> Path:
     """The page of a comparison, `index.html` in its own run directory.
 
     Args:
         folder: the comparison's run directory.   run_paths: directories of its runs.
+        jobs: processes that draw; more than one need a main module that can be imported, as the command line's can.
     Returns:
         the page's path.
     """
@@ -26,17 +27,18 @@ def write_page(folder: Path, run_paths: Sequence[Path]) -> Path:
     from .page import build
 
     target = Path(folder) / PAGE
-    write_text(target, render(build([Run(Path(path)) for path in run_paths], Run(Path(folder)))))
+    write_text(target, render(build([Run(Path(path)) for path in run_paths], Run(Path(folder)), jobs=jobs)))
     return target
 
 
-def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False) -> Path:
+def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False, jobs: int = 1) -> Path:
     """A report of any finished runs; comparisons among them stand for their runs.
 
     Args:
         runs: in the order in which they shall appear.
         out: the file to write, or a folder (an existing one, or any path without a suffix) to write it into.
         markdown: Markdown with figures in a folder beside it, instead of one HTML page.
+        jobs: as for `write_page`.
     Returns:
         the path of what was written.
     Raises:
@@ -57,7 +59,7 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False) -> P
         target = target / (SUPPLEMENT if markdown else PAGE)
     target.parent.mkdir(parents=True, exist_ok=True)
     comparisons = [run for run in runs if kind(run) == "compare"]
-    content = build(members, comparisons[0] if len(runs) == 1 and comparisons else None)
+    content = build(members, comparisons[0] if len(runs) == 1 and comparisons else None, jobs=jobs)
     if markdown:
         supplement.write(content, target)
     else:

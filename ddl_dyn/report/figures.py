@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn import plots, portrait
-from ddl_dyn.contests import SPLIT_NAMES, Contest, Setting, at, spoken
+from ddl_dyn.contests import SPLIT_NAMES, Contest, Setting, spoken
 from ddl_dyn.plots.style import style
 from ddl_dyn.portrait import Scene
+from ddl_dyn.results import at
 from ddl_dyn.runs import Run, RunError
 
 from .content import Picture, joined, shown

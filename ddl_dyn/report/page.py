@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +30,13 @@ def expand(runs: Sequence[Run]) -> list[Run]:
     return list(found.values())
 
 
-def build(runs: Sequence[Run], comparison: Run | None = None) -> Report:
+def build(runs: Sequence[Run], comparison: Run | None = None, *, jobs: int = 1) -> Report:
     """The report of some runs.
 
     Args:
         runs: single runs; those without a result are listed under failures.
         comparison: whose runs they are, for its note, tags and the failures it noted.
+        jobs: processes that draw, each started anew; drawing is what a report's time goes to.
     """
     found = settings(runs)
     grouped = [group for setting in found if (group := contests(setting))]
@@ -41,7 +44,7 @@ def build(runs: Sequence[Run], comparison: Run | None = None) -> Report:
         _asked(found, comparison),
         _result(found, grouped),
         Section("table", "Every number", tables=tuple(_tables(found, grouped))),
-        Section("tasks", "Task by task", parts=tuple(_panel(setting, number) for number, setting in enumerate(found))),
+        Section("tasks", "Task by task", parts=_panels(found, jobs)),
         _gates(found),
         _theory(found),
         Section("cost", "Cost", tables=(scores.cost_table(found),) if found else ()),
@@ -114,6 +117,15 @@ def _tables(found: Sequence[Setting], grouped: Sequence[Sequence[Contest]]) -> I
     for table in (scores.motion_table(found), paired.paired_table(grouped)):
         if table is not None:
             yield table
+
+
+def _panels(found: Sequence[Setting], jobs: int) -> tuple[Section, ...]:
+    jobs = min(jobs, len(found))
+    if jobs < 2:
+        return tuple(map(_panel, found, range(len(found))))
+    # Started anew, not forked: the process that asks may hold threads.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return tuple(pool.map(_panel, found, range(len(found))))
 
 
 def _panel(setting: Setting, number: int) -> Section:
