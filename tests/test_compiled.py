@@ -36,7 +36,7 @@ OPTIONS = [
     ("ddl", {"generator": "mlp", "gate": "tanh", "rewrite": "erase"}),
     ("ddl", {"generator": "constant", "gate": "fixed", "value": "constant"}),
     ("resnet", {"norm": "pre"}),
-    ("neural_ode", {"second_order": True, "augment": 1, "layers": 2, "solver": "midpoint", "substeps": 2}),
+    ("neural_ode", {"second_order": True, "augment": 2, "layers": 2, "solver": "midpoint", "substeps": 2}),
 ]
 
 
