@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -126,6 +127,17 @@ def test_a_replica_is_bit_for_bit_what_it_is_alone_on_any_number_of_threads():
                 assert torch.equal(a[0], b[r])
     finally:
         torch.set_num_threads(threads)
+
+
+def test_copies_of_compiled_replicas_are_independent():
+    replicas = scrambled("resnet", **WAYS["observed"])
+    assert replicas.compile()
+    other = copy.deepcopy(replicas)
+    before = replicas.unroll(*data()[:2])
+    with torch.no_grad():
+        other.parameters["layers.0.branch.last.bias"].add_(1.0)
+    assert torch.equal(replicas.unroll(*data()[:2]), before)
+    assert not torch.allclose(other.unroll(*data()[:2]), before)
 
 
 def test_a_state_that_is_not_finite_stays_so_and_spoils_no_other():

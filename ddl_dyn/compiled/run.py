@@ -69,6 +69,10 @@ class FreeRun:
         phi = [p if p.is_floating_point() else p.to(start.dtype) for p in phi]
         return _Rollout.apply(self, segment, start, inputs, *phi)
 
+    def __deepcopy__(self, _: dict[int, Any]) -> FreeRun:
+        """Itself: a library holds no parameters, and copied replicas may share it."""
+        return self
+
     def problem(self, start: Tensor, inputs: Tensor, phi: Sequence[Tensor], segment: int) -> tuple[_Problem, list[Any]]:
         """What the library is told, and what must live as long."""
         pointers = (ctypes.c_void_p * max(len(phi), 1))(*(p.data_ptr() for p in phi))
