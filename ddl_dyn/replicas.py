@@ -185,10 +185,12 @@ class Replicas:
             # Mapped as a whole: the parameters are put in place once a run, not once a step.
             return self.call("unroll", x0, inputs)
         s, out = (self.lift(x0) if latent else x0), []
-        for l in range(inputs.shape[-2]):
-            s = self.advance(s, l, inputs[..., l, :])
-            out.append(s)
-        states = torch.stack(out, dim=-2)
+        states = self._method.model.follow(self.call, s, inputs) if latent else None
+        if states is None:
+            for l in range(inputs.shape[-2]):
+                s = self.advance(s, l, inputs[..., l, :])
+                out.append(s)
+            states = torch.stack(out, dim=-2)
         return self.read(states.flatten(1, 2)).unflatten(1, states.shape[1:3]) if latent else states
 
     def _unroll_in_segments(self, x0: Tensor, inputs: Tensor) -> Tensor:

@@ -83,6 +83,37 @@ def test_adaptive_replicas_meet_their_own_tolerance_together():
         torch.testing.assert_close(together.states[r], rollout(replicas.model(r), x, 5).states, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.parametrize("time_dependent", [False, True])
+def test_an_adaptive_free_run_is_one_solve_that_agrees_with_step_by_step(adjoint, time_dependent, monkeypatch):
+    def one():
+        options = {"solver": "dopri5", "rtol": 1e-8, "atol": 1e-9, "carry": "latent"}
+        model = make_model("neural_ode", state_dim=2, adjoint=adjoint, time_dependent=time_dependent, **options)
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(0.1 * torch.randn_like(p))
+        return model
+
+    replicas = Replicas(one, [0, 1]).to(dtype=torch.float64)
+    x = torch.randn(2, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    inputs, params = x.new_zeros(2, 5, 12, 0), list(replicas.parameters.values())
+
+    def run():
+        replicas.model_on_call.nfe = 0
+        states = replicas.unroll(x, inputs)
+        evaluations = replicas.model_on_call.nfe
+        return states, torch.autograd.grad(states.square().sum(), params, allow_unused=True), evaluations
+
+    whole, slopes, few = run()
+    monkeypatch.setattr(type(replicas.model_on_call), "follow", lambda *_: None)
+    stepped, others, many = run()
+    # Each is within its tolerance of the flow; intermediate states are interpolated at the solver's own order less one.
+    torch.testing.assert_close(whole, stepped, rtol=1e-5, atol=1e-6)
+    for a, b in zip(slopes, others, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert few < many / 1.5
+
+
 def test_adjoint_and_direct_gradients_agree():
     grads = []
     for adjoint in (False, True):

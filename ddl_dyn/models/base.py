@@ -143,6 +143,12 @@ class StepModel(nn.Module, ABC):
         """All replicas' steps, (R, B, H) -> (R, B, H). Overridden by models that are `joint`."""
         return call("step", h, l, u)
 
+    def follow(self, call: ReplicaCall, h: Tensor, inputs: Tensor) -> Tensor | None:  # noqa: ARG002
+        """All steps of a free run at once, (R, B, H) under (R, B, T, U) -> (R, B, T, H), where that is cheaper than
+        step by step and a `joint` model can do it; else None.
+        """
+        return None
+
     @property
     def max_steps(self) -> int | None:
         """Longest free run the stack can make (None: no limit)."""

@@ -117,6 +117,21 @@ class NeuralODE(StepModel):
             rows.append(self._flow(lambda *a, one=one: one("field", *a), one.parameters, h[r : r + 1], l, u[r : r + 1]))
         return torch.cat(rows)
 
+    def follow(self, call: ReplicaCall, h: Tensor, inputs: Tensor) -> Tensor | None:
+        """A whole free run as one solve, where one smooth field acts from its start to its end; None where it fails,
+        so that each step's own solve can tell which replica and which step it was.
+        """
+        if not self.adaptive or self.config.sharing != "tied" or len(self.layers) > 1 or self.input_dim:
+            return None
+        u, steps = inputs[..., 0, :], inputs.shape[-2]
+        times = torch.arange(steps + 1, dtype=h.dtype, device=h.device)
+        params = call.parameters  # type: ignore[attr-defined]
+        try:
+            run = self._integrate(lambda t, y: call("field", y, u, 0, t), params, h, times)
+        except AssertionError:
+            return None
+        return run[1:].movedim(0, -2) if bool(torch.isfinite(run).all()) else None
+
     @property
     def adaptive(self) -> bool:
         """Whether the solver chooses its own steps."""
@@ -138,32 +153,39 @@ class NeuralODE(StepModel):
         return l
 
     def _solve(self, rhs: Callable[..., Tensor], params: tuple[Tensor, ...], h: Tensor, span: float) -> Tensor:
-        def counted(t: Tensor, y: Tensor) -> Tensor:
-            self.nfe += 1
-            return rhs(t, y)
-
         if not self.joint:
             size = span / self.config.substeps
             for i in range(self.config.substeps):
-                h = FIXED[self.config.solver](counted, i * size, h, size)
+                h = FIXED[self.config.solver](self._counted(rhs), i * size, h, size)
             return h
-        kwargs: dict[str, Any] = {"method": self.config.solver}
-        points = self.config.substeps + 1
-        if self.adaptive:
-            points = 2
-            kwargs |= {"rtol": self.config.rtol, "atol": self.config.atol}
-            kwargs["options"] = {"norm": replica_norm, "max_num_steps": MAX_ATTEMPTS}
+        points = 2 if self.adaptive else self.config.substeps + 1
         times = torch.linspace(0.0, span, points, dtype=h.dtype, device=h.device)
         try:
-            if not self.config.adjoint:
-                return odeint(counted, h, times, **kwargs)[-1]
-            if self.adaptive:
-                kwargs["adjoint_options"] = {"norm": adjoint_norm, "max_num_steps": MAX_ATTEMPTS}
-            return odeint_adjoint(_Field(counted), h, times, adjoint_params=params, **kwargs)[-1]
+            return self._integrate(rhs, params, h, times)[-1]
         except AssertionError:
             # torchdiffeq asserts when the step size underflows or the attempts run out: data, not a crash.
             self.failures += 1
             return h * torch.nan
+
+    def _integrate(self, rhs: Rhs, params: tuple[Tensor, ...], h: Tensor, times: Tensor) -> Tensor:
+        """torchdiffeq's states at the given times, the first of which is the start: (len(times), …, H)."""
+        kwargs: dict[str, Any] = {"method": self.config.solver}
+        attempts = {"max_num_steps": MAX_ATTEMPTS * (len(times) - 1)}
+        if self.adaptive:
+            kwargs |= {"rtol": self.config.rtol, "atol": self.config.atol}
+            kwargs["options"] = {"norm": replica_norm, **attempts}
+        if not self.config.adjoint:
+            return odeint(self._counted(rhs), h, times, **kwargs)
+        if self.adaptive:
+            kwargs["adjoint_options"] = {"norm": adjoint_norm, **attempts}
+        return odeint_adjoint(_Field(self._counted(rhs)), h, times, adjoint_params=params, **kwargs)
+
+    def _counted(self, rhs: Rhs) -> Rhs:
+        def counted(t: Any, y: Tensor) -> Tensor:
+            self.nfe += 1
+            return rhs(t, y)
+
+        return counted
 
 
 def euler(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
