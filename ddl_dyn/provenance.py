@@ -99,7 +99,7 @@ def environment() -> dict[str, Any]:
     root = Path(__file__).resolve().parent.parent
     sources = {}
     for package in ("ddl_dyn", "tasks"):
-        for path in sorted((root / package).rglob("*.py")):
+        for path in sorted(path for kind in ("*.py", "*.hpp") for path in (root / package).rglob(kind)):
             sources[path.relative_to(root).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
     packages = {item.metadata["Name"]: item.version for item in distributions() if item.metadata["Name"]}
     return {

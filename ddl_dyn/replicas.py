@@ -177,6 +177,7 @@ class Replicas:
         latent = self.carry == "latent"
         if self._compiled is not None:
             start = self.lift(x0) if latent else x0
+            self._method.model.count(inputs.shape[-2])
             segment = math.isqrt(inputs.shape[-2] - 1) + 1 if self.checkpointing and inputs.shape[-2] else 0
             return self._compiled(start, inputs, list(self._state.values()), segment)
         if self.checkpointing and torch.is_grad_enabled():

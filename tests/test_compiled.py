@@ -245,3 +245,16 @@ def test_libraries_are_kept_for_the_next_process(tmp_path):
         found = [(p.name, p.stat().st_mtime_ns) for p in tmp_path.iterdir()]
         assert [name.endswith(".so") for name, _ in found] == [True]
         assert found == [(p.name, p.stat().st_mtime_ns) for p in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(("solver", "layers", "substeps"), [("rk4", 1, 1), ("midpoint", 2, 3), ("euler", 1, 2)])
+def test_evaluations_of_the_field_are_counted_compiled_or_not(solver, layers, substeps):
+    replicas = scrambled("neural_ode", solver=solver, layers=layers, substeps=substeps)
+    x0, u, _ = data()
+    counts = []
+    for _ in range(2):
+        replicas.model_on_call.nfe = 0
+        replicas.unroll(x0, u)
+        counts.append(replicas.model_on_call.nfe)
+        assert replicas.compile()
+    assert counts[0] == counts[1] == STEPS * layers * substeps * {"euler": 1, "midpoint": 2, "rk4": 4}[solver]

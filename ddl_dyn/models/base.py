@@ -149,6 +149,9 @@ class StepModel(nn.Module, ABC):
         """
         return None
 
+    def count(self, steps: int) -> None:
+        """Told of steps that ran compiled, where the model's own counters cannot see them."""
+
     @property
     def max_steps(self) -> int | None:
         """Longest free run the stack can make (None: no limit)."""

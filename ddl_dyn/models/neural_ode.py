@@ -132,6 +132,10 @@ class NeuralODE(StepModel):
             return None
         return run[1:].movedim(0, -2) if bool(torch.isfinite(run).all()) else None
 
+    def count(self, steps: int) -> None:
+        """Add the evaluations of steps that ran compiled; fixed steps have a fixed number."""
+        self.nfe += steps * len(self.layers) * self.config.substeps * STAGES[self.config.solver]
+
     @property
     def adaptive(self) -> bool:
         """Whether the solver chooses its own steps."""
@@ -208,6 +212,7 @@ def rk4(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
 
 
 FIXED: dict[str, Callable[[Rhs, float, Tensor, float], Tensor]] = {"euler": euler, "midpoint": midpoint, "rk4": rk4}
+STAGES = {"euler": 1, "midpoint": 2, "rk4": 4}
 
 
 def replica_norm(error: Tensor) -> Tensor:
