@@ -27,7 +27,7 @@ demo: install
 	  tasks=van_der_pol,twisted_mirror,sunspots models=ddl,resnet,highway,neural_ode carries=observed,latent \
 	  per_task.van_der_pol.model_args.carry=observed per_task.sunspots.model_args.carry=observed \
 	  per_task.van_der_pol.task_args.mu=1.5 per_task.van_der_pol.task_args.dt=0.1 \
-	  budget.kind=parameters seeds=5 train.updates=300 train.horizon=10 data.steps=100
+	  budget.kind=parameters seeds=5 data.steps=100
 
 test: install
 	$(BIN)/python -m pytest -m "not slow" -n auto
