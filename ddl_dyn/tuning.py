@@ -57,17 +57,19 @@ def choose(trained: Replicas, result: FitResult, *, factors: Sequence[float], lr
     # Where no rate leads to a finite median there is nothing to choose by: the one nearest the given rate is kept.
     order = np.lexsort((np.abs(np.log(factors)), np.where(np.isnan(median), np.inf, median)))
     best = int(order[0])
+    # .003 · 3 is .009000000000000001, which nobody typed.
+    rates = [float(f"{lr * factor:.12g}") for factor in factors]
     rows = range(best * size, (best + 1) * size)
     grid = [
         {
-            "lr": lr * factor,
+            "lr": rates[i],
             "median_val": float(median[i]),
             "best_val": [float(v) for v in errors[i]],
             "diverged": int(result.diverged.reshape(len(factors), size)[i].sum()),
         }
-        for i, factor in enumerate(factors)
+        for i in range(len(factors))
     ]
-    record = {"lr": lr * factors[best], "grid": grid}
+    record = {"lr": rates[best], "grid": grid}
     return Choice(replicas=trained.select(rows), result=_only(result, list(rows)), record=record)
 
 
