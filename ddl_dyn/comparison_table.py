@@ -36,7 +36,7 @@ def _block(
     table.add_column("model", min_width=12, no_wrap=True)
     for split, horizon in horizons:
         place = "in" if split == "test" else "out of"
-        table.add_column(f"{place} distr.\n{horizon}", justify="right", min_width=12, no_wrap=True)
+        table.add_column(f"{place}\ndistr.,\n{horizon}", justify="right", min_width=11, no_wrap=True)
     table.add_column("para-\nmeters", justify="right", no_wrap=True)
     for model, line in block.items():
         size = Text(number(next(iter(line.values()))["parameters"]))
@@ -50,11 +50,17 @@ def _cell(record: Mapping[str, Any] | None) -> Any:
 
     if record is None:
         return Text("")
-    low, high = number(record["low"]), number(record["high"])
-    text = Text(("* " if record["best"] else "") + number(record["median"]), style="bold" if record["best"] else "")
+    low, median, high = (_short(record[name]) for name in ("low", "median", "high"))
+    text = Text(("* " if record["best"] else "") + median, style="bold" if record["best"] else "")
     if low:
         text.append(f"\n{low}–{high}", style="dim")
     return text
+
+
+def _short(value: Any) -> str:
+    """Without the zero before the point: 80 columns hold four horizons."""
+    text = number(value)
+    return text[1:] if text.startswith("0.") else text
 
 
 def expectations(found: Sequence[Setting]) -> Any:
