@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -53,10 +54,32 @@ class Callbacks:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task and its dataset, made before anything is written so that bad data is met first."""
+    """A run's task and dataset, made before anything is written so that bad data is met first."""
 
+    config: RunConfig
     task: Any
     data: Any
+
+    @cached_property
+    def normalizer(self) -> Any:
+        """Scale of the training split."""
+        from ddl_dyn.normalizer import Normalizer
+
+        return Normalizer.fit(self.data.train.states, normalization(self.config.data.normalize, self.task))
+
+    @cached_property
+    def shape(self) -> dict[str, Any]:
+        """What `make_model` needs of the task; an oracle is told the truth."""
+        from ddl_dyn.models import model_class, truth_of
+
+        oracle = model_class(self.config.model).dynamics == "oracle"
+        truth = truth_of(self.task, self.normalizer) if oracle else None
+        return {
+            "state_dim": self.task.state_dim,
+            "input_dim": self.task.input_dim,
+            "dt": self.task.dt,
+            "truth": truth,
+        }
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -85,20 +108,13 @@ def prepare(config: RunConfig) -> Prepared:
             f"train.horizon = {config.train.horizon} needs training trajectories of that many steps, but those of "
             f"{config.task} have {data.train.steps}; lower train.horizon or raise data.steps"
         )
-    if config.model:
-        _check_oracle(config, task, data)
-    return Prepared(task, data)
+    ready = Prepared(config, task, data)
+    if config.model and ready.shape["truth"] is not None:
+        from ddl_dyn.models import make_model
 
-
-def _check_oracle(config: RunConfig, task: Any, data: Any) -> None:
-    """Meet a task without the exact solution that an oracle wants before anything is written."""
-    from ddl_dyn.models import make_model, model_class, truth_of
-    from ddl_dyn.normalizer import Normalizer
-
-    if model_class(config.model).dynamics == "oracle":
-        normalizer = Normalizer.fit(data.train.states, normalization(config.data.normalize, task))
-        shape = {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt}
-        make_model(config.model, **shape, truth=truth_of(task, normalizer), **config.model_args)
+        # An oracle whose task has no exact solution is met before anything is written.
+        make_model(config.model, **ready.shape, **config.model_args)
+    return ready
 
 
 def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None = None) -> Outcome:
@@ -109,19 +125,15 @@ def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None =
     """
     from ddl_dyn import budget, evaluation
     from ddl_dyn.fitting import train
-    from ddl_dyn.models import model_class, truth_of
-    from ddl_dyn.normalizer import Normalizer
 
     ready = prepared or prepare(config)
     task, data = ready.task, ready.data
     device = choose_device(config.train.device)
     if callbacks.on_data is not None:
         callbacks.on_data(data.content_hash, device_name(device))
-    normalizer = Normalizer.fit(data.train.states, normalization(config.data.normalize, task))
+    normalizer = ready.normalizer
     size = budget.resolve(config, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt)
-    truth = truth_of(task, normalizer) if model_class(config.model).dynamics == "oracle" else None
-    shape = {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt, "truth": truth}
-    trained = train(config, size, shape, data, normalizer, device, callbacks)
+    trained = train(config, size, ready.shape, data, normalizer, device, callbacks)
     replicas = trained.replicas
     found = evaluation.evaluate(replicas, data, normalizer, trained.result, config)
     return Outcome(

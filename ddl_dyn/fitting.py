@@ -62,7 +62,7 @@ def train(
         device: "cpu" or "cuda".   callbacks: see `execution.Callbacks`.
     """
     parts = _series(data.train, normalizer), _series(data.val, normalizer)
-    replicas = _replicas(config, config.model, size.options, shape, device)
+    replicas = build_replicas(config, config.model, size.options, shape, device)
     schedule, pace = config.train, None
     solved = replicas.template.closed_form
     if config.budget.kind == "wall_clock" and not solved:
@@ -104,9 +104,10 @@ def train(
     )
 
 
-def _replicas(
+def build_replicas(
     config: RunConfig, model: str, options: Mapping[str, Any], shape: Mapping[str, Any], device: str
 ) -> Replicas:
+    """A run's replicas, untrained, on their device and in their precision."""
     seeds = range(config.seed, config.seed + config.seeds)
     return Replicas(lambda: make_model(model, **shape, **options), seeds).to(device, getattr(torch, config.train.dtype))
 
@@ -117,7 +118,7 @@ def _pace(config: RunConfig, replicas: Replicas, shape: Mapping[str, Any], parts
     if config.budget.target is not None:
         seconds = float(config.budget.target)
     else:
-        ddl = _replicas(config, "ddl", reference_options(config.model_args), shape, device)
+        ddl = build_replicas(config, "ddl", reference_options(config.model_args), shape, device)
         seconds = cost.seconds_per_update(_candidates(ddl, schedule), train, val, schedule)[0] * schedule.updates
     each, compiled = cost.seconds_per_update(_candidates(replicas, schedule), train, val, schedule)
     # What was timed is what must run: with another number of updates `auto` might decide otherwise.

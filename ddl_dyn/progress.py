@@ -77,6 +77,20 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def terminal_bars(stream: Any) -> Any:
+    """Empty bars of this suite's form on a terminal, not yet drawn; each has a field `text`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    return Progress(*columns, console=Console(file=stream))
+
+
 class Bars:
     """Progress of one or more runs. On a terminal one bar each; elsewhere a few lines each on standard error.
 
@@ -101,17 +115,9 @@ class Bars:
     def __enter__(self) -> Bars:
         if not self.live:
             return self
-        from rich.console import Console
         from rich.markup import escape
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[text]}"),
-        )
-        self._bars = Progress(*columns, console=Console(file=self._stream))
+        self._bars = terminal_bars(self._stream)
         self._tasks = [
             self._bars.add_task(escape(title), total=max(self._updates, 1), text="waiting", start=False)
             for title in self._titles

@@ -154,8 +154,8 @@ def rebuild(run: Run) -> Subject:
         ConfigError: when this version does not accept its configuration.
     """
     from ddl_dyn.budget import resolve
-    from ddl_dyn.execution import choose_device, normalization, prepare
-    from ddl_dyn.models import make_model, model_class, truth_of
+    from ddl_dyn.execution import choose_device, prepare
+    from ddl_dyn.fitting import build_replicas
     from ddl_dyn.validation import resolve_run
 
     if run.kind != "run":
@@ -172,14 +172,8 @@ def rebuild(run: Run) -> Subject:
             f"run {run.id} was trained on other data ({str(stored)[:12]}…) than its configuration gives now "
             f"({data.content_hash[:12]}…); use the version that trained it"
         )
-    normalizer = Normalizer.fit(data.train.states, normalization(config.data.normalize, task))
-    shape = {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt}
-    options = resolve(config, **shape).options
-    truth = truth_of(task, normalizer) if model_class(config.model).dynamics == "oracle" else None
-    replicas = Replicas(
-        lambda: make_model(config.model, **shape, truth=truth, **options),
-        range(config.seed, config.seed + config.seeds),
-    ).to(choose_device(config.train.device), getattr(torch, config.train.dtype))
+    options = resolve(config, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt).options
+    replicas = build_replicas(config, config.model, options, ready.shape, choose_device(config.train.device))
     try:
         replicas.load_state_dict(run.checkpoint()["replicas"])
     except (KeyError, TypeError, ValueError) as error:
@@ -192,7 +186,7 @@ def rebuild(run: Run) -> Subject:
         member=member,
         held=held,
         data=data,
-        normalizer=normalizer,
+        normalizer=ready.normalizer,
         replicas=replicas,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from ddl_dyn.progress import duration, sentence
+from ddl_dyn.progress import duration, sentence, terminal_bars
 
 
 class CellBars:
@@ -33,16 +33,7 @@ class CellBars:
     def __enter__(self) -> CellBars:
         if self._stream is None or not self._stream.isatty():
             return self
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[text]}"),
-        )
-        self._bars = Progress(*columns, console=Console(file=self._stream))
+        self._bars = terminal_bars(self._stream)
         self._whole = self._bars.add_task("cells", total=max(len(self._titles), 1), text=f"0/{len(self._titles)}")
         self._bars.start()
         return self
