@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.utils.checkpoint import checkpoint
 
 from ddl_dyn import kernels
 from ddl_dyn.compiled import CannotCompileError, FreeRun, NoCompilerError, compile_step
+from ddl_dyn.losses import Loss, mean_loss
 from ddl_dyn.models.base import StepModel
 from ddl_dyn.replica_map import Method, ReplicaMap
 
@@ -174,18 +175,16 @@ class Replicas:
         """Free run from x0 (R, B, D) under inputs (R, B, T, U): the observed states (R, B, T, D) after each step."""
         if kernels.usable(self.template, self.device, self.dtype):
             return kernels.unroll(self.template, self.parameters, x0, inputs.shape[-2])
-        latent = self.carry == "latent"
-        if self._compiled is not None:
-            start = self.lift(x0) if latent else x0
+        if self._compiled is not None and not torch.is_grad_enabled():
             self._method.model.count(inputs.shape[-2])
-            segment = math.isqrt(inputs.shape[-2] - 1) + 1 if self.checkpointing and inputs.shape[-2] else 0
-            return self._compiled(start, inputs, list(self._state.values()), segment)
+            return self._compiled.states(self._start(x0), inputs, list(self._state.values()))
         if self.checkpointing and torch.is_grad_enabled():
             return self._unroll_in_segments(x0, inputs)
         if not self._method.model.joint:
             # Mapped as a whole: the parameters are put in place once a run, not once a step.
             return self.call("unroll", x0, inputs)
-        s, out = (self.lift(x0) if latent else x0), []
+        latent = self.carry == "latent"
+        s, out = self._start(x0), []
         states = self._method.model.follow(self.call, s, inputs) if latent else None
         if states is None:
             for l in range(inputs.shape[-2]):
@@ -193,6 +192,46 @@ class Replicas:
                 out.append(s)
             states = torch.stack(out, dim=-2)
         return self.read(states.flatten(1, 2)).unflatten(1, states.shape[1:3]) if latent else states
+
+    def loss(self, kind: Loss, x0: Tensor, inputs: Tensor, target: Tensor) -> Tensor:
+        """Loss (R,) of the free run from x0 (R, B, D) under inputs (R, B, T, U) against target (R, B, T, D).
+
+        Where free runs are compiled, loss and gradient come out of one sweep over time and back.
+        """
+        if self._compiled is None or not torch.is_grad_enabled():
+            return mean_loss(kind, self.unroll(x0, inputs), target)
+        return self._compiled.loss(kind, self._start(x0), inputs, target, *self._compiled_step(inputs))
+
+    def loss_and_gradient(self, kind: Loss, x0: Tensor, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """`loss`, and the gradient (R, P) of each replica's loss by its parameters, in the order of `flat`."""
+        run = self._compiled
+        acts = run is not None and run.captured.prologue is None and run.source.gradient == self.flat.shape[1]
+        if run is not None and acts and self._starts_as_observed:
+            # Every parameter acts in the step and as it is: nothing is left for autograd to do.
+            return run.loss_and_gradient(kind, x0, inputs, target, *self._compiled_step(inputs))
+        loss = self.loss(kind, x0, inputs, target)
+        params = list(self.parameters.values())
+        # Replicas share no parameter, so the gradient of the sum is each one's own.
+        grads = torch.autograd.grad(loss.sum(), params, allow_unused=True)
+        rows = [torch.zeros_like(p) if g is None else g for p, g in zip(params, grads, strict=True)]
+        return loss.detach(), torch.cat([g.flatten(1) for g in rows], dim=1)
+
+    def _compiled_step(self, inputs: Tensor) -> tuple[list[Tensor], int]:
+        """Parameters and buffers, and the steps between kept states, for a compiled free run, which is counted."""
+        steps = inputs.shape[-2]
+        self._method.model.count(steps)
+        return list(self._state.values()), math.isqrt(steps - 1) + 1 if self.checkpointing and steps else 0
+
+    @property
+    def _starts_as_observed(self) -> bool:
+        """Whether a free run carries the observed state itself from its start on."""
+        model = self.template
+        bare = isinstance(model.lift_map, nn.Identity) and type(model).lift is StepModel.lift
+        return self.carry == "observed" or bare
+
+    def _start(self, x0: Tensor) -> Tensor:
+        """What a free run carries at its start."""
+        return x0 if self._starts_as_observed else self.lift(x0)
 
     def _unroll_in_segments(self, x0: Tensor, inputs: Tensor) -> Tensor:
         """The free run as √T pieces, each of which is run again when its gradient is asked for."""
@@ -208,7 +247,7 @@ class Replicas:
             states = torch.stack(out, dim=-2)
             return s, self.read(states.flatten(1, 2)).unflatten(1, states.shape[1:3]) if latent else states
 
-        s, parts = (self.lift(x0) if latent else x0), []
+        s, parts = self._start(x0), []
         for first in range(0, T, length):
             s, states = checkpoint(piece, s, first, use_reentrant=False)
             parts.append(states)

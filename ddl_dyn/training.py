@@ -18,8 +18,8 @@ from ddl_dyn.adamw import AdamW
 from ddl_dyn.config import TrainConfig
 from ddl_dyn.cuda_graph import GraphedUpdate
 from ddl_dyn.fit_result import FitResult, Progress
-from ddl_dyn.free_run import rollout, unroll
-from ddl_dyn.losses import choose_loss, free_run_error, mean_loss
+from ddl_dyn.free_run import rollout
+from ddl_dyn.losses import choose_loss, free_run_error
 from ddl_dyn.memory import peak_memory
 from ddl_dyn.replicas import Replicas
 from ddl_dyn.schedule import Series, Windows, horizon_at, learning_rate
@@ -96,12 +96,7 @@ class Trainer:
     def _update(self, uniform: Tensor, horizon: int) -> None:
         """Windows, losses, clipped gradients and the optimiser's update, in place: nothing here looks at a number."""
         x0, target, inputs = self.windows.cut(uniform, horizon)
-        loss = mean_loss(self.loss, unroll(self.replicas, x0, inputs), target)
-        params = list(self.replicas.parameters.values())
-        # Replicas share no parameter, so the gradient of the sum is each one's own. A dead one would spread its NaN.
-        grads = torch.autograd.grad(torch.where(self.alive, loss, 0.0).sum(), params, allow_unused=True)
-        rows = [torch.zeros_like(p) if g is None else g for p, g in zip(params, grads, strict=True)]
-        gradient = torch.cat([g.flatten(1) for g in rows], dim=1)
+        loss, gradient = self.replicas.loss_and_gradient(self.loss, x0, inputs, target)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         finite = torch.isfinite(loss) & torch.isfinite(norm)
         self.diverged |= self.alive & ~finite
@@ -109,7 +104,7 @@ class Trainer:
         factor = (self.config.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
         self.gradient.copy_(torch.where(self.alive[:, None], gradient * factor[:, None], 0.0))
         self.optimizer.apply(self.gradient)
-        self.loss_sum += loss.detach()
+        self.loss_sum += loss
 
     @torch.no_grad()
     def solve(self, train: Series) -> None:
@@ -122,7 +117,7 @@ class Trainer:
     def window_loss(self, horizon: int) -> Tensor:
         """Loss (R,) on the windows of the present update."""
         x0, target, inputs = self.windows.draw(self.update, horizon)
-        return mean_loss(self.loss, unroll(self.replicas, x0, inputs), target)
+        return self.replicas.loss(self.loss, x0, inputs, target)
 
     @torch.no_grad()
     def validate(self, seconds: float) -> Progress:

@@ -54,15 +54,19 @@ def scrambled(name, seeds=(3, 1, 4), dtype=torch.float64, scale=0.2, **options):
 
 def data(R=3, batch=B, steps=STEPS, dtype=torch.float64):
     g = torch.Generator().manual_seed(0)
-    x0, u, weight = ((R, batch, D), (R, batch, steps, U), (R, batch, steps, D))
-    return tuple(torch.randn(shape, generator=g, dtype=dtype) for shape in (x0, u, weight))
+    x0, u, target = ((R, batch, D), (R, batch, steps, U), (R, batch, steps, D))
+    return tuple(torch.randn(shape, generator=g, dtype=dtype) for shape in (x0, u, target))
 
 
-def values_and_gradients(replicas, x0, u, weight):
+def values_and_gradients(replicas, x0, u, target, kind="mse"):
+    """States, losses, and the losses' gradients by the start and by each parameter."""
+    with torch.no_grad():
+        states = replicas.unroll(x0, u)
     x0 = x0.clone().requires_grad_()
-    states = replicas.unroll(x0, u)
+    loss = replicas.loss(kind, x0, u, target)
     wanted = [x0, *replicas.parameters.values()]
-    return states.detach(), torch.autograd.grad(states, wanted, weight)
+    weight = 2.0 ** torch.arange(len(loss), dtype=loss.dtype)
+    return states, (loss.detach(), *torch.autograd.grad(loss, wanted, weight, materialize_grads=True))
 
 
 def assert_same(found, expected, rtol):
@@ -84,6 +88,30 @@ def test_values_and_gradients_are_those_of_the_ordinary_model(name, way):
     assert_same(values_and_gradients(replicas, *data()), expected, rtol)
 
 
+@pytest.mark.parametrize("kind", ["mse", "cross_entropy"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("resnet", WAYS["observed"]), ("lstm", WAYS["latent"]), ("invertible_resnet", {"lift": "identity"})],
+)
+def test_each_loss_and_its_flat_gradient_are_those_of_autograd(name, options, kind):
+    # A step that holds every parameter, a lift beside the step, and parameters that act through their spectral norm.
+    replicas = scrambled(name, **options)
+    x0, u, target = data()
+    target = torch.nn.functional.one_hot(target.argmax(-1), D).double() if kind == "cross_entropy" else target
+    # Windows are cut with one state more than is compared: rows are then not side by side.
+    target = torch.cat((target[..., :1, :], target), dim=-2)[..., 1:, :]
+    expected = replicas.loss_and_gradient(kind, x0, u, target)
+    states, (loss, *gradients) = values_and_gradients(replicas, x0, u, target, kind)
+    assert torch.equal(loss, expected[0])
+    assert replicas.compile(), replicas.why_eager
+    assert_same(values_and_gradients(replicas, x0, u, target, kind), (states, (loss, *gradients)), 1e-11)
+    loss, gradient = replicas.loss_and_gradient(kind, x0, u, target)
+    torch.testing.assert_close(loss, expected[0], rtol=1e-12, atol=0)
+    # Rounding, in another order.
+    torch.testing.assert_close(gradient, expected[1], rtol=1e-10, atol=1e-11 * float(expected[1].abs().max()))
+    assert gradient.abs().max() > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), OPTIONS, ids=[f"{n} {i}" for i, (n, _) in enumerate(OPTIONS)])
 def test_every_kind_of_layer_is_written_out_rightly(name, options):
@@ -100,12 +128,12 @@ def test_float32_follows_float64_over_the_whole_range():
     single.load_state_dict(double.state_dict())
     single.to(dtype=torch.float32)
     assert single.compile()
-    x0, u, weight = data()
-    expected = values_and_gradients(double, x0, u, weight)
-    found = values_and_gradients(single, x0.float(), u.float(), weight.float())
+    x0, u, target = data()
+    expected = values_and_gradients(double, x0, u, target)
+    found = values_and_gradients(single, x0.float(), u.float(), target.float())
     eager = Replicas(lambda: make_model("lstm", state_dim=D, input_dim=U, **WAYS["latent"]), [3, 1, 4])
     eager.load_state_dict(single.state_dict())
-    ordinary = values_and_gradients(eager, x0.float(), u.float(), weight.float())
+    ordinary = values_and_gradients(eager, x0.float(), u.float(), target.float())
     for a, b, c in zip((found[0], *found[1]), (ordinary[0], *ordinary[1]), (expected[0], *expected[1]), strict=True):
         # Compiled arithmetic may round differently, but not worse than torch's own: a factor of 4 and one rounding.
         ours, theirs = ((t.double() - c).abs().max() for t in (a, b))
@@ -124,7 +152,9 @@ def test_a_replica_is_bit_for_bit_what_it_is_alone_on_any_number_of_threads():
             alone = many.select([r])
             found = values_and_gradients(alone, *(t[r : r + 1] for t in data()))
             for a, b in zip((found[0], *found[1]), (together[0], *together[1]), strict=True):
-                assert torch.equal(a[0], b[r])
+                # The losses were weighed by 1, 2, 4 (see `values_and_gradients`).
+                weight = 1.0 if b is together[0] or b is together[1][0] else 2.0**r
+                assert torch.equal(a[0], b[r] / weight)
     finally:
         torch.set_num_threads(threads)
 
@@ -133,11 +163,11 @@ def test_copies_of_compiled_replicas_are_independent():
     replicas = scrambled("resnet", **WAYS["observed"])
     assert replicas.compile()
     other = copy.deepcopy(replicas)
-    before = replicas.unroll(*data()[:2])
     with torch.no_grad():
+        before = replicas.unroll(*data()[:2])
         other.parameters["layers.0.branch.last.bias"].add_(1.0)
-    assert torch.equal(replicas.unroll(*data()[:2]), before)
-    assert not torch.allclose(other.unroll(*data()[:2]), before)
+        assert torch.equal(replicas.unroll(*data()[:2]), before)
+        assert not torch.allclose(other.unroll(*data()[:2]), before)
 
 
 def test_a_state_that_is_not_finite_stays_so_and_spoils_no_other():
@@ -250,11 +280,11 @@ def test_libraries_are_kept_for_the_next_process(tmp_path):
 @pytest.mark.parametrize(("solver", "layers", "substeps"), [("rk4", 1, 1), ("midpoint", 2, 3), ("euler", 1, 2)])
 def test_evaluations_of_the_field_are_counted_compiled_or_not(solver, layers, substeps):
     replicas = scrambled("neural_ode", solver=solver, layers=layers, substeps=substeps)
-    x0, u, _ = data()
+    x0, u, target = data()
     counts = []
     for _ in range(2):
         replicas.model_on_call.nfe = 0
-        replicas.unroll(x0, u)
+        replicas.loss("mse", x0, u, target)
         counts.append(replicas.model_on_call.nfe)
         assert replicas.compile()
     assert counts[0] == counts[1] == STEPS * layers * substeps * {"euler": 1, "midpoint": 2, "rk4": 4}[solver]

@@ -58,13 +58,18 @@ class Suite:
         if self.problem.compile == "on":
             self.replicas.compile()
         trainer = Trainer(self.replicas, self.series, self.series, self.config())
-        loss = trainer.window_loss(self.problem.steps)
+        loss, flat = self.replicas.loss_and_gradient("mse", *self._first(trainer))
         held = self.replicas.parameters
-        names = {suite_name(self.problem, name): name for name in self.data.weights}
-        grads = torch.autograd.grad(loss.sum(), [held[name] for name in names])
-        return loss.detach().cpu().numpy(), {
-            name: g.cpu().numpy() for name, g in zip(names.values(), grads, strict=True)
+        parts = flat.split([p[0].numel() for p in held.values()], dim=1)
+        found = {name: part.view(p.shape) for (name, p), part in zip(held.items(), parts, strict=True)}
+        return loss.cpu().numpy(), {
+            name: found[suite_name(self.problem, name)].detach().cpu().numpy() for name in self.data.weights
         }
+
+    def _first(self, trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Start, inputs and target of the first update."""
+        x0, target, inputs = trainer.windows.draw(0, self.problem.steps)
+        return x0, inputs, target
 
     def train(self, after_update: Callable[[], None]) -> None:
         """Train until `after_update` raises."""

@@ -187,7 +187,7 @@ static inline void transpose(V*) {}
 constexpr bool EXCHANGES = false;
 #endif
 
-template <int N, bool SUM> static inline void read(V* __restrict a, const T* __restrict from, long stride, int lanes) {
+template <int N> static inline void read(V* __restrict a, const T* __restrict from, long stride, int lanes) {
   T* flat = reinterpret_cast<T*>(a);
   int done = 0;
   if constexpr (EXCHANGES && N >= W)
@@ -197,16 +197,10 @@ template <int N, bool SUM> static inline void read(V* __restrict a, const T* __r
           V block[W];
           for (int b = 0; b < W; b++) std::memcpy(block + b, from + (v * W + b) * stride + done, sizeof(V));
           transpose(block);
-          for (int e = 0; e < W; e++) {
-            V& out = a[(done + e) * NV + v];
-            out = SUM ? out + block[e] : block[e];
-          }
+          for (int e = 0; e < W; e++) a[(done + e) * NV + v] = block[e];
         }
-  for (int b = 0; b < (SUM ? lanes : TILE); b++)
-    for (int e = done; e < N; e++) {
-      const T x = from[(b < lanes ? b : 0) * stride + e];
-      flat[e * TILE + b] = SUM ? flat[e * TILE + b] + x : x;
-    }
+  for (int b = 0; b < TILE; b++)
+    for (int e = done; e < N; e++) flat[e * TILE + b] = from[(b < lanes ? b : 0) * stride + e];
 }
 
 template <int N> static inline void store(T* __restrict to, long stride, const V* __restrict a, int lanes) {

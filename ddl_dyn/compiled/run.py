@@ -1,4 +1,4 @@
-"""A loaded library as a differentiable function of parameters and states.
+"""A loaded library as free runs, and as a loss that is differentiable by parameters and start.
 
 Axes: R replicas, B batch, T steps, S what a free run carries, D observed state, U inputs.
 """
@@ -17,10 +17,11 @@ from torch import Tensor
 from ddl_dyn.compiled.build import load
 from ddl_dyn.compiled.capture import Captured
 from ddl_dyn.compiled.emit import Source
+from ddl_dyn.losses import Loss
 
 
 class _Problem(ctypes.Structure):
-    """What both sweeps are told; `Problem` in sweeps.hpp."""
+    """What the library is told; `Problem` in sweeps.hpp."""
 
     _fields_ = [
         ("phi", ctypes.c_void_p),
@@ -32,8 +33,14 @@ class _Problem(ctypes.Structure):
         ("segment", ctypes.c_long),
         ("start", ctypes.c_void_p),
         ("inputs", ctypes.c_void_p),
-        ("tape", ctypes.c_void_p),
+        ("target", ctypes.c_void_p),
+        ("target_stride", ctypes.c_long),
+        ("loss", ctypes.c_long),
+        ("work", ctypes.c_void_p),
     ]
+
+
+LOSSES = {"mse": 0, "cross_entropy": 1}
 
 
 class FreeRun:
@@ -47,82 +54,123 @@ class FreeRun:
 
     def __init__(self, captured: Captured, source: Source) -> None:
         self.captured, self.source = captured, source
-        library = load(source.code)
-        self.ahead, self.back = library.rollout_forward, library.rollout_backward
-        self.ahead.restype = self.back.restype = None
+        self.library = load(source.code)
+        self.library.free_run.restype = self.library.loss_and_gradient.restype = None
+        self.library.workspace.restype = ctypes.c_long
         self._spare: list[Tensor] = []
 
-    def __call__(self, start: Tensor, inputs: Tensor, tensors: Sequence[Tensor], segment: int = 0) -> Tensor:
-        """Free run.
+    def states(self, start: Tensor, inputs: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        """Observed states of a free run, without a gradient.
 
         Args:
             start: (R, B, S).   inputs: (R, B, T, U).   tensors: parameters and buffers, (R, …) each.
-            segment: steps between states that are kept for the gradient, which computes what lies between them anew;
-                0 keeps everything.
         Returns:
             (R, B, T, D).
         """
-        if self.captured.prologue is None:
-            phi = [tensors[i] for i in self.captured.sources]
-        else:
-            phi = torch.vmap(self.captured.prologue)(*tensors)
-        phi = [p if p.is_floating_point() else p.to(start.dtype) for p in phi]
-        return _Rollout.apply(self, segment, start, inputs, *phi)
+        with torch.no_grad():
+            problem = self._problem(start, inputs, self._phi(tensors, start.dtype))
+            out = start.new_empty(*inputs.shape[:3], self.captured.observed)
+            self._call(self.library.free_run, problem, start.dtype, out)
+        return out
+
+    def loss(
+        self, kind: Loss, start: Tensor, inputs: Tensor, target: Tensor, tensors: Sequence[Tensor], segment: int = 0
+    ) -> Tensor:
+        """Loss of a free run, differentiable by parameters and start; the gradient is made with it, in one sweep.
+
+        Args:
+            kind: see `mean_loss`.   start: (R, B, S).   inputs: (R, B, T, U).   target: (R, B, T, D).
+            tensors: parameters and buffers, (R, …) each.
+            segment: steps between states that are kept for the gradient, which computes what lies between them anew;
+                0 keeps everything.
+        Returns:
+            (R,).
+        """
+        return _Loss.apply(self, kind, segment, start, inputs, target, *self._phi(tensors, start.dtype))
+
+    def loss_and_gradient(
+        self, kind: Loss, start: Tensor, inputs: Tensor, target: Tensor, tensors: Sequence[Tensor], segment: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """`loss` and its gradient by all trained φ, side by side, (R,) and (R, P), without autograd's part in it."""
+        with torch.no_grad():
+            return self._sweep(kind, start, inputs, target, self._phi(tensors, start.dtype), segment)[:2]
 
     def __deepcopy__(self, _: dict[int, Any]) -> FreeRun:
         """Itself: a library holds no parameters, and copied replicas may share it."""
         return self
 
-    def problem(self, start: Tensor, inputs: Tensor, phi: Sequence[Tensor], segment: int) -> tuple[_Problem, list[Any]]:
+    def _phi(self, tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+        """What the step reads of each replica, from parameters and buffers."""
+        if self.captured.prologue is None:
+            phi = [tensors[i] for i in self.captured.sources]
+        else:
+            phi = list(torch.vmap(self.captured.prologue)(*tensors))
+        return [p if p.is_floating_point() else p.to(dtype) for p in phi]
+
+    def _sweep(
+        self, kind: Loss, start: Tensor, inputs: Tensor, target: Tensor, phi: Sequence[Tensor], segment: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss (R,), gradients by φ (R, P) and by the start (R, B, S)."""
+        R = start.shape[0]
+        problem = self._problem(start, inputs, phi, target)
+        problem[0].segment, problem[0].loss = segment, LOSSES[kind]
+        loss, dphi = start.new_empty(R), start.new_empty(R, self.source.gradient)
+        dstart = start.new_empty(start.shape)
+        self._call(self.library.loss_and_gradient, problem, start.dtype, loss, dphi, dstart)
+        return loss, dphi, dstart
+
+    def _problem(
+        self, start: Tensor, inputs: Tensor, phi: Sequence[Tensor], target: Tensor | None = None
+    ) -> tuple[_Problem, list[Any]]:
         """What the library is told, and what must live as long."""
+        phi = [p if p[0].is_contiguous() else p.contiguous() for p in phi]
+        start, inputs = start.contiguous(), inputs.contiguous()
         pointers = (ctypes.c_void_p * max(len(phi), 1))(*(p.data_ptr() for p in phi))
         strides = (ctypes.c_long * max(len(phi), 1))(*(p.stride(0) for p in phi))
         R, B, T = inputs.shape[:3]
-        problem = _Problem(
-            ctypes.addressof(pointers),
-            ctypes.addressof(strides),
-            0,
-            R,
-            B,
-            T,
-            segment,
-            start.data_ptr(),
-            inputs.data_ptr(),
-            None,
-        )
-        return problem, [pointers, strides]
+        problem = _Problem(first=0, last=R, batch=B, steps=T, start=start.data_ptr(), inputs=inputs.data_ptr())
+        problem.phi, problem.stride = ctypes.addressof(pointers), ctypes.addressof(strides)
+        if target is not None:
+            target = _rows(target)
+            problem.target, problem.target_stride = target.data_ptr(), target.stride(1)
+        return problem, [pointers, strides, phi, start, inputs, target]
 
-    def tape(self, R: int, B: int, T: int, segment: int, dtype: torch.dtype) -> Tensor:
-        """Memory for what the forward sweep keeps; used again from update to update, for new pages are slow."""
-        tiles = -(-B // self.source.tile)
-        slots = -(-T // segment) * self.captured.state if segment else (T + 1) * self.source.tape
-        size = R * tiles * slots * self.source.tile
+    def _call(
+        self, call: Callable[..., None], given: tuple[_Problem, list[Any]], dtype: torch.dtype, *results: Tensor
+    ) -> None:
+        """Call the library for all replicas, shared out among torch's threads."""
+        problem, alive = given
+        R = problem.last
+        workers = max(min(torch.get_num_threads(), R), 1)
+        size = self.library.workspace(ctypes.byref(problem)) // dtype.itemsize
+        work = self._work(workers * size, dtype)
+        addresses = [ctypes.c_void_p(t.data_ptr()) for t in results]
+        parts = []
+        for w in range(workers):
+            part = _Problem.from_buffer_copy(problem)
+            part.first, part.last = R * w // workers, R * (w + 1) // workers
+            part.work = work.data_ptr() + w * size * dtype.itemsize
+            parts.append(part)
+        futures = [_pool(workers - 1).submit(call, ctypes.byref(part), *addresses) for part in parts[1:]]
+        call(ctypes.byref(parts[0]), *addresses)
+        for future in futures:
+            future.result()
+        self._spare[:] = [work]
+        del alive
+
+    def _work(self, size: int, dtype: torch.dtype) -> Tensor:
+        """Memory to work in; used again from call to call, for new pages are slow."""
         if self._spare and self._spare[-1].numel() >= size and self._spare[-1].dtype == dtype:
             return self._spare.pop()
         self._spare.clear()
         return torch.empty(size, dtype=dtype)
 
-    def give_back(self, tape: Tensor) -> None:
-        """The tape has been read."""
-        self._spare[:] = [tape]
 
-
-def _each(call: Callable[..., None], problem: _Problem, *args: int) -> None:
-    """Call the library for all replicas, shared out among torch's threads."""
-    R = problem.last
-    workers = min(torch.get_num_threads(), R)
-    if workers == 1:
-        call(ctypes.byref(problem), *(ctypes.c_void_p(a) for a in args))
-        return
-    parts = []
-    for w in range(workers):
-        part = _Problem.from_buffer_copy(problem)
-        part.first, part.last = R * w // workers, R * (w + 1) // workers
-        parts.append(part)
-    futures = [_pool(workers - 1).submit(call, ctypes.byref(part), *map(ctypes.c_void_p, args)) for part in parts[1:]]
-    call(ctypes.byref(parts[0]), *map(ctypes.c_void_p, args))
-    for future in futures:
-        future.result()
+def _rows(t: Tensor) -> Tensor:
+    """(R, B, T, D) with a sample's numbers side by side and samples evenly apart, copied only where they are not."""
+    B, T, D = t.shape[1:]
+    even = t.stride() == (B * t.stride(1), t.stride(1), D, 1) and t.stride(1) >= T * D
+    return t if even else t.contiguous()
 
 
 @functools.cache
@@ -130,40 +178,26 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="rollout")
 
 
-class _Rollout(torch.autograd.Function):
+class _Loss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, kernel: FreeRun, segment: int, start: Tensor, inputs: Tensor, *phi: Tensor) -> Tensor:
-        start, inputs = start.contiguous(), inputs.contiguous()
-        phi = tuple(p if p[0].is_contiguous() else p.contiguous() for p in phi)
-        R, B, T = inputs.shape[:3]
-        problem, alive = kernel.problem(start, inputs, phi, segment)
-        out = start.new_empty(R, B, T, kernel.captured.observed)
-        if any(ctx.needs_input_grad):
-            ctx.tape = kernel.tape(R, B, T, segment, start.dtype)
-            problem.tape = ctx.tape.data_ptr()
-            ctx.save_for_backward(start, inputs, *phi)
-            ctx.kernel, ctx.segment = kernel, segment
-        _each(kernel.ahead, problem, out.data_ptr())
-        del alive
-        return out
+    def forward(
+        ctx: Any, run: FreeRun, kind: Loss, segment: int, start: Tensor, inputs: Tensor, target: Tensor, *phi: Tensor
+    ) -> Tensor:
+        loss, dphi, dstart = run._sweep(kind, start, inputs, target, phi, segment)
+        ctx.save_for_backward(dphi, dstart)
+        ctx.shapes = [p.shape if trained else None for p, trained in zip(phi, run.captured.trained, strict=True)]
+        return loss
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        start, inputs, *phi = ctx.saved_tensors
-        kernel: FreeRun = ctx.kernel
-        problem, alive = kernel.problem(start, inputs, phi, ctx.segment)
-        problem.tape = ctx.tape.data_ptr()
-        grad = grad.contiguous()
-        dphi = start.new_empty(start.shape[0], kernel.source.gradient)
-        dstart = torch.empty_like(start)
-        _each(kernel.back, problem, grad.data_ptr(), dphi.data_ptr(), dstart.data_ptr())
-        del alive
-        kernel.give_back(ctx.tape)
+        dphi, dstart = ctx.saved_tensors
+        dphi = dphi * grad[:, None]
         gradients: list[Tensor | None] = []
         offset = 0
-        for p, trained in zip(phi, kernel.captured.trained, strict=True):
-            n = p[0].numel() if trained else 0
-            gradients.append(dphi[:, offset : offset + n].view(p.shape) if trained else None)
+        for shape in ctx.shapes:
+            n = shape[1:].numel() if shape is not None else 0
+            gradients.append(None if shape is None else dphi[:, offset : offset + n].view(shape))
             offset += n
-        return None, None, dstart, None, *gradients
+        by_start = dstart * grad[:, None, None] if ctx.needs_input_grad[3] else None
+        return None, None, None, by_start, None, None, *gradients

@@ -1,11 +1,6 @@
 // The two sweeps over time, for the replicas `first` to `last`; every replica is computed as if it were alone.
-
-struct Buffer {
-  V* at;
-  explicit Buffer(long n) : at(static_cast<V*>(std::aligned_alloc(64, (n > 0 ? n : 1) * sizeof(V)))) {}
-  ~Buffer() { std::free(at); }
-  void clear(long n) { std::memset(at, 0, n * sizeof(V)); }
-};
+//
+// A tile of one replica goes forward and back before the next one begins, so that what lies between stays in the cache.
 
 struct Problem {
   const T* const* phi;  // of replica 0
@@ -14,7 +9,45 @@ struct Problem {
   long segment;  // 0: the tape keeps all steps; else it keeps the state at every segment's start
   const T* start;   // (R, B, STATE)
   const T* inputs;  // (R, B, T, INPUTS)
-  V* tape;          // (R, tiles, slots, …); null where nothing is kept
+  const T* target;  // (R, B, T, OBSERVED), null in a free run without a gradient
+  long target_stride;  // from a sample to the next
+  long loss;           // 0: mean squared error, 1: cross-entropy
+  V* work;             // `workspace` bytes
+};
+
+// Memory of one worker, laid out in what the caller hands in.
+struct Work {
+  long size = 0;
+  V *scratch, *ring, *two, *tape, *part, *seen, *want, *gs, *ds, *sums, *loss;
+  Work(const Problem& p, V* at) {
+    const auto take = [&](long n) { V* here = at ? at + size : nullptr; size += n; return here; };
+    const long segments = p.segment ? (p.steps + p.segment - 1) / p.segment : 0;
+    const bool back = p.target;
+    scratch = take(SCRATCH * NV);
+    two = take(back && !p.segment ? 0 : 2 * TAPE * NV);
+    seen = take((back ? p.steps : 1) * OBSERVED * NV);
+    if (!back) return;
+    tape = take((p.segment ? segments * STATE : (p.steps + 1) * TAPE) * NV);
+    part = take(p.segment ? (p.segment + 1) * TAPE * NV : 0);
+    ring = take(GATHERED * RING * NV);
+    want = take(OBSERVED * NV);
+    gs = take(STATE * NV);
+    ds = take(STATE * NV);
+    sums = take(SUMS);
+    loss = take(NV);
+  }
+};
+
+// Some samples of one replica: the first of them, and how many of the lanes are real.
+struct Tile {
+  long row;
+  int lanes;
+  IV real[NV];
+  Tile(const Problem& p, long r, long tile) : row(r * p.batch + tile * TILE) {
+    const long left = p.batch - tile * TILE;
+    lanes = left < TILE ? left : TILE;
+    for (int b = 0; b < TILE; b++) real[b / W][b % W] = b < lanes ? -1 : 0;
+  }
 };
 
 static const T* const* parameters(const Problem& p, long r, const T** mine) {
@@ -22,87 +55,119 @@ static const T* const* parameters(const Problem& p, long r, const T** mine) {
   return mine;
 }
 
-static void tile_ahead(const Problem& p, const T* const* phi, long r, long tile, V* tape, V* scratch, T* out) {
-  const long b = tile * TILE;
-  const int lanes = p.batch - b < TILE ? p.batch - b : TILE;
-  const long row = r * p.batch + b;
-  const bool whole = tape && !p.segment;
-  Buffer two(whole ? 0 : 2 * TAPE * NV);
-  V* slot = whole ? tape : two.at;
-  read<STATE, false>(slot, p.start + row * STATE, STATE, lanes);
+static void inputs(const Problem& p, const Tile& tile, long t, V* slot) {
+  read<INPUTS>(slot + STATE * NV, p.inputs + (tile.row * p.steps + t) * INPUTS, p.steps * INPUTS, tile.lanes);
+}
+
+// One step's loss, lane by lane, added to `sum`; the observed x becomes the loss's gradient.
+static void residual(const Problem& p, const Tile& tile, V* x, const V* want, V* sum) {
+  const T each = T(1) / (T(p.batch) * p.steps);
+  if (p.loss == 0) {
+    for (int e = 0; e < OBSERVED; e++)
+      for (int v = 0; v < NV; v++) {
+        const V off = tile.real[v] ? x[e * NV + v] - want[e * NV + v] : V{};
+        sum[v] += off * off;
+        x[e * NV + v] = off * (each * 2 / OBSERVED);
+      }
+    return;
+  }
+  for (int v = 0; v < NV; v++) {
+    V top = x[v], all{}, mass{};
+    for (int e = 1; e < OBSERVED; e++) top = vmax(top, x[e * NV + v]);
+    for (int e = 0; e < OBSERVED; e++) all += vexp(x[e * NV + v] - top);
+    for (int e = 0; e < OBSERVED; e++) mass += want[e * NV + v];
+    const V log = top + vlog(all);
+    for (int e = 0; e < OBSERVED; e++) {
+      const V y = x[e * NV + v] - log, w = want[e * NV + v];
+      sum[v] -= tile.real[v] ? w * y : V{};
+      x[e * NV + v] = tile.real[v] ? (vexp(y) * mass - w) * each : V{};
+    }
+  }
+}
+
+static void ahead_of(const Problem& p, const Tile& tile, const T* const* phi, const Work& work, T* out) {
+  const bool whole = p.target && !p.segment;
+  V* slot = whole ? work.tape : work.two;
+  read<STATE>(slot, p.start + tile.row * STATE, STATE, tile.lanes);
   for (long t = 0; t < p.steps; t++) {
-    if (tape && p.segment && t % p.segment == 0)
-      std::memcpy(tape + t / p.segment * STATE * NV, slot, STATE * NV * sizeof(V));
-    V* next = whole ? slot + TAPE * NV : two.at + ((t + 1) & 1) * TAPE * NV;
-    read<INPUTS, false>(slot + STATE * NV, p.inputs + (row * p.steps + t) * INPUTS, p.steps * INPUTS, lanes);
-    ahead(phi, slot, next, scratch, out + (row * p.steps + t) * OBSERVED, p.steps * OBSERVED, lanes);
+    if (p.target && p.segment && t % p.segment == 0)
+      std::memcpy(work.tape + t / p.segment * STATE * NV, slot, STATE * NV * sizeof(V));
+    V* next = whole ? slot + TAPE * NV : work.two + ((t + 1) & 1) * TAPE * NV;
+    V* seen = work.seen + (p.target ? t * OBSERVED * NV : 0);
+    inputs(p, tile, t, slot);
+    ahead(phi, slot, next, work.scratch, seen);
+    if (p.target) {
+      read<OBSERVED>(work.want, p.target + tile.row * p.target_stride + t * OBSERVED, p.target_stride, tile.lanes);
+      residual(p, tile, seen, work.want, work.loss);
+    } else {
+      store<OBSERVED>(out + (tile.row * p.steps + t) * OBSERVED, p.steps * OBSERVED, seen, tile.lanes);
+    }
     slot = next;
   }
 }
 
 // From step `hi` back to step `lo`, whose slot is `tape`.
-static void reverse(const Problem& p, const T* const* phi, long row, int lanes, long lo, long hi, V* tape, V* ring,
-                    V* scratch, V* gs, V* gx, V* ds, V* sums, const T* gout, T* dphi) {
+static void reverse(const T* const* phi, Work& work, long lo, long hi, V* tape, T* dphi) {
   for (long top = hi; top > lo; top -= GATHERED) {
     const long bottom = top - GATHERED > lo ? top - GATHERED : lo;
     for (long t = top - 1; t >= bottom; t--) {
-      read<OBSERVED, true>(gx, gout + (row * p.steps + t) * OBSERVED, p.steps * OBSERVED, lanes);
-      back(phi, tape + (t - lo) * TAPE * NV, ring + (t - bottom) * RING * NV, scratch, gs, gx, ds, sums);
-      std::memcpy(gs, ds, STATE * NV * sizeof(V));
-      std::memset(gx, 0, OBSERVED * NV * sizeof(V));
+      back(phi, tape + (t - lo) * TAPE * NV, work.ring + (t - bottom) * RING * NV, work.scratch, work.gs,
+           work.seen + t * OBSERVED * NV, work.ds, work.sums);
+      V* const ds = work.ds;
+      work.ds = work.gs;
+      work.gs = ds;
     }
-    gather(dphi, tape + (bottom - lo) * TAPE * NV, ring, top - bottom);
+    gather(dphi, tape + (bottom - lo) * TAPE * NV, work.ring, top - bottom);
   }
 }
 
-static void tile_back(const Problem& p, const T* const* phi, long r, long tile, V* tape, V* scratch, V* ring,
-                      const T* gout, T* dphi, T* dstart) {
-  const long b = tile * TILE;
-  const int lanes = p.batch - b < TILE ? p.batch - b : TILE;
-  const long row = r * p.batch + b;
-  Buffer work((2 * STATE + OBSERVED) * NV + SUMS), part(p.segment ? (p.segment + 1) * TAPE * NV : 0);
-  V *gs = work.at, *gx = gs + STATE * NV, *ds = gx + OBSERVED * NV, *sums = ds + STATE * NV;
-  work.clear((2 * STATE + OBSERVED) * NV + SUMS);
+static void back_to(const Problem& p, const Tile& tile, const T* const* phi, Work& work, T* dphi, T* dstart) {
+  std::memset(work.gs, 0, STATE * NV * sizeof(V));
+  std::memset(work.sums, 0, SUMS * sizeof(V));
   if (!p.segment) {
-    reverse(p, phi, row, lanes, 0, p.steps, tape, ring, scratch, gs, gx, ds, sums, gout, dphi);
+    reverse(phi, work, 0, p.steps, work.tape, dphi);
   } else {
     for (long lo = (p.steps - 1) / p.segment * p.segment; lo >= 0; lo -= p.segment) {
       const long hi = lo + p.segment < p.steps ? lo + p.segment : p.steps;
-      std::memcpy(part.at, tape + lo / p.segment * STATE * NV, STATE * NV * sizeof(V));
+      std::memcpy(work.part, work.tape + lo / p.segment * STATE * NV, STATE * NV * sizeof(V));
       for (long t = lo; t < hi; t++) {
-        V* slot = part.at + (t - lo) * TAPE * NV;
-        read<INPUTS, false>(slot + STATE * NV, p.inputs + (row * p.steps + t) * INPUTS, p.steps * INPUTS, lanes);
-        ahead(phi, slot, slot + TAPE * NV, scratch, nullptr, 0, 0);
+        V* slot = work.part + (t - lo) * TAPE * NV;
+        inputs(p, tile, t, slot);
+        ahead(phi, slot, slot + TAPE * NV, work.scratch, nullptr);
       }
-      reverse(p, phi, row, lanes, lo, hi, part.at, ring, scratch, gs, gx, ds, sums, gout, dphi);
+      reverse(phi, work, lo, hi, work.part, dphi);
     }
   }
-  finish(dphi, sums);
-  store<STATE>(dstart + row * STATE, STATE, gs, lanes);
+  finish(dphi, work.sums);
+  store<STATE>(dstart + tile.row * STATE, STATE, work.gs, tile.lanes);
 }
 
-static long slots(const Problem& p) {
-  return p.segment ? (p.steps + p.segment - 1) / p.segment * STATE : (p.steps + 1) * TAPE;
-}
+// Bytes of memory that one worker needs.
+extern "C" long workspace(const Problem* p) { return Work(*p, nullptr).size * sizeof(V); }
 
-extern "C" void rollout_forward(const Problem* p, T* out) {
+// Observed states (R, B, T, OBSERVED).
+extern "C" void free_run(const Problem* p, T* out) {
   const T* mine[PHI > 0 ? PHI : 1];
-  Buffer scratch(SCRATCH * NV);
-  const long tiles = (p->batch + TILE - 1) / TILE;
+  const Work work(*p, p->work);
   for (long r = p->first; r < p->last; r++)
-    for (long tile = 0; tile < tiles; tile++)
-      tile_ahead(*p, parameters(*p, r, mine), r, tile, p->tape ? p->tape + (r * tiles + tile) * slots(*p) * NV : nullptr,
-                 scratch.at, out);
+    for (long tile = 0; tile * TILE < p->batch; tile++)
+      ahead_of(*p, Tile(*p, r, tile), parameters(*p, r, mine), work, out);
 }
 
-extern "C" void rollout_backward(const Problem* p, const T* gout, T* dphi, T* dstart) {
+// Losses (R,) and their gradients by φ (R, GRADIENT) and by the start (R, B, STATE).
+extern "C" void loss_and_gradient(const Problem* p, T* loss, T* dphi, T* dstart) {
   const T* mine[PHI > 0 ? PHI : 1];
-  Buffer scratch(SCRATCH * NV), ring(GATHERED * RING * NV);
-  const long tiles = (p->batch + TILE - 1) / TILE;
+  Work work(*p, p->work);
   for (long r = p->first; r < p->last; r++) {
     std::memset(dphi + r * GRADIENT, 0, GRADIENT * sizeof(T));
-    for (long tile = 0; tile < tiles; tile++)
-      tile_back(*p, parameters(*p, r, mine), r, tile, p->tape + (r * tiles + tile) * slots(*p) * NV, scratch.at, ring.at,
-                gout, dphi + r * GRADIENT, dstart);
+    loss[r] = 0;
+    for (long i = 0; i * TILE < p->batch; i++) {
+      const Tile tile(*p, r, i);
+      std::memset(work.loss, 0, NV * sizeof(V));
+      ahead_of(*p, tile, parameters(*p, r, mine), work, nullptr);
+      back_to(*p, tile, parameters(*p, r, mine), work, dphi + r * GRADIENT, dstart);
+      for (int v = 0; v < NV; v++) loss[r] += total(work.loss[v]);
+    }
+    loss[r] /= T(p->batch) * p->steps * (p->loss == 0 ? OBSERVED : 1);
   }
 }
