@@ -17,7 +17,6 @@ from torch import Tensor
 from ddl_dyn.compiled.build import load
 from ddl_dyn.compiled.capture import Captured
 from ddl_dyn.compiled.emit import Source
-from ddl_dyn.losses import Loss
 
 
 class _Problem(ctypes.Structure):
@@ -74,12 +73,12 @@ class FreeRun:
         return out
 
     def loss(
-        self, kind: Loss, start: Tensor, inputs: Tensor, target: Tensor, tensors: Sequence[Tensor], segment: int = 0
+        self, kind: str, start: Tensor, inputs: Tensor, target: Tensor, tensors: Sequence[Tensor], segment: int = 0
     ) -> Tensor:
         """Loss of a free run, differentiable by parameters and start; the gradient is made with it, in one sweep.
 
         Args:
-            kind: see `mean_loss`.   start: (R, B, S).   inputs: (R, B, T, U).   target: (R, B, T, D).
+            kind: a key of `LOSSES`.   start: (R, B, S).   inputs: (R, B, T, U).   target: (R, B, T, D).
             tensors: parameters and buffers, (R, …) each.
             segment: steps between states that are kept for the gradient, which computes what lies between them anew;
                 0 keeps everything.
@@ -89,7 +88,7 @@ class FreeRun:
         return _Loss.apply(self, kind, segment, start, inputs, target, *self._phi(tensors, start.dtype))
 
     def loss_and_gradient(
-        self, kind: Loss, start: Tensor, inputs: Tensor, target: Tensor, tensors: Sequence[Tensor], segment: int = 0
+        self, kind: str, start: Tensor, inputs: Tensor, target: Tensor, tensors: Sequence[Tensor], segment: int = 0
     ) -> tuple[Tensor, Tensor]:
         """`loss` and its gradient by all trained φ, side by side, (R,) and (R, P), without autograd's part in it."""
         with torch.no_grad():
@@ -108,7 +107,7 @@ class FreeRun:
         return [p if p.is_floating_point() else p.to(dtype) for p in phi]
 
     def _sweep(
-        self, kind: Loss, start: Tensor, inputs: Tensor, target: Tensor, phi: Sequence[Tensor], segment: int
+        self, kind: str, start: Tensor, inputs: Tensor, target: Tensor, phi: Sequence[Tensor], segment: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Loss (R,), gradients by φ (R, P) and by the start (R, B, S)."""
         R = start.shape[0]
@@ -181,7 +180,7 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, run: FreeRun, kind: Loss, segment: int, start: Tensor, inputs: Tensor, target: Tensor, *phi: Tensor
+        ctx: Any, run: FreeRun, kind: str, segment: int, start: Tensor, inputs: Tensor, target: Tensor, *phi: Tensor
     ) -> Tensor:
         loss, dphi, dstart = run._sweep(kind, start, inputs, target, phi, segment)
         ctx.save_for_backward(dphi, dstart)
