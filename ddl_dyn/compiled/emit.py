@@ -1,7 +1,6 @@
 """The C++ of a whole rollout: a forward sweep that may keep what the backward sweep reads, and that sweep.
 
-Memory of one tile of the batch: the tape has a slot for each time, the ring one for each of a few steps whose
-products with the states are gathered into one, the scratch is used over and over.
+Memory of one tile of the batch: the tape has a slot for each time, the scratch is used over and over.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ from importlib import resources
 import torch
 from torch import Tensor, fx
 
-from ddl_dyn.compiled.capture import PASSIVE, Captured
+from ddl_dyn.compiled.capture import Captured
 from ddl_dyn.compiled.errors import CannotCompileError
 from ddl_dyn.compiled.lower import Section
 from ddl_dyn.compiled.plan import make_plan
 from ddl_dyn.compiled.statements import Memory, Statement, place, reuse
 from ddl_dyn.compiled.values import Leaf, Loop, Store, Value, broadcast, leaves, render, start_of, whole
 
-# Steps whose weight gradients are gathered into one product: more, and the operands leave the cache.
-GATHERED = 16
 # Vectors of 64 bytes in a tile: enough independent sums to fill the arithmetic units, few enough to stay in registers.
 VECTORS = 4
 
@@ -62,24 +59,21 @@ def emit(captured: Captured, dtype: torch.dtype) -> Source:
     given |= {n: ahead.values[n] for n in plan.kept}
     given |= {plan.gs: whole(gs, (1, gs.size)), plan.gx: whole(gx, (1, gx.size))}
     operands = [a for _, n, _ in plan.outer for a in n.all_input_nodes]
-    ends = [plan.ds, *(n for _, n, _ in plan.spread), *operands]
-    running = set(plan.backward)
-    kinds = {n: "ring" for n in map(_behind_views, operands) if n in running}
-    back = Section(memory, dict(given), plan.backward, ends, kinds)
+    back = Section(memory, dict(given), plan.backward, [plan.ds, *(n for _, n, _ in plan.spread), *operands], {})
     offsets = _offsets(captured)
-    flush = []
     for i, node, address in plan.outer:
-        g, x = (back.leaf(a, "ring") for a in node.all_input_nodes)
-        flush.append(_outer(offsets[i], address, g, x))
+        g, x = map(back.leaf, node.all_input_nodes)
+        back.statements.append(_outer(offsets[i], address, g, x))
     sums = [i for i in range(len(phi)) if any(i == j for j, _, _ in plan.spread)]
     starts = dict(zip(sums, itertools.accumulate([0, *(captured.phi[i].numel() for i in sums)]), strict=False))
     for i, node, address in plan.spread:
         back.statements.append(_spread(back, memory, starts[i], address, node))
     back.put(back.values[plan.ds], ds)
+    finish = []
     for i in sums:
         n = captured.phi[i].numel()
-        flush.append(f"for (int e = 0; e < {n}; e++) dphi[{offsets[i]} + e] += total(sums[{starts[i]} + e]);")
-    return assemble(captured, dtype, memory, ahead, back, observed, flush, sum(captured.phi[i].numel() for i in sums))
+        finish.append(f"for (int e = 0; e < {n}; e++) dphi[{offsets[i]} + e] += total(sums[{starts[i]} + e]);")
+    return assemble(captured, dtype, memory, ahead, back, observed, finish, sum(captured.phi[i].numel() for i in sums))
 
 
 def _offsets(captured: Captured) -> list[int]:
@@ -88,18 +82,17 @@ def _offsets(captured: Captured) -> list[int]:
     return [sum(sizes[:i]) for i in range(len(sizes))]
 
 
-def _outer(offset: int, address: Tensor, g: Leaf, x: Leaf) -> str:
-    """The gathered product g xᵀ of some steps, added to a weight's gradient."""
+def _outer(offset: int, address: Tensor, g: Leaf, x: Leaf) -> Statement:
+    """The product g xᵀ, added to a weight's gradient."""
     M, N = address.shape
     first = int(address.flatten()[0])
     so = int(address[1, 0]) - first if M > 1 else 0
     si = int(address[0, 1]) - first if N > 1 else 0
     if not torch.equal(first + torch.arange(M)[:, None] * so + torch.arange(N) * si, address):
         raise CannotCompileError("a weight's gradient that is not laid out evenly")
-    where = [
-        f"{leaf.store.name} + {int(leaf.address.flatten()[0])} * NV, {leaf.store.kind.upper()} * NV" for leaf in (g, x)
-    ]
-    return f"outer<{M}, {N}, {so}, {si}>(dphi + {offset + first}, {where[0]}, {where[1]}, n);"
+    where = [f"{leaf.store.name} + {start_of(leaf)} * NV" for leaf in (g, x)]
+    code = f"outer<{M}, {N}, {so}, {si}>(dphi + {offset + first}, {where[0]}, {where[1]});"
+    return Statement(code, Store("dphi", 0, "outside"), [g.store, x.store])
 
 
 def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.Node) -> Statement:
@@ -112,12 +105,6 @@ def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.
     return Statement(code, Store("sums", 0, "outside"), [x.store for x in found])
 
 
-def _behind_views(node: fx.Node) -> fx.Node:
-    while node.target in PASSIVE:
-        node = node.all_input_nodes[0]
-    return node
-
-
 def assemble(
     captured: Captured,
     dtype: torch.dtype,
@@ -125,12 +112,11 @@ def assemble(
     ahead: Section,
     back: Section,
     observed: Leaf,
-    flush: list[str],
+    finish: list[str],
     sums: int,
 ) -> Source:
     """The whole source text."""
     tape, tape_size = place(memory.stores["tape"])
-    ring, ring_size = place(memory.stores["ring"])
     ahead_places, ahead_size = reuse(ahead.statements, {observed.store.name})
     back_places, back_size = reuse(back.statements, set())
 
@@ -145,8 +131,7 @@ def assemble(
     lines = lambda section: "".join(f"  {s.code}\n" for s in section.statements)  # noqa: E731
     sizes = {
         "STATE": captured.state, "INPUTS": captured.inputs, "OBSERVED": captured.observed, "TAPE": tape_size,
-        "RING": max(ring_size, 1), "SCRATCH": max(ahead_size, back_size, 1), "SUMS": max(sums, 1),
-        "GATHERED": GATHERED, "PHI": len(captured.phi),
+        "SCRATCH": max(ahead_size, back_size, 1), "SUMS": max(sums, 1), "PHI": len(captured.phi),
         "GRADIENT": sum(p.numel() for p, t in zip(captured.phi, captured.trained, strict=True) if t),
     }  # fmt: skip
     code = [
@@ -158,13 +143,11 @@ def assemble(
         "  (void)phi; (void)scratch;\n" + given + kept + pointers(ahead_places, "scratch") + lines(ahead),
         f"  const V* const x = {observed.store.name} + {start_of(observed)} * NV;\n",
         "  if (seen) std::memcpy(seen, x, OBSERVED * NV * sizeof(V));\n}\n",
-        "static void back(const T* const* phi, V* slot, V* ring, V* scratch, V* gs, V* gx, V* ds, V* sums) {\n",
-        "  (void)phi; (void)scratch; (void)ring; (void)gs; (void)gx; (void)sums;\n",
-        given + kept + pointers(ring, "ring") + pointers(back_places, "scratch") + lines(back) + "}\n",
-        "static void gather(T* dphi, V* slot, V* ring, int n) {\n  (void)dphi; (void)ring; (void)n;\n",
-        kept + pointers(ring, "ring") + "".join(f"  {line}\n" for line in flush if line.startswith("outer")) + "}\n",
+        "static void back(const T* const* phi, V* slot, V* scratch, V* gs, V* gx, V* ds, V* sums, T* dphi) {\n",
+        "  (void)phi; (void)scratch; (void)gs; (void)gx; (void)sums; (void)dphi;\n",
+        given + kept + pointers(back_places, "scratch") + lines(back) + "}\n",
         "static void finish(T* dphi, V* sums) {\n  (void)dphi; (void)sums;\n",
-        "".join(f"  {line}\n" for line in flush if not line.startswith("outer")) + "}\n",
+        "".join(f"  {line}\n" for line in finish) + "}\n",
         _text("sweeps.hpp"),
     ]
     tile = VECTORS * 64 // dtype.itemsize

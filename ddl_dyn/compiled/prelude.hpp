@@ -17,15 +17,17 @@ typedef I IV __attribute__((vector_size(64)));
 static inline V splat(T x) { return x - V{}; }
 static inline V bits(IV x) { V y; std::memcpy(&y, &x, sizeof y); return y; }
 
-// exp by reduction to |r| ≤ ln(2)/2; float: polynomial, double: rational (Moshier, Cephes). NaN and ±inf as libm's.
+// exp by reduction to |r| ≤ ln(2)/2; float: polynomial, double: rational (Moshier, Cephes). NaN and ±inf as libm's; what
+// libm would round to a subnormal number is 0.
 static inline V vexp(V x) {
   constexpr bool single = sizeof(T) == 4;
   constexpr int mantissa = single ? 23 : 52, bias = single ? 127 : 1023;
-  const T high = single ? 89 : 710, low = single ? -104 : -746;
+  const T high = single ? 89 : 710, low = single ? -87.2 : -708.2;
   x = x > high ? splat(high) : x;
   x = x < low ? splat(low) : x;
+  // Its last bits are the number of doublings.
   const T magic = single ? T(12582912) : T(6755399441055744.0);
-  const V n = (x * T(1.44269504088896340736) + magic) - magic;
+  const V shifted = x * T(1.44269504088896340736) + magic, n = shifted - magic;
   V y;
   if constexpr (single) {
     const V r = x - n * T(0.693359375) + n * T(2.12194440e-4);
@@ -43,9 +45,10 @@ static inline V vexp(V x) {
     const V q = ((T(3.00198505138664455042e-6) * z + T(2.52448340349684104192e-3)) * z + T(2.27265548208155028766e-1)) * z + T(2);
     y = T(1) + T(2) * p / (q - p);
   }
-  // In two halves, so that the ends of the range neither overflow early nor flush to zero.
-  const IV k = __builtin_convertvector(n, IV), half = k >> 1;
-  return y * bits((half + I(bias)) << mantissa) * bits((k - half + I(bias)) << mantissa);
+  // One doubling apart from the others, so that the largest numbers do not overflow early.
+  IV k;
+  std::memcpy(&k, &shifted, sizeof k);
+  return (y + y) * bits((k + I(bias - 1)) << mantissa);
 }
 
 static inline V vsigmoid(V x) { return T(1) / (T(1) + vexp(-x)); }
@@ -130,48 +133,24 @@ static inline void matmul(V* __restrict y, const V* __restrict x, const T* __res
     rows<rest, K, SN, SK>(y + (N - rest) * NV, x, w + (N - rest) * SN, [&](int j, int v) { return init(N - rest + j, v); });
 }
 
-// w[o·SO + i·SI] += Σ_steps Σ_lanes g[o] x[i]: the gradient of a weight, gathered over steps.
-template <int OB, int IB, int SO, int SI>
-static inline void patch(T* __restrict w, const V* __restrict g, long gs, const V* __restrict x, long xs, int steps) {
-  V sum[OB][IB] = {};
-  for (int s = 0; s < steps; s++, g += gs, x += xs)
-#pragma GCC unroll 1
-    for (int v = 0; v < NV; v++)
-#pragma GCC unroll 8
-      for (int o = 0; o < OB; o++)
-#pragma GCC unroll 8
-        for (int i = 0; i < IB; i++) sum[o][i] += g[o * NV + v] * x[i * NV + v];
-#pragma GCC unroll 8
-  for (int o = 0; o < OB; o++)
-#pragma GCC unroll 8
-    for (int i = 0; i < IB; i++) w[o * SO + i * SI] += total(sum[o][i]);
-}
-
-template <int OB, int N, int SO, int SI>
-static inline void strip(T* w, const V* g, long gs, const V* x, long xs, int steps) {
-  constexpr int IB = 4, rest = N % IB;
-  for (int i = 0; i + IB <= N; i += IB) patch<OB, IB, SO, SI>(w + i * SI, g, gs, x + i * NV, xs, steps);
-  if constexpr (rest > 0) patch<OB, rest, SO, SI>(w + (N - rest) * SI, g, gs, x + (N - rest) * NV, xs, steps);
-}
-
-template <int M, int N, int SO, int SI>
-static inline void outer(T* w, const V* g, long gs, const V* x, long xs, int steps) {
-  constexpr int OB = 5, rest = M % OB;
-  for (int o = 0; o + OB <= M; o += OB) strip<OB, N, SO, SI>(w + o * SO, g + o * NV, gs, x, xs, steps);
-  if constexpr (rest > 0) strip<rest, N, SO, SI>(w + (M - rest) * SO, g + (M - rest) * NV, gs, x, xs, steps);
-}
-
 // A tile of samples between rows (sample, time, element) and lanes; lanes beyond the batch repeat the first sample.
 #if defined(__GNUC__) && !defined(__clang__)
+// Which elements of two rows, W and 2W in one, make up their exchange at distance d.
+struct Exchange {
+  I low[W][W] = {}, high[W][W] = {};
+  constexpr Exchange() {
+    for (int d = 1; d < W; d *= 2)
+      for (int i = 0; i < W; i++) low[d][i] = i & d ? W + i - d : i, high[d][i] = i & d ? W + i : i + d;
+  }
+};
+alignas(64) static constexpr Exchange EXCHANGE;
 // W samples of W elements, transposed in registers: log W rounds of exchanges between rows at a distance.
 static inline void transpose(V* a) {
 #pragma GCC unroll 8
   for (int d = 1; d < W; d *= 2) {
     IV low, high;
-    for (int i = 0; i < W; i++) {
-      low[i] = i & d ? W + i - d : i;
-      high[i] = i & d ? W + i : i + d;
-    }
+    std::memcpy(&low, EXCHANGE.low[d], sizeof low);
+    std::memcpy(&high, EXCHANGE.high[d], sizeof high);
 #pragma GCC unroll 16
     for (int r = 0; r < W; r++)
       if (!(r & d)) {
@@ -217,4 +196,72 @@ template <int N> static inline void store(T* __restrict to, long stride, const V
         }
   for (int b = 0; b < lanes; b++)
     for (int e = done; e < N; e++) to[b * stride + e] = flat[e * TILE + b];
+}
+
+// y[lane][element] of x[element][lane], with zeros up to whole vectors of elements.
+template <int N> static inline void flip(V* __restrict y, const V* __restrict x) {
+  constexpr int P = (N + W - 1) / W;
+  for (int p = 0; p < P; p++)
+    for (int v = 0; v < NV; v++) {
+      V block[W];
+#pragma GCC unroll 16
+      for (int e = 0; e < W; e++) block[e] = p * W + e < N ? x[(p * W + e) * NV + v] : V{};
+      if constexpr (EXCHANGES) {
+        transpose(block);
+      } else {
+        V from[W];
+        std::memcpy(from, block, sizeof block);
+        for (int b = 0; b < W; b++)
+          for (int e = 0; e < W; e++) block[b][e] = from[e][b];
+      }
+#pragma GCC unroll 16
+      for (int b = 0; b < W; b++) y[(v * W + b) * P + p] = block[b];
+    }
+}
+
+// w[o·SO + i·SI] += Σ_lanes g[o] x[i] for OB rows and IB vectors of elements i, the last of which may be broken off at N.
+template <int OB, int IB, int N, int P, int SO, int SI>
+static inline void patch(T* __restrict w, const T* __restrict g, const V* __restrict x) {
+  constexpr bool whole = SI == 1 && N >= IB * W;
+  V sum[OB][IB] = {};
+  if constexpr (whole)
+#pragma GCC unroll 16
+    for (int o = 0; o < OB; o++) std::memcpy(sum[o], w + o * SO, sizeof sum[o]);
+#pragma GCC unroll 1
+  for (int b = 0; b < TILE; b++)
+#pragma GCC unroll 16
+    for (int o = 0; o < OB; o++)
+#pragma GCC unroll 8
+      for (int i = 0; i < IB; i++) sum[o][i] += g[o * TILE + b] * x[b * P + i];
+#pragma GCC unroll 16
+  for (int o = 0; o < OB; o++)
+    if constexpr (whole)
+      std::memcpy(w + o * SO, sum[o], sizeof sum[o]);
+    else
+      for (int i = 0; i < N; i++) w[o * SO + i * SI] += sum[o][i / W][i % W];
+}
+
+template <int IB, int M, int N, int P, int SO, int SI> static inline void strip(T* w, const T* g, const V* x) {
+  // As many sums as stay in registers.
+  constexpr int OB = 25 / IB < 12 ? 25 / IB : 12, rest = M % OB;
+  for (int o = 0; o + OB <= M; o += OB) patch<OB, IB, N, P, SO, SI>(w + o * SO, g + o * TILE, x);
+  if constexpr (rest > 0) patch<rest, IB, N, P, SO, SI>(w + (M - rest) * SO, g + (M - rest) * TILE, x);
+}
+
+// The gradient of a weight: w[o·SO + i·SI] += Σ_lanes g[o] x[i]. With samples as rows of x no sum runs across lanes.
+template <int M, int N, int SO, int SI> static inline void outer(T* w, const V* g, const V* x) {
+  constexpr int P = (N + W - 1) / W, IB = N / W < 5 ? N / W : 5;
+  if constexpr (M * P > N * ((M + W - 1) / W)) {
+    outer<N, M, SI, SO>(w, x, g);
+  } else {
+    V rows[TILE * P];
+    flip<N>(rows, x);
+    const T* flat = reinterpret_cast<const T*>(g);
+    if constexpr (IB > 0) {
+      constexpr int whole = N / W / IB * IB, rest = N / W - whole;
+      for (int p = 0; p < whole; p += IB) strip<IB, M, IB * W, P, SO, SI>(w + p * W * SI, flat, rows + p);
+      if constexpr (rest > 0) strip<rest, M, rest * W, P, SO, SI>(w + whole * W * SI, flat, rows + whole);
+    }
+    if constexpr (N % W > 0) strip<1, M, N % W, P, SO, SI>(w + N / W * W * SI, flat, rows + N / W);
+  }
 }

@@ -22,7 +22,7 @@ class Statement:
 class Memory:
     """What the code of both sweeps needs in memory: stores by kind, and address tables."""
 
-    stores: dict[str, list[Store]] = field(default_factory=lambda: {"scratch": [], "tape": [], "ring": []})
+    stores: dict[str, list[Store]] = field(default_factory=lambda: {"scratch": [], "tape": []})
     tables: list[Tensor] = field(default_factory=list)
     numbers: list[Tensor] = field(default_factory=list)
 

@@ -18,7 +18,7 @@ struct Problem {
 // Memory of one worker, laid out in what the caller hands in.
 struct Work {
   long size = 0;
-  V *scratch, *ring, *two, *tape, *part, *seen, *want, *gs, *ds, *sums, *loss;
+  V *scratch, *two, *tape, *part, *seen, *want, *gs, *ds, *sums, *loss;
   Work(const Problem& p, V* at) {
     const auto take = [&](long n) { V* here = at ? at + size : nullptr; size += n; return here; };
     const long segments = p.segment ? (p.steps + p.segment - 1) / p.segment : 0;
@@ -29,7 +29,6 @@ struct Work {
     if (!back) return;
     tape = take((p.segment ? segments * STATE : (p.steps + 1) * TAPE) * NV);
     part = take(p.segment ? (p.segment + 1) * TAPE * NV : 0);
-    ring = take(GATHERED * RING * NV);
     want = take(OBSERVED * NV);
     gs = take(STATE * NV);
     ds = take(STATE * NV);
@@ -108,16 +107,11 @@ static void ahead_of(const Problem& p, const Tile& tile, const T* const* phi, co
 
 // From step `hi` back to step `lo`, whose slot is `tape`.
 static void reverse(const T* const* phi, Work& work, long lo, long hi, V* tape, T* dphi) {
-  for (long top = hi; top > lo; top -= GATHERED) {
-    const long bottom = top - GATHERED > lo ? top - GATHERED : lo;
-    for (long t = top - 1; t >= bottom; t--) {
-      back(phi, tape + (t - lo) * TAPE * NV, work.ring + (t - bottom) * RING * NV, work.scratch, work.gs,
-           work.seen + t * OBSERVED * NV, work.ds, work.sums);
-      V* const ds = work.ds;
-      work.ds = work.gs;
-      work.gs = ds;
-    }
-    gather(dphi, tape + (bottom - lo) * TAPE * NV, work.ring, top - bottom);
+  for (long t = hi - 1; t >= lo; t--) {
+    back(phi, tape + (t - lo) * TAPE * NV, work.scratch, work.gs, work.seen + t * OBSERVED * NV, work.ds, work.sums, dphi);
+    V* const ds = work.ds;
+    work.ds = work.gs;
+    work.gs = ds;
   }
 }
 

@@ -20,8 +20,8 @@ class Store:
 
     Args:
         name: of the pointer in the code.   size: elements.
-        kind: "scratch", "tape" (kept from the forward to the backward sweep), "ring" (kept for a few steps of the
-            backward sweep); these hold lanes. "uniform": the same for all lanes (a parameter).
+        kind: "scratch", "tape" (kept from the forward to the backward sweep), "outside" (given or taken by the
+            sweeps); these hold lanes. "uniform": the same for all lanes (a parameter).
     """
 
     name: str
