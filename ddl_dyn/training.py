@@ -98,11 +98,11 @@ class Trainer:
         x0, target, inputs = self.windows.cut(uniform, horizon)
         loss, gradient = self.replicas.loss_and_gradient(self.loss, x0, inputs, target)
         norm = torch.linalg.vector_norm(gradient, dim=1)
-        finite = torch.isfinite(loss) & torch.isfinite(norm)
+        finite = loss + norm < torch.inf
         self.diverged |= self.alive & ~finite
         self.alive &= finite
         factor = (self.config.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
-        self.gradient.copy_(torch.where(self.alive[:, None], gradient * factor[:, None], 0.0))
+        self.gradient = torch.where(self.alive[:, None], gradient * factor[:, None], 0.0)
         self.optimizer.apply(self.gradient)
         self.loss_sum += loss
 

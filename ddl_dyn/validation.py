@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import functools
 import json
 import types
 import typing
@@ -262,29 +261,10 @@ def _model_options(name: Any, params: Any, problems: list[str]) -> dict[str, Any
 
 def _try_model(config: RunConfig, options: Mapping[str, Any], task: Any, problems: list[str]) -> None:
     from ddl_dyn.models import model_class
+    from ddl_dyn.models.trial import complaints
 
     shape = (task.state_dim, task.input_dim, task.dt)
-    problems += _complaints(model_class(config.model), config.model, json.dumps(options, sort_keys=True), shape)
-
-
-@functools.lru_cache(maxsize=10_000)
-def _complaints(_: type, name: str, options: str, shape: tuple[int, int, float]) -> tuple[str, ...]:
-    """What building a model complains of; kept, since the cells of a sweep differ mostly in other things.
-
-    The class is among the arguments because that of a user's file is another once the file has changed.
-    """
-    import torch
-
-    from ddl_dyn.models import make_model
-
-    state_dim, input_dim, dt = shape
-    try:
-        # On "meta" a model is built without its numbers, so even a very large one costs nothing.
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            make_model(name, state_dim=state_dim, input_dim=input_dim, dt=dt, **json.loads(options))
-    except ValueError as error:
-        return tuple(str(error).splitlines())
-    return ()
+    problems += complaints(model_class(config.model), config.model, json.dumps(options, sort_keys=True), shape)
 
 
 def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

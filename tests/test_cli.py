@@ -428,6 +428,8 @@ print(sorted(set(sys.modules) & {heavy!r}))
         # scipy itself is light: it loads a part when that is used.
         (["tasks"], {"torch", "pandas", "sacred", "matplotlib", "scipy.special", "scipy.integrate", "scipy.spatial"}),
         (["show", "1"], {"torch", "scipy", "pandas", "sacred", "matplotlib"}),
+        # torch's compiler, which a model that is only tried does not need.
+        (["run", "print_config", "with", "model=ddl"], {"sympy", "torch._dynamo"}),
     ],
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str], heavy: set[str], tmp_path: Path) -> None:

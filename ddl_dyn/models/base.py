@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ddl_dyn.compiled import CannotCompileError, Solver
 from ddl_dyn.config import ModelConfig
 
 # Calls a method of the model for all replicas at once: call("field", h, u) maps over the leading axis R.
@@ -149,8 +150,24 @@ class StepModel(nn.Module, ABC):
         """
         return None
 
-    def count(self, steps: int) -> None:
-        """Told of steps that ran compiled, where the model's own counters cannot see them."""
+    def solver(self) -> Solver:
+        """What integrates the free runs of a `joint` model where they are compiled: the flow of its `slope`.
+
+        Raises:
+            CannotCompileError: when a free run is not one solve.
+        """
+        raise CannotCompileError("its step holds control flow that depends on numbers")
+
+    def slope(self, h: Tensor, time: Tensor) -> Tensor:
+        """dh/dt of a model that has a `solver`: (B, H) at times (B, 1), in steps since the free run began -> (B, H)."""
+        raise NotImplementedError
+
+    def count(self, steps: int, solves: Tensor) -> None:
+        """Told of a free run that ran compiled, where the model's own counters cannot see it.
+
+        Args:
+            steps: T.   solves: (R, 2), what a `solver` did: evaluations, and steps that it gave up on.
+        """
 
     @property
     def max_steps(self) -> int | None:
@@ -163,7 +180,8 @@ def linear_lift(state_dim: int, latent_dim: int) -> tuple[nn.Linear, nn.Linear]:
     lift, read = nn.Linear(state_dim, latent_dim), nn.Linear(latent_dim, state_dim)
     with torch.no_grad():
         nn.init.orthogonal_(lift.weight)
-        read.weight.copy_(torch.linalg.pinv(lift.weight))
+        # Of an orthogonal matrix, or a part of its rows or columns, the pseudo-inverse is the transpose.
+        read.weight.copy_(lift.weight.T)
         lift.bias.zero_()
         read.bias.zero_()
     return lift, read

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torchdiffeq import odeint, odeint_adjoint
 
+from ddl_dyn.compiled import CannotCompileError, Solver
 from ddl_dyn.models.base import ReplicaCall, ResidualConfig, StepModel
 from ddl_dyn.models.branch import Branch, join
 
@@ -53,8 +54,12 @@ class NeuralODE(StepModel):
     """Neural ordinary differential equation: the step is the flow of a learned vector field over one interval.
 
     Fixed steps are written out here, adaptive ones and the adjoint are torchdiffeq's. Time inside a step runs from 0 to
-    1, one sampling interval. `nfe` counts evaluations of the field since it was last
-    set to zero; `failures` counts steps that the solver gave up on (their states are NaN).
+    1, one sampling interval. `nfe` counts evaluations of the field since it was last set to zero; `failures` counts
+    steps that the solver gave up on (their states are NaN).
+
+    A compiled free run makes the adaptive solve that torchdiffeq would make for one replica: each replica chooses its
+    own steps, where eager ones share a solve whose error is the largest of theirs, and is lost from the interval on in
+    which it gives up. Its gradient holds the size of all steps as it is, the first one's too.
     """
 
     Config = NeuralODEConfig
@@ -132,8 +137,29 @@ class NeuralODE(StepModel):
             return None
         return run[1:].movedim(0, -2) if bool(torch.isfinite(run).all()) else None
 
-    def count(self, steps: int) -> None:
-        """Add the evaluations of steps that ran compiled; fixed steps have a fixed number."""
+    def solver(self) -> Solver:
+        """The adaptive solver of a whole free run, under the conditions of `follow`."""
+        config = self.config
+        if config.adjoint:
+            raise CannotCompileError("the continuous adjoint is integrated by torchdiffeq")
+        one = config.sharing == "tied" and len(self.layers) == 1 and not self.input_dim
+        if config.carry != "latent" or not one:
+            why = "its solver starts anew at each step, with control flow that depends on numbers"
+            raise CannotCompileError(f"{why}; carry=latent, one tied layer and no inputs make a free run one solve")
+        return Solver(config.solver, config.rtol, config.atol, MAX_ATTEMPTS)
+
+    def slope(self, h: Tensor, time: Tensor) -> Tensor:
+        """The one field of such a free run."""
+        return self.field(h, h[..., :0], 0, time[0, 0])
+
+    def count(self, steps: int, solves: Tensor) -> None:
+        """Add the evaluations of steps that ran compiled: fixed steps have a fixed number; of replicas that choose
+        their own, which run side by side, the one that needed most counts.
+        """
+        if self.adaptive:
+            self.nfe += int(solves[:, 0].max())
+            self.failures += int(solves[:, 1].sum())
+            return
         self.nfe += steps * len(self.layers) * self.config.substeps * STAGES[self.config.solver]
 
     @property
