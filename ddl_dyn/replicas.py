@@ -9,17 +9,21 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
+from torch.func import stack_module_state
 from torch.utils.checkpoint import checkpoint
 
 from ddl_dyn import kernels
-from ddl_dyn.compiled import CannotCompileError, FreeRun, NoCompilerError, compile_step
+from ddl_dyn.compilation import compile_free_run
+from ddl_dyn.compiled import CannotCompileError, FreeRun, NoCompilerError
 from ddl_dyn.losses import Loss, mean_loss
 from ddl_dyn.models.base import StepModel
 from ddl_dyn.replica_map import Method, ReplicaMap
+
+Result = TypeVar("Result")
 
 
 class Replicas:
@@ -176,8 +180,7 @@ class Replicas:
         if kernels.usable(self.template, self.device, self.dtype):
             return kernels.unroll(self.template, self.parameters, x0, inputs.shape[-2])
         if self._compiled is not None and not torch.is_grad_enabled():
-            self._method.model.count(inputs.shape[-2])
-            return self._compiled.states(self._start(x0), inputs, list(self._state.values()))
+            return self._counted(self._compiled.states(self._start(x0), inputs, list(self._state.values())), inputs)
         if self.checkpointing and torch.is_grad_enabled():
             return self._unroll_in_segments(x0, inputs)
         if not self._method.model.joint:
@@ -200,7 +203,8 @@ class Replicas:
         """
         if self._compiled is None or not torch.is_grad_enabled():
             return mean_loss(kind, self.unroll(x0, inputs), target)
-        return self._compiled.loss(kind, self._start(x0), inputs, target, *self._compiled_step(inputs))
+        loss = self._compiled.loss(kind, self._start(x0), inputs, target, *self._compiled_step(inputs))
+        return self._counted(loss, inputs)
 
     def loss_and_gradient(self, kind: Loss, x0: Tensor, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """`loss`, and the gradient (R, P) of each replica's loss by its parameters, in the order of `flat`."""
@@ -208,7 +212,7 @@ class Replicas:
         acts = run is not None and run.captured.prologue is None and run.source.gradient == self.flat.shape[1]
         if run is not None and acts and self._starts_as_observed:
             # Every parameter acts in the step and as it is: nothing is left for autograd to do.
-            return run.loss_and_gradient(kind, x0, inputs, target, *self._compiled_step(inputs))
+            return self._counted(run.loss_and_gradient(kind, x0, inputs, target, *self._compiled_step(inputs)), inputs)
         loss = self.loss(kind, x0, inputs, target)
         params = list(self.parameters.values())
         # Replicas share no parameter, so the gradient of the sum is each one's own.
@@ -217,10 +221,15 @@ class Replicas:
         return loss.detach(), torch.cat([g.flatten(1) for g in rows], dim=1)
 
     def _compiled_step(self, inputs: Tensor) -> tuple[list[Tensor], int]:
-        """Parameters and buffers, and the steps between kept states, for a compiled free run, which is counted."""
+        """Parameters and buffers, and the steps between kept states, for a compiled free run."""
         steps = inputs.shape[-2]
-        self._method.model.count(steps)
         return list(self._state.values()), math.isqrt(steps - 1) + 1 if self.checkpointing and steps else 0
+
+    def _counted(self, result: Result, inputs: Tensor) -> Result:
+        """What a compiled free run gave, once the model has been told of it."""
+        assert self._compiled is not None
+        self._method.model.count(inputs.shape[-2], self._compiled.counts)
+        return result
 
     @property
     def _starts_as_observed(self) -> bool:
@@ -270,37 +279,10 @@ class Replicas:
         """
         if self._compiled is None:
             try:
-                self._compiled = self._compile()
+                self._compiled = compile_free_run(self.template, self._state)
             except CannotCompileError as error:
                 self.why_eager = str(error)
             except NoCompilerError as error:
                 self.why_eager = str(error)
                 warnings.warn(f"free runs are not compiled: {error}", RuntimeWarning, stacklevel=2)
         return self._compiled is not None
-
-    def _compile(self) -> FreeRun:
-        model = copy.deepcopy(self.template).to(device="cpu", dtype=self.dtype)
-        if self.device.type != "cpu":
-            raise CannotCompileError(f"only processors are compiled for, not {self.device.type}")
-        if model.joint:
-            raise CannotCompileError("its step holds control flow that depends on numbers")
-        if model.config.sharing == "untied":
-            raise CannotCompileError("every step of an untied stack is another one")
-        method, names = Method(model), list(self._state)
-        latent = self.carry == "latent"
-
-        def step(tensors: Sequence[Tensor], s: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-            state = dict(zip(names, tensors, strict=True))
-            after = functional_call(method, state, ("advance", s, AnyTime(), u))
-            return after, functional_call(method, state, ("read", after)) if latent else after
-
-        # The numbers do not matter, only what is done with them.
-        x = torch.zeros(1, model.state_dim, dtype=self.dtype)
-        s = model.lift(x).detach() if latent else x
-        tensors = [t[0].detach() for t in self._state.values()]
-        trainable = [t.requires_grad for t in self._state.values()]
-        return compile_step(step, tensors, trainable, s, x.new_zeros(1, model.input_dim))
-
-
-class AnyTime:
-    """The time index of a step that must not depend on it: no number, so that using it as one fails."""

@@ -3,6 +3,7 @@
 capture: an ordinary module's step -> graphs of tensor operations for one sample.
 plan: what runs forward, what backward, what is kept in between.
 values, pointwise, statements, lower: graph nodes -> statements.   emit: statements -> C++.
+solver, adaptive: the same along a vector field, where an adaptive solver takes the place of the loop.
 build: C++ -> a loaded library, kept on disk.   run: the library as a differentiable function.
 """
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from ddl_dyn.compiled.build import NoCompilerError
 from ddl_dyn.compiled.errors import CannotCompileError
 from ddl_dyn.compiled.run import FreeRun
+from ddl_dyn.compiled.solver import Solver
 
 
 def compile_step(
@@ -23,17 +25,20 @@ def compile_step(
     trainable: Sequence[bool],
     s: Tensor,
     u: Tensor,
+    solver: Solver | None = None,
 ) -> FreeRun:
-    """The free run of a step, compiled for the processor.
+    """The free run of a step, or of a flow, compiled for the processor.
 
     Args:
         step: (parameters and buffers, s (1, S), u (1, U)) -> (s' (1, S), x' (1, D)): what is carried, what is observed.
+            Of a flow: (parameters and buffers, s, time (1, 1)) -> (ds/dt (1, S), x (1, D)), time in steps.
         tensors: one replica's parameters and buffers.   trainable: which of them carry a gradient.
-        s, u: examples, whose dtype is computed in.
+        s, u: examples, whose dtype is computed in.   solver: integrates a flow.
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
         NoCompilerError: when there is no C++ compiler, or it fails.
     """
+    from ddl_dyn.compiled.adaptive import emit_solve
     from ddl_dyn.compiled.capture import capture
     from ddl_dyn.compiled.emit import emit
 
@@ -42,7 +47,7 @@ def compile_step(
     except (RuntimeError, NotImplementedError, TypeError) as error:
         # What torch raises when a step looks at its numbers, or at the time, to decide what to do.
         raise CannotCompileError(f"its step cannot be captured ({str(error).splitlines()[0]})") from error
-    return FreeRun(captured, emit(captured, s.dtype))
+    return FreeRun(captured, emit(captured, s.dtype) if solver is None else emit_solve(captured, solver, s, u))
 
 
-__all__ = ["CannotCompileError", "FreeRun", "NoCompilerError", "compile_step"]
+__all__ = ["CannotCompileError", "FreeRun", "NoCompilerError", "Solver", "compile_step"]

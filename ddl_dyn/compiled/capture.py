@@ -9,9 +9,10 @@ Axes: D observed state, H latent state, U inputs; all with a leading batch axis 
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ class Captured:
     sources: tuple[int, ...]
     phi: tuple[Tensor, ...]
     trained: tuple[bool, ...]
-    forward: fx.GraphModule
+    forward: Callable[..., tuple[Tensor, Tensor]]
     joint: fx.GraphModule
     state: int
     inputs: int
@@ -86,9 +87,8 @@ def capture(
     Raises:
         RuntimeError: and others, from torch, when the step holds control flow that depends on numbers.
     """
-    decompositions = {k: v for k, v in _decompositions().items() if k.overloadpacket not in KEPT}
     tensors = [t.detach() for t in tensors]
-    whole = make_fx(lambda p, s, u: step(p, s, u), decomposition_table=decompositions)(list(tensors), s, u)
+    whole = make_fx(lambda p, s, u: step(p, s, u), decomposition_table=_decompositions())(list(tensors), s, u)
     prologue, sources, body = _split(whole, len(tensors))
     if prologue is None:
         phi = tuple(tensors[i] for i in sources)
@@ -97,6 +97,28 @@ def capture(
         with torch.no_grad():
             phi = tuple(t.contiguous() for t in prologue(*tensors))
         trained = tuple(t.is_floating_point() and _reaches(prologue, k, trainable) for k, t in enumerate(phi))
+    joint, observed = _joint(body, phi, trained, s, u)
+    return Captured(prologue, sources, phi, trained, body, joint, s.shape[-1], u.shape[-1], observed)
+
+
+def choose(captured: Captured, choice: Callable[..., tuple[Tensor, Tensor]], s: Tensor, u: Tensor) -> Captured:
+    """The same with other results.
+
+    Args:
+        captured: a step.   choice: (s, s', x') -> what stands for s' and x' instead.   s, u: examples.
+    """
+
+    def body(*given: Tensor) -> tuple[Tensor, Tensor]:
+        return choice(given[-2], *captured.forward(*given))
+
+    joint, observed = _joint(body, captured.phi, captured.trained, s, u)
+    return replace(captured, forward=body, joint=joint, observed=observed)
+
+
+def _joint(
+    body: Callable[..., tuple[Tensor, Tensor]], phi: Sequence[Tensor], trained: Sequence[bool], s: Tensor, u: Tensor
+) -> tuple[fx.GraphModule, int]:
+    """The graph of a step with its gradients, and the size of x'."""
 
     def joint(phi: list[Tensor], s: Tensor, u: Tensor, gs: Tensor, gx: Tensor) -> tuple[Any, ...]:
         learned = [p for p, t in zip(phi, trained, strict=True) if t]
@@ -111,13 +133,13 @@ def capture(
 
     with torch.no_grad():
         after, observed = body(*phi, s, u)
-    graph = make_fx(joint, decomposition_table=decompositions)(
+    graph = make_fx(joint, decomposition_table=_decompositions())(
         list(phi), s, u, torch.ones_like(after), torch.ones_like(observed)
     )
-    sizes = s.shape[-1], u.shape[-1], observed.shape[-1]
-    return Captured(prologue, sources, phi, trained, body, graph, *sizes)
+    return graph, observed.shape[-1]
 
 
+@functools.cache
 def _decompositions() -> dict[Any, Any]:
     """How torch writes its larger operations in smaller ones."""
     composite = ("gelu", "silu", "elu", "leaky_relu", "softplus", "hardtanh", "mish", "hardswish", "hardsigmoid")
@@ -126,7 +148,8 @@ def _decompositions() -> dict[Any, Any]:
     ]
     packets += [aten._softmax, aten._log_softmax]
     own = {aten.native_layer_norm.default: _layer_norm}
-    return dict(core_aten_decompositions().items()) | get_decompositions(packets) | own
+    found = dict(core_aten_decompositions().items()) | get_decompositions(packets) | own
+    return {k: v for k, v in found.items() if k.overloadpacket not in KEPT}
 
 
 def _layer_norm(

@@ -28,18 +28,36 @@ class Source:
     """Generated code.
 
     Args:
-        code: C++.   tape: elements a sample and step that the forward sweep keeps.   gradient: elements of all dφ.
-        tile: samples computed side by side.
+        code: C++.   gradient: elements of all dφ.
     """
 
     code: str
-    tape: int
     gradient: int
-    tile: int
 
 
 def emit(captured: Captured, dtype: torch.dtype) -> Source:
-    """Write out a captured step.
+    """Write out the free run of a captured step.
+
+    Raises:
+        CannotCompileError: when the step does something that cannot be written out.
+    """
+    return Source(head(dtype) + functions(captured) + text("problem.hpp") + text("sweeps.hpp"), gradient(captured))
+
+
+def head(dtype: torch.dtype) -> str:
+    """What stands before everything else."""
+    number = "float" if dtype == torch.float32 else "double"
+    return f"typedef {number} T;\nconstexpr int NV = {VECTORS};\n" + text("prelude.hpp")
+
+
+def gradient(captured: Captured) -> int:
+    """Elements of all dφ."""
+    return sum(p.numel() for p, t in zip(captured.phi, captured.trained, strict=True) if t)
+
+
+def functions(captured: Captured) -> str:
+    """A captured step as functions `ahead` (s, u -> s', x'), `back` (its gradients) and `finish` (sums over
+    lanes that were put off).
 
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
@@ -73,7 +91,7 @@ def emit(captured: Captured, dtype: torch.dtype) -> Source:
     for i in sums:
         n = captured.phi[i].numel()
         finish.append(f"for (int e = 0; e < {n}; e++) dphi[{offsets[i]} + e] += total(sums[{starts[i]} + e]);")
-    return assemble(captured, dtype, memory, ahead, back, observed, finish, sum(captured.phi[i].numel() for i in sums))
+    return assemble(captured, memory, ahead, back, observed, finish, sum(captured.phi[i].numel() for i in sums))
 
 
 def _offsets(captured: Captured) -> list[int]:
@@ -107,15 +125,14 @@ def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.
 
 def assemble(
     captured: Captured,
-    dtype: torch.dtype,
     memory: Memory,
     ahead: Section,
     back: Section,
     observed: Leaf,
     finish: list[str],
     sums: int,
-) -> Source:
-    """The whole source text."""
+) -> str:
+    """The text of the functions."""
     tape, tape_size = place(memory.stores["tape"])
     ahead_places, ahead_size = reuse(ahead.statements, {observed.store.name})
     back_places, back_size = reuse(back.statements, set())
@@ -132,11 +149,9 @@ def assemble(
     sizes = {
         "STATE": captured.state, "INPUTS": captured.inputs, "OBSERVED": captured.observed, "TAPE": tape_size,
         "SCRATCH": max(ahead_size, back_size, 1), "SUMS": max(sums, 1), "PHI": len(captured.phi),
-        "GRADIENT": sum(p.numel() for p, t in zip(captured.phi, captured.trained, strict=True) if t),
+        "GRADIENT": gradient(captured),
     }  # fmt: skip
     code = [
-        f"typedef {'float' if dtype == torch.float32 else 'double'} T;\nconstexpr int NV = {VECTORS};\n",
-        _text("prelude.hpp"),
         "".join(f"constexpr int {name} = {n};\n" for name, n in sizes.items()),
         tables,
         "static void ahead(const T* const* phi, V* slot, V* after, V* scratch, V* seen) {\n",
@@ -148,11 +163,10 @@ def assemble(
         given + kept + pointers(back_places, "scratch") + lines(back) + "}\n",
         "static void finish(T* dphi, V* sums) {\n  (void)dphi; (void)sums;\n",
         "".join(f"  {line}\n" for line in finish) + "}\n",
-        _text("sweeps.hpp"),
     ]
-    tile = VECTORS * 64 // dtype.itemsize
-    return Source("".join(code), tape_size, sizes["GRADIENT"], tile)
+    return "".join(code)
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """A file of this folder."""
     return (resources.files(__package__) / name).read_text(encoding="utf-8")

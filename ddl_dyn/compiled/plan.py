@@ -96,7 +96,7 @@ def _trace_gradient(plan: Plan, i: int, node: fx.Node, address: Tensor, varying:
     target = node.target
     if node not in varying:
         # No path from the parameter to the step: a gradient of zeros.
-        if node.target is not aten.full.default or node.args[1] != 0:
+        if node.target not in (aten.full.default, aten.full_like.default) or node.args[1] != 0:
             raise CannotCompileError("a gradient that does not depend on the state")
         return None
     if target in LAYOUT and target is not aten.expand.default:

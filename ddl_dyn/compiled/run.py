@@ -20,7 +20,7 @@ from ddl_dyn.compiled.emit import Source
 
 
 class _Problem(ctypes.Structure):
-    """What the library is told; `Problem` in sweeps.hpp."""
+    """What the library is told; `Problem` in problem.hpp."""
 
     _fields_ = [
         ("phi", ctypes.c_void_p),
@@ -35,6 +35,7 @@ class _Problem(ctypes.Structure):
         ("target", ctypes.c_void_p),
         ("target_stride", ctypes.c_long),
         ("loss", ctypes.c_long),
+        ("counts", ctypes.c_void_p),
         ("work", ctypes.c_void_p),
     ]
 
@@ -57,6 +58,8 @@ class FreeRun:
         self.library.free_run.restype = self.library.loss_and_gradient.restype = None
         self.library.workspace.restype = ctypes.c_long
         self._spare: list[Tensor] = []
+        # Of the latest call, (R, 2): evaluations by a solver that chose its steps, and intervals that it gave up on.
+        self.counts = torch.zeros(0, 2, dtype=torch.int64)
 
     def states(self, start: Tensor, inputs: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         """Observed states of a free run, without a gradient.
@@ -128,6 +131,8 @@ class FreeRun:
         strides = (ctypes.c_long * max(len(phi), 1))(*(p.stride(0) for p in phi))
         R, B, T = inputs.shape[:3]
         problem = _Problem(first=0, last=R, batch=B, steps=T, start=start.data_ptr(), inputs=inputs.data_ptr())
+        self.counts = torch.zeros(R, 2, dtype=torch.int64)
+        problem.counts = self.counts.data_ptr()
         problem.phi, problem.stride = ctypes.addressof(pointers), ctypes.addressof(strides)
         if target is not None:
             target = _rows(target)

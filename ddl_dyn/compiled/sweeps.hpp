@@ -2,19 +2,6 @@
 //
 // A tile of one replica goes forward and back before the next one begins, so that what lies between stays in the cache.
 
-struct Problem {
-  const T* const* phi;  // of replica 0
-  const long* stride;   // from a replica to the next
-  long first, last, batch, steps;
-  long segment;  // 0: the tape keeps all steps; else it keeps the state at every segment's start
-  const T* start;   // (R, B, STATE)
-  const T* inputs;  // (R, B, T, INPUTS)
-  const T* target;  // (R, B, T, OBSERVED), null in a free run without a gradient
-  long target_stride;  // from a sample to the next
-  long loss;           // 0: mean squared error, 1: cross-entropy
-  V* work;             // `workspace` bytes
-};
-
 // Memory of one worker, laid out in what the caller hands in.
 struct Work {
   long size = 0;
@@ -37,51 +24,8 @@ struct Work {
   }
 };
 
-// Some samples of one replica: the first of them, and how many of the lanes are real.
-struct Tile {
-  long row;
-  int lanes;
-  IV real[NV];
-  Tile(const Problem& p, long r, long tile) : row(r * p.batch + tile * TILE) {
-    const long left = p.batch - tile * TILE;
-    lanes = left < TILE ? left : TILE;
-    for (int b = 0; b < TILE; b++) real[b / W][b % W] = b < lanes ? -1 : 0;
-  }
-};
-
-static const T* const* parameters(const Problem& p, long r, const T** mine) {
-  for (int i = 0; i < PHI; i++) mine[i] = p.phi[i] + r * p.stride[i];
-  return mine;
-}
-
 static void inputs(const Problem& p, const Tile& tile, long t, V* slot) {
   read<INPUTS>(slot + STATE * NV, p.inputs + (tile.row * p.steps + t) * INPUTS, p.steps * INPUTS, tile.lanes);
-}
-
-// One step's loss, lane by lane, added to `sum`; the observed x becomes the loss's gradient.
-static void residual(const Problem& p, const Tile& tile, V* x, const V* want, V* sum) {
-  const T each = T(1) / (T(p.batch) * p.steps);
-  if (p.loss == 0) {
-    for (int e = 0; e < OBSERVED; e++)
-      for (int v = 0; v < NV; v++) {
-        const V off = tile.real[v] ? x[e * NV + v] - want[e * NV + v] : V{};
-        sum[v] += off * off;
-        x[e * NV + v] = off * (each * 2 / OBSERVED);
-      }
-    return;
-  }
-  for (int v = 0; v < NV; v++) {
-    V top = x[v], all{}, mass{};
-    for (int e = 1; e < OBSERVED; e++) top = vmax(top, x[e * NV + v]);
-    for (int e = 0; e < OBSERVED; e++) all += vexp(x[e * NV + v] - top);
-    for (int e = 0; e < OBSERVED; e++) mass += want[e * NV + v];
-    const V log = top + vlog(all);
-    for (int e = 0; e < OBSERVED; e++) {
-      const V y = x[e * NV + v] - log, w = want[e * NV + v];
-      sum[v] -= tile.real[v] ? w * y : V{};
-      x[e * NV + v] = tile.real[v] ? (vexp(y) * mass - w) * each : V{};
-    }
-  }
 }
 
 static void ahead_of(const Problem& p, const Tile& tile, const T* const* phi, const Work& work, T* out) {

@@ -1,0 +1,58 @@
+// What the library is asked, and what every kind of free run makes of it.
+
+struct Problem {
+  const T* const* phi;  // of replica 0
+  const long* stride;   // from a replica to the next
+  long first, last, batch, steps;
+  long segment;  // 0: the tape keeps all steps; else it keeps the state at every segment's start
+  const T* start;   // (R, B, STATE)
+  const T* inputs;  // (R, B, T, INPUTS)
+  const T* target;  // (R, B, T, OBSERVED), null in a free run without a gradient
+  long target_stride;  // from a sample to the next
+  long loss;           // 0: mean squared error, 1: cross-entropy
+  long* counts;        // (R, 2), where a solver chooses its steps: evaluations, intervals that it gave up on
+  V* work;             // `workspace` bytes
+};
+
+// Some samples of one replica: the first of them, and how many of the lanes are real.
+struct Tile {
+  long row;
+  int lanes;
+  IV real[NV];
+  Tile(const Problem& p, long r, long tile) : row(r * p.batch + tile * TILE) {
+    const long left = p.batch - tile * TILE;
+    lanes = left < TILE ? left : TILE;
+    for (int b = 0; b < TILE; b++) real[b / W][b % W] = b < lanes ? -1 : 0;
+  }
+};
+
+static const T* const* parameters(const Problem& p, long r, const T** mine) {
+  for (int i = 0; i < PHI; i++) mine[i] = p.phi[i] + r * p.stride[i];
+  return mine;
+}
+
+// One step's loss, lane by lane, added to `sum`; the observed x becomes the loss's gradient.
+static void residual(const Problem& p, const Tile& tile, V* x, const V* want, V* sum) {
+  const T each = T(1) / (T(p.batch) * p.steps);
+  if (p.loss == 0) {
+    for (int e = 0; e < OBSERVED; e++)
+      for (int v = 0; v < NV; v++) {
+        const V off = tile.real[v] ? x[e * NV + v] - want[e * NV + v] : V{};
+        sum[v] += off * off;
+        x[e * NV + v] = off * (each * 2 / OBSERVED);
+      }
+    return;
+  }
+  for (int v = 0; v < NV; v++) {
+    V top = x[v], all{}, mass{};
+    for (int e = 1; e < OBSERVED; e++) top = vmax(top, x[e * NV + v]);
+    for (int e = 0; e < OBSERVED; e++) all += vexp(x[e * NV + v] - top);
+    for (int e = 0; e < OBSERVED; e++) mass += want[e * NV + v];
+    const V log = top + vlog(all);
+    for (int e = 0; e < OBSERVED; e++) {
+      const V y = x[e * NV + v] - log, w = want[e * NV + v];
+      sum[v] -= tile.real[v] ? w * y : V{};
+      x[e * NV + v] = tile.real[v] ? (vexp(y) * mass - w) * each : V{};
+    }
+  }
+}
