@@ -9,14 +9,17 @@ import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ddl_dyn.compiled.build import load
-from ddl_dyn.compiled.capture import Captured
-from ddl_dyn.compiled.emit import Source
+
+if TYPE_CHECKING:
+    # Capturing loads torch's compiler, and models ask of this package only what a solver is.
+    from ddl_dyn.compiled.capture import Captured
+    from ddl_dyn.compiled.emit import Source
 
 
 class _Problem(ctypes.Structure):
