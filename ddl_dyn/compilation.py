@@ -43,11 +43,13 @@ def compile_free_run(model: StepModel, state: Mapping[str, Tensor]) -> FreeRun:
         after = functional_call(method, state, ("advance", s, AnyTime(), u))
         return after, functional_call(method, state, ("read", after)) if latent else after
 
+    def lift(tensors: Sequence[Tensor], x: Tensor) -> Tensor:
+        return functional_call(method, dict(zip(names, tensors, strict=True)), ("lift", x)) if latent else x
+
     # The numbers do not matter, only what is done with them.
     x = torch.zeros(1, model.state_dim, dtype=dtype)
-    s = model.lift(x).detach() if latent else x
     u = x.new_zeros(1, model.input_dim if solver is None else 1)
-    return compile_step(step, tensors, [t.requires_grad for t in state.values()], s, u, solver)
+    return compile_step(step, lift, tensors, [t.requires_grad for t in state.values()], x, u, solver)
 
 
 class AnyTime:

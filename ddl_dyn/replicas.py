@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import stack_module_state
 from torch.utils.checkpoint import checkpoint
 
@@ -180,7 +180,7 @@ class Replicas:
         if kernels.usable(self.template, self.device, self.dtype):
             return kernels.unroll(self.template, self.parameters, x0, inputs.shape[-2])
         if self._compiled is not None and not torch.is_grad_enabled():
-            return self._counted(self._compiled.states(self._start(x0), inputs, list(self._state.values())), inputs)
+            return self._counted(self._compiled.states(x0, inputs, list(self._state.values())), inputs)
         if self.checkpointing and torch.is_grad_enabled():
             return self._unroll_in_segments(x0, inputs)
         if not self._method.model.joint:
@@ -203,15 +203,15 @@ class Replicas:
         """
         if self._compiled is None or not torch.is_grad_enabled():
             return mean_loss(kind, self.unroll(x0, inputs), target)
-        loss = self._compiled.loss(kind, self._start(x0), inputs, target, *self._compiled_step(inputs))
+        loss = self._compiled.loss(kind, x0, inputs, target, *self._compiled_step(inputs))
         return self._counted(loss, inputs)
 
     def loss_and_gradient(self, kind: Loss, x0: Tensor, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """`loss`, and the gradient (R, P) of each replica's loss by its parameters, in the order of `flat`."""
         run = self._compiled
         acts = run is not None and run.captured.prologue is None and run.source.gradient == self.flat.shape[1]
-        if run is not None and acts and self._starts_as_observed:
-            # Every parameter acts in the step and as it is: nothing is left for autograd to do.
+        if run is not None and acts:
+            # Every parameter acts, and as it is: nothing is left for autograd to do.
             return self._counted(run.loss_and_gradient(kind, x0, inputs, target, *self._compiled_step(inputs)), inputs)
         loss = self.loss(kind, x0, inputs, target)
         params = list(self.parameters.values())
@@ -231,16 +231,9 @@ class Replicas:
         self._method.model.count(inputs.shape[-2], self._compiled.counts)
         return result
 
-    @property
-    def _starts_as_observed(self) -> bool:
-        """Whether a free run carries the observed state itself from its start on."""
-        model = self.template
-        bare = isinstance(model.lift_map, nn.Identity) and type(model).lift is StepModel.lift
-        return self.carry == "observed" or bare
-
     def _start(self, x0: Tensor) -> Tensor:
         """What a free run carries at its start."""
-        return x0 if self._starts_as_observed else self.lift(x0)
+        return self.lift(x0) if self.carry == "latent" else x0
 
     def _unroll_in_segments(self, x0: Tensor, inputs: Tensor) -> Tensor:
         """The free run as √T pieces, each of which is run again when its gradient is asked for."""

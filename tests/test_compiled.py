@@ -240,7 +240,7 @@ def test_a_step_that_decides_by_numbers_is_refused():
         return after, after
 
     with pytest.raises(CannotCompileError, match="cannot be captured"):
-        compile_step(step, [torch.ones(())], [True], torch.ones(1, 2), torch.ones(1, 0))
+        compile_step(step, lambda _, x: x, [torch.ones(())], [True], torch.ones(1, 2), torch.ones(1, 0))
 
 
 def test_without_a_compiler_it_says_so_and_runs_eagerly(monkeypatch, tmp_path):

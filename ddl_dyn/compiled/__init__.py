@@ -21,9 +21,10 @@ from ddl_dyn.compiled.solver import Solver
 
 def compile_step(
     step: Callable[[Sequence[Tensor], Tensor, Tensor], tuple[Tensor, Tensor]],
+    lift: Callable[[Sequence[Tensor], Tensor], Tensor],
     tensors: Sequence[Tensor],
     trainable: Sequence[bool],
-    s: Tensor,
+    x: Tensor,
     u: Tensor,
     solver: Solver | None = None,
 ) -> FreeRun:
@@ -32,8 +33,9 @@ def compile_step(
     Args:
         step: (parameters and buffers, s (1, S), u (1, U)) -> (s' (1, S), x' (1, D)): what is carried, what is observed.
             Of a flow: (parameters and buffers, s, time (1, 1)) -> (ds/dt (1, S), x (1, D)), time in steps.
+        lift: (parameters and buffers, x (1, D)) -> s (1, S), what a free run from an observed state carries first.
         tensors: one replica's parameters and buffers.   trainable: which of them carry a gradient.
-        s, u: examples, whose dtype is computed in.   solver: integrates a flow.
+        x, u: examples, whose dtype is computed in.   solver: integrates a flow.
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
         NoCompilerError: when there is no C++ compiler, or it fails.
@@ -43,11 +45,12 @@ def compile_step(
     from ddl_dyn.compiled.emit import emit
 
     try:
-        captured = capture(step, tensors, trainable, s, u)
+        captured, first = capture(step, lift, tensors, trainable, x, u)
     except (RuntimeError, NotImplementedError, TypeError) as error:
         # What torch raises when a step looks at its numbers, or at the time, to decide what to do.
         raise CannotCompileError(f"its step cannot be captured ({str(error).splitlines()[0]})") from error
-    return FreeRun(captured, emit(captured, s.dtype) if solver is None else emit_solve(captured, solver, s, u))
+    source = emit(captured, first, x.dtype) if solver is None else emit_solve(captured, first, solver, u)
+    return FreeRun(captured, source)
 
 
 __all__ = ["CannotCompileError", "FreeRun", "NoCompilerError", "Solver", "compile_step"]

@@ -3,30 +3,35 @@
 // The error of all tiles of a replica decides the size of a step, so they advance side by side. The last stage of a step
 // is the first of the next: S stages are S − 1 new evaluations of the field. Their slots on the tape lie in the order
 // (step, tile, stage), behind the slots (tile) of the very first evaluation.
+#include <algorithm>
 #include <vector>
 
 // Memory of one worker, laid out in what the caller hands in.
 struct Work {
-  long size = 0, tiles;
+  long tiles;
+  Arena arena;
+  Lift lift;
   V *scratch, *y, *k, *d, *point, *seen, *want, *wanted, *gy, *gfirst, *g, *base, *none, *sums, *loss;
-  Work(const Problem& p, V* at) : tiles((p.batch + TILE - 1) / TILE) {
-    const auto take = [&](long n) { V* here = at ? at + size : nullptr; size += n; return here; };
-    scratch = take((field::SCRATCH > readout::SCRATCH ? field::SCRATCH : readout::SCRATCH) * NV);
-    y = take(tiles * N);
-    k = take(tiles * STAGES * N);
-    d = take(N);
-    point = take(readout::TAPE * NV);
-    seen = take(OBSERVED * NV);
+  Work(const Problem& p, V* at)
+      : tiles((p.batch + TILE - 1) / TILE),
+        arena{at},
+        lift(arena, tiles) {
+    scratch = arena.take(std::max({lift::SCRATCH, field::SCRATCH, readout::SCRATCH}) * NV);
+    y = arena.take(tiles * N);
+    k = arena.take(tiles * STAGES * N);
+    d = arena.take(N);
+    point = arena.take(readout::TAPE * NV);
+    seen = arena.take(OBSERVED * NV);
     if (!p.target) return;
-    want = take(OBSERVED * NV);
-    wanted = take(p.steps * tiles * N);
-    gy = take(tiles * N);
-    gfirst = take(tiles * N);
-    g = take(STAGES * N);
-    base = take(N);
-    none = take(N);
-    sums = take(field::SUMS + readout::SUMS);
-    loss = take(NV);
+    want = arena.take(OBSERVED * NV);
+    wanted = arena.take(p.steps * tiles * N);
+    gy = arena.take(tiles * N);
+    gfirst = arena.take(tiles * N);
+    g = arena.take(STAGES * N);
+    base = arena.take(N);
+    none = arena.take(N);
+    sums = arena.take(field::SUMS + readout::SUMS);
+    loss = arena.take(NV);
   }
 };
 
@@ -153,7 +158,7 @@ struct Run {
   // Forward; returns the number of outputs that were reached.
   long ahead(T* out) {
     for (long i = 0; i < work.tiles; i++)
-      read<STATE>(y(i), p.start + tiles[i].row * STATE, STATE, tiles[i].lanes);
+      work.lift.ahead(p, tiles[i], i, phi, work.scratch, y(i));
     evaluate_start(0);
     double size = first_size(), time = 0;
     evaluations = 2;
@@ -230,7 +235,7 @@ struct Run {
     for (long i = work.tiles - 1; i >= 0; i--) {
       pull(slot(0, i, 0), work.gfirst + i * N);
       add(work.d, work.gy + i * N);
-      store<STATE>(dstart + tiles[i].row * STATE, STATE, work.d, tiles[i].lanes);
+      work.lift.back(tiles[i], i, phi, work.scratch, work.d, dphi, dstart);
     }
     field::finish(dphi, work.sums);
     readout::finish(dphi, work.sums + field::SUMS);
@@ -238,7 +243,7 @@ struct Run {
 };
 
 // Bytes of memory that one worker needs.
-extern "C" long workspace(const Problem* p) { return Work(*p, nullptr).size * sizeof(V); }
+extern "C" long workspace(const Problem* p) { return Work(*p, nullptr).arena.size * sizeof(V); }
 
 // Observed states (R, B, T, OBSERVED): not numbers from the interval on in which a solver gives up.
 extern "C" void free_run(const Problem* p, T* out) {
@@ -255,7 +260,7 @@ extern "C" void free_run(const Problem* p, T* out) {
   }
 }
 
-// Losses (R,) and their gradients by φ (R, GRADIENT) and by the start (R, B, STATE).
+// Losses (R,) and their gradients by φ (R, GRADIENT) and by the start (R, B, lift::STATE).
 extern "C" void loss_and_gradient(const Problem* p, T* loss, T* dphi, T* dstart) {
   const T* mine[PHI > 0 ? PHI : 1];
   static thread_local Tape tape;
@@ -278,7 +283,7 @@ extern "C" void loss_and_gradient(const Problem* p, T* loss, T* dphi, T* dstart)
     } else {
       loss[r] = NAN;
       for (long e = 0; e < GRADIENT; e++) gradient[e] = NAN;
-      for (long e = r * p->batch * STATE; e < (r + 1) * p->batch * STATE; e++) dstart[e] = NAN;
+      for (long e = r * p->batch * lift::STATE; e < (r + 1) * p->batch * lift::STATE; e++) dstart[e] = NAN;
     }
   }
 }

@@ -9,15 +9,17 @@ from ddl_dyn.compiled.emit import Source, functions, gradient, head, text
 from ddl_dyn.compiled.solver import PAIRS, Solver
 
 
-def emit_solve(captured: Captured, solver: Solver, s: Tensor, u: Tensor) -> Source:
+def emit_solve(captured: Captured, lift: Captured, solver: Solver, u: Tensor) -> Source:
     """Write out the free run along a captured vector field.
 
     Args:
-        captured: (s (1, S), time (1, 1)) -> (slope (1, S), observed state (1, D)).   solver: how to integrate.
-        s, u: examples of a state and a time.
+        captured: (s (1, S), time (1, 1)) -> (slope (1, S), observed state (1, D)).   lift: see `capture`.
+        solver: how to integrate.
+        u: an example of a time.
     Raises:
         CannotCompileError: when the field does something that cannot be written out.
     """
+    s = u.new_zeros(1, captured.state)
     field = choose(captured, lambda _, slope, __: (slope, slope), s, u)
     readout = choose(captured, lambda s, _, observed: (s, observed), s, u)
     sizes = {
@@ -28,7 +30,7 @@ def emit_solve(captured: Captured, solver: Solver, s: Tensor, u: Tensor) -> Sour
     }
     code = [
         head(s.dtype),
-        f"namespace field {{\n{functions(field)}}}\nnamespace readout {{\n{functions(readout)}}}\n",
+        functions(lift, "lift") + functions(field, "field") + functions(readout, "readout"),
         "".join(f"constexpr int {name} = {n};\n" for name, n in sizes.items()),
         _constants(solver),
         text("problem.hpp"),

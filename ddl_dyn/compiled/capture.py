@@ -73,22 +73,30 @@ class Captured:
 
 def capture(
     step: Callable[[Sequence[Tensor], Tensor, Tensor], tuple[Tensor, Tensor]],
+    lift: Callable[[Sequence[Tensor], Tensor], Tensor],
     tensors: Sequence[Tensor],
     trainable: Sequence[bool],
-    s: Tensor,
+    x: Tensor,
     u: Tensor,
-) -> Captured:
-    """Capture a step.
+) -> tuple[Captured, Captured]:
+    """Capture a step, and the lift before the first of them.
 
     Args:
         step: (parameters and buffers, s (1, S), u (1, U)) -> (s' (1, S), x' (1, D)).
+        lift: (parameters and buffers, x (1, D)) -> s (1, S).
         tensors: one replica's parameters and buffers.   trainable: which of them carry a gradient.
-        s, u: examples.
+        x, u: examples.
+    Returns:
+        The step, and the lift as a step from x that observes s. They have their φ in common.
     Raises:
         RuntimeError: and others, from torch, when the step holds control flow that depends on numbers.
     """
     tensors = [t.detach() for t in tensors]
-    whole = make_fx(lambda p, s, u: step(p, s, u), decomposition_table=_decompositions())(list(tensors), s, u)
+    with torch.no_grad():
+        s = lift(tensors, x).clone()
+    whole = make_fx(lambda p, x, s, u: (lift(p, x), *step(p, s, u)), decomposition_table=_decompositions())(
+        list(tensors), x, s, u
+    )
     prologue, sources, body = _split(whole, len(tensors))
     if prologue is None:
         phi = tuple(tensors[i] for i in sources)
@@ -97,8 +105,19 @@ def capture(
         with torch.no_grad():
             phi = tuple(t.contiguous() for t in prologue(*tensors))
         trained = tuple(t.is_floating_point() and _reaches(prologue, k, trainable) for k, t in enumerate(phi))
-    joint, observed = _joint(body, phi, trained, s, u)
-    return Captured(prologue, sources, phi, trained, body, joint, s.shape[-1], u.shape[-1], observed)
+
+    def after(*given: Tensor) -> tuple[Tensor, Tensor]:
+        return body(*given[:-2], x, *given[-2:])[1:]
+
+    def before(*given: Tensor) -> tuple[Tensor, Tensor]:
+        return given[-2], body(*given[:-1], s, given[-1])[0]
+
+    common, inputs = (prologue, sources, phi, trained), u.shape[-1]
+    steps, starts = (_joint(f, phi, trained, a, u) for f, a in ((after, s), (before, x)))
+    return (
+        Captured(*common, after, steps[0], s.shape[-1], inputs, steps[1]),
+        Captured(*common, before, starts[0], x.shape[-1], inputs, starts[1]),
+    )
 
 
 def choose(captured: Captured, choice: Callable[..., tuple[Tensor, Tensor]], s: Tensor, u: Tensor) -> Captured:
@@ -189,7 +208,7 @@ def _split(whole: fx.GraphModule, count: int) -> tuple[fx.GraphModule | None, tu
     ordered = [n for n in nodes if n in phi]
     body = fx.Graph()
     copied: dict[fx.Node, fx.Node] = {n: body.placeholder(f"phi{i}") for i, n in enumerate(ordered)}
-    copied |= {n: body.placeholder(name) for n, name in zip(fed, ("s", "u"), strict=True)}
+    copied |= {n: body.placeholder(name) for n, name in zip(fed, ("x", "s", "u"), strict=True)}
     for n in nodes:
         if n in kept and n not in copied:
             copied[n] = body.node_copy(n, lambda a: copied[a])

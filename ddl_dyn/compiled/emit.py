@@ -35,13 +35,14 @@ class Source:
     gradient: int
 
 
-def emit(captured: Captured, dtype: torch.dtype) -> Source:
-    """Write out the free run of a captured step.
+def emit(captured: Captured, lift: Captured, dtype: torch.dtype) -> Source:
+    """Write out the free run of a captured step and lift.
 
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
     """
-    return Source(head(dtype) + functions(captured) + text("problem.hpp") + text("sweeps.hpp"), gradient(captured))
+    code = [head(dtype), functions(lift, "lift"), functions(captured), text("problem.hpp"), text("sweeps.hpp")]
+    return Source("".join(code), gradient(captured))
 
 
 def head(dtype: torch.dtype) -> str:
@@ -55,9 +56,9 @@ def gradient(captured: Captured) -> int:
     return sum(p.numel() for p, t in zip(captured.phi, captured.trained, strict=True) if t)
 
 
-def functions(captured: Captured) -> str:
+def functions(captured: Captured, namespace: str = "") -> str:
     """A captured step as functions `ahead` (s, u -> s', x'), `back` (its gradients) and `finish` (sums over
-    lanes that were put off).
+    lanes that were put off), in a namespace.
 
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
@@ -91,7 +92,8 @@ def functions(captured: Captured) -> str:
     for i in sums:
         n = captured.phi[i].numel()
         finish.append(f"for (int e = 0; e < {n}; e++) dphi[{offsets[i]} + e] += total(sums[{starts[i]} + e]);")
-    return assemble(captured, memory, ahead, back, observed, finish, sum(captured.phi[i].numel() for i in sums))
+    code = assemble(captured, memory, ahead, back, observed, finish, sum(captured.phi[i].numel() for i in sums))
+    return f"namespace {namespace} {{\n{code}}}\n" if namespace else code
 
 
 def _offsets(captured: Captured) -> list[int]:

@@ -5,7 +5,7 @@ struct Problem {
   const long* stride;   // from a replica to the next
   long first, last, batch, steps;
   long segment;  // 0: the tape keeps all steps; else it keeps the state at every segment's start
-  const T* start;   // (R, B, STATE)
+  const T* start;   // (R, B, lift::STATE)
   const T* inputs;  // (R, B, T, INPUTS)
   const T* target;  // (R, B, T, OBSERVED), null in a free run without a gradient
   long target_stride;  // from a sample to the next
@@ -30,6 +30,39 @@ static const T* const* parameters(const Problem& p, long r, const T** mine) {
   for (int i = 0; i < PHI; i++) mine[i] = p.phi[i] + r * p.stride[i];
   return mine;
 }
+
+// Memory handed out piece by piece; without any, it is only counted.
+struct Arena {
+  V* at;
+  long size = 0;
+  V* take(long n) {
+    V* const here = at ? at + size : nullptr;
+    size += n;
+    return here;
+  }
+};
+
+// From the observed state that a free run starts from to the state that it carries, and back.
+struct Lift {
+  V *slots, *x, *none, *sums;
+  Lift(Arena& arena, long tiles)
+      : slots(arena.take(tiles * lift::TAPE * NV)),
+        x(arena.take(lift::STATE * NV)),
+        none(arena.take(lift::STATE * NV)),
+        sums(arena.take(lift::SUMS)) {}
+  void ahead(const Problem& p, const Tile& tile, long i, const T* const* phi, V* scratch, V* s) const {
+    V* const slot = slots + i * lift::TAPE * NV;
+    read<lift::STATE>(slot, p.start + tile.row * lift::STATE, lift::STATE, tile.lanes);
+    lift::ahead(phi, slot, x, scratch, s);
+  }
+  void back(const Tile& tile, long i, const T* const* phi, V* scratch, V* gs, T* dphi, T* dstart) const {
+    std::memset(none, 0, lift::STATE * NV * sizeof(V));
+    std::memset(sums, 0, lift::SUMS * sizeof(V));
+    lift::back(phi, slots + i * lift::TAPE * NV, scratch, none, gs, x, sums, dphi);
+    lift::finish(dphi, sums);
+    store<lift::STATE>(dstart + tile.row * lift::STATE, lift::STATE, x, tile.lanes);
+  }
+};
 
 // One step's loss, lane by lane, added to `sum`; the observed x becomes the loss's gradient.
 static void residual(const Problem& p, const Tile& tile, V* x, const V* want, V* sum) {

@@ -1,6 +1,6 @@
 """A loaded library as free runs, and as a loss that is differentiable by parameters and start.
 
-Axes: R replicas, B batch, T steps, S what a free run carries, D observed state, U inputs.
+Axes: R replicas, B batch, T steps, D observed state, U inputs.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class FreeRun:
         """Observed states of a free run, without a gradient.
 
         Args:
-            start: (R, B, S).   inputs: (R, B, T, U).   tensors: parameters and buffers, (R, …) each.
+            start: (R, B, D).   inputs: (R, B, T, U).   tensors: parameters and buffers, (R, …) each.
         Returns:
             (R, B, T, D).
         """
@@ -84,7 +84,7 @@ class FreeRun:
         """Loss of a free run, differentiable by parameters and start; the gradient is made with it, in one sweep.
 
         Args:
-            kind: a key of `LOSSES`.   start: (R, B, S).   inputs: (R, B, T, U).   target: (R, B, T, D).
+            kind: a key of `LOSSES`.   start: (R, B, D).   inputs: (R, B, T, U).   target: (R, B, T, D).
             tensors: parameters and buffers, (R, …) each.
             segment: steps between states that are kept for the gradient, which computes what lies between them anew;
                 0 keeps everything.
@@ -115,7 +115,7 @@ class FreeRun:
     def _sweep(
         self, kind: str, start: Tensor, inputs: Tensor, target: Tensor, phi: Sequence[Tensor], segment: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss (R,), gradients by φ (R, P) and by the start (R, B, S)."""
+        """Loss (R,), gradients by φ (R, P) and by the start (R, B, D)."""
         R = start.shape[0]
         problem = self._problem(start, inputs, phi, target)
         problem[0].segment, problem[0].loss = segment, LOSSES[kind]

@@ -4,23 +4,23 @@
 
 // Memory of one worker, laid out in what the caller hands in.
 struct Work {
-  long size = 0;
+  Arena arena;
+  Lift lift;
   V *scratch, *two, *tape, *part, *seen, *want, *gs, *ds, *sums, *loss;
-  Work(const Problem& p, V* at) {
-    const auto take = [&](long n) { V* here = at ? at + size : nullptr; size += n; return here; };
+  Work(const Problem& p, V* at) : arena{at}, lift(arena, 1) {
     const long segments = p.segment ? (p.steps + p.segment - 1) / p.segment : 0;
     const bool back = p.target;
-    scratch = take(SCRATCH * NV);
-    two = take(back && !p.segment ? 0 : 2 * TAPE * NV);
-    seen = take((back ? p.steps : 1) * OBSERVED * NV);
+    scratch = arena.take((lift::SCRATCH > SCRATCH ? lift::SCRATCH : SCRATCH) * NV);
+    two = arena.take(back && !p.segment ? 0 : 2 * TAPE * NV);
+    seen = arena.take((back ? p.steps : 1) * OBSERVED * NV);
     if (!back) return;
-    tape = take((p.segment ? segments * STATE : (p.steps + 1) * TAPE) * NV);
-    part = take(p.segment ? (p.segment + 1) * TAPE * NV : 0);
-    want = take(OBSERVED * NV);
-    gs = take(STATE * NV);
-    ds = take(STATE * NV);
-    sums = take(SUMS);
-    loss = take(NV);
+    tape = arena.take((p.segment ? segments * STATE : (p.steps + 1) * TAPE) * NV);
+    part = arena.take(p.segment ? (p.segment + 1) * TAPE * NV : 0);
+    want = arena.take(OBSERVED * NV);
+    gs = arena.take(STATE * NV);
+    ds = arena.take(STATE * NV);
+    sums = arena.take(SUMS);
+    loss = arena.take(NV);
   }
 };
 
@@ -31,7 +31,7 @@ static void inputs(const Problem& p, const Tile& tile, long t, V* slot) {
 static void ahead_of(const Problem& p, const Tile& tile, const T* const* phi, const Work& work, T* out) {
   const bool whole = p.target && !p.segment;
   V* slot = whole ? work.tape : work.two;
-  read<STATE>(slot, p.start + tile.row * STATE, STATE, tile.lanes);
+  work.lift.ahead(p, tile, 0, phi, work.scratch, slot);
   for (long t = 0; t < p.steps; t++) {
     if (p.target && p.segment && t % p.segment == 0)
       std::memcpy(work.tape + t / p.segment * STATE * NV, slot, STATE * NV * sizeof(V));
@@ -77,11 +77,11 @@ static void back_to(const Problem& p, const Tile& tile, const T* const* phi, Wor
     }
   }
   finish(dphi, work.sums);
-  store<STATE>(dstart + tile.row * STATE, STATE, work.gs, tile.lanes);
+  work.lift.back(tile, 0, phi, work.scratch, work.gs, dphi, dstart);
 }
 
 // Bytes of memory that one worker needs.
-extern "C" long workspace(const Problem* p) { return Work(*p, nullptr).size * sizeof(V); }
+extern "C" long workspace(const Problem* p) { return Work(*p, nullptr).arena.size * sizeof(V); }
 
 // Observed states (R, B, T, OBSERVED).
 extern "C" void free_run(const Problem* p, T* out) {
@@ -92,7 +92,7 @@ extern "C" void free_run(const Problem* p, T* out) {
       ahead_of(*p, Tile(*p, r, tile), parameters(*p, r, mine), work, out);
 }
 
-// Losses (R,) and their gradients by φ (R, GRADIENT) and by the start (R, B, STATE).
+// Losses (R,) and their gradients by φ (R, GRADIENT) and by the start (R, B, lift::STATE).
 extern "C" void loss_and_gradient(const Problem* p, T* loss, T* dphi, T* dstart) {
   const T* mine[PHI > 0 ? PHI : 1];
   Work work(*p, p->work);
