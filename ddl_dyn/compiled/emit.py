@@ -70,15 +70,20 @@ def functions(captured: Captured, namespace: str = "") -> str:
     given |= {plan.s: whole(s, (1, s.size)), plan.u: whole(u, (1, u.size))}
 
     kinds = dict.fromkeys(plan.kept, "tape")
-    ahead = Section(memory, dict(given), plan.forward, [plan.after, plan.observed, *plan.kept], kinds)
+    # What is made lies where it is wanted from the first: the caller keeps s' apart from s, ds from gs.
+    after = Store("after", captured.state, "outside")
+    ahead = Section(
+        memory, dict(given), plan.forward, [plan.after, plan.observed, *plan.kept], kinds, {plan.after: after}
+    )
     observed = ahead.leaf(plan.observed)
-    ahead.put(ahead.values[plan.after], Store("after", captured.state, "outside"))
+    ahead.put(ahead.values[plan.after], after)
 
     gs, gx, ds = (Store(n, size, "outside") for n, size in (("gs", s.size), ("gx", captured.observed), ("ds", s.size)))
     given |= {n: ahead.values[n] for n in plan.kept}
     given |= {plan.gs: whole(gs, (1, gs.size)), plan.gx: whole(gx, (1, gx.size))}
     operands = [a for _, n, _ in plan.outer for a in n.all_input_nodes]
-    back = Section(memory, dict(given), plan.backward, [plan.ds, *(n for _, n, _ in plan.spread), *operands], {})
+    ends = [plan.ds, *(n for _, n, _ in plan.spread), *operands]
+    back = Section(memory, dict(given), plan.backward, ends, {}, {plan.ds: ds})
     offsets = _offsets(captured)
     for i, node, address in plan.outer:
         g, x = map(back.leaf, node.all_input_nodes)
@@ -112,7 +117,7 @@ def _outer(offset: int, address: Tensor, g: Leaf, x: Leaf) -> Statement:
         raise CannotCompileError("a weight's gradient that is not laid out evenly")
     where = [f"{leaf.store.name} + {start_of(leaf)} * NV" for leaf in (g, x)]
     code = f"outer<{M}, {N}, {so}, {si}>(dphi + {offset + first}, {where[0]}, {where[1]});"
-    return Statement(code, Store("dphi", 0, "outside"), [g.store, x.store])
+    return Statement(code, [Store("dphi", 0, "outside")], [g.store, x.store])
 
 
 def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.Node) -> Statement:
@@ -122,7 +127,7 @@ def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.
     loop = Loop(address.shape, [address, *(x.address for x in found)], memory.tables)
     body = f"V sum{{}}; for (int v = 0; v < NV; v++) sum += {render(value, loop.at)};"
     code = f"{loop.heads}{{ {body} sums[{base} + {loop.at(address)}] += sum; }}"
-    return Statement(code, Store("sums", 0, "outside"), [x.store for x in found])
+    return Statement(code, [Store("sums", 0, "outside")], [x.store for x in found])
 
 
 def assemble(

@@ -10,17 +10,19 @@ from torch import Tensor, fx
 
 from ddl_dyn.compiled.capture import LAYOUT, PARTS, PASSIVE
 from ddl_dyn.compiled.errors import CannotCompileError
+from ddl_dyn.compiled.group import Group
+from ddl_dyn.compiled.homes import PRODUCTS, dim_of, find_homes, parts_of, side_by_side
 from ddl_dyn.compiled.plan import lay_out, readers_of, reduced, shape_of
 from ddl_dyn.compiled.pointwise import ARITY, form_of, is_pointwise
 from ddl_dyn.compiled.statements import Memory, Statement
 from ddl_dyn.compiled.values import (
     Apply,
-    Fill,
     Leaf,
     Loop,
     Store,
     Value,
     broadcast,
+    constant,
     fill,
     leaves,
     move,
@@ -33,7 +35,6 @@ from ddl_dyn.compiled.values import (
 
 aten = torch.ops.aten
 SUMS = (aten.sum.dim_IntList, aten.mean.dim, aten.amax.default)
-PRODUCTS = (aten.mm.default, aten.addmm.default)
 
 
 class Section:
@@ -43,6 +44,7 @@ class Section:
         memory: shared by both sweeps.   values: what is there already.
         nodes: to be run, in order.   ends: nodes that are read from outside.
         kinds: where a node's value must be stored, other than in scratch memory.
+        wanted: stores in which a node's value had best be from the first.
     """
 
     def __init__(
@@ -52,44 +54,48 @@ class Section:
         nodes: list[fx.Node],
         ends: list[fx.Node],
         kinds: dict[fx.Node, str],
+        wanted: dict[fx.Node, Store],
     ) -> None:
         self.memory, self.values, self.kinds = memory, values, kinds
-        self.statements: list[Statement] = []
+        self._statements: list[Statement] = []
+        self._group = Group()
         self.readers = readers_of(nodes, ends)
+        self.homes = find_homes(nodes, kinds, wanted, memory)
         self.deferred: dict[fx.Node, fx.Node] = {}
         for n in nodes:
             self._lower(n)
 
-    def leaf(self, node: fx.Node, kind: str | None = None) -> Leaf:
-        """A node's value in one piece of a store (of a kind)."""
+    @property
+    def statements(self) -> list[Statement]:
+        """In order; what is appended to them comes after all that was lowered so far."""
+        if self._group.assignments:
+            self._statements.append(self._group.statement(self.memory.tables))
+            self._group = Group()
+        return self._statements
+
+    def leaf(self, node: fx.Node) -> Leaf:
+        """A node's value in one piece of a store."""
         value = self.values[node]
-        if (
-            isinstance(value, Leaf)
-            and start_of(value) is not None
-            and (kind is None or value.store.kind in (kind, "tape"))
-        ):
+        if isinstance(value, Leaf) and start_of(value) is not None:
             return value
-        return self.put(value, self.memory.new(math.prod(value.shape), kind or "scratch"))
+        return self.put(value, self.memory.new(math.prod(value.shape), "scratch"))
 
     def put(self, value: Value, store: Store, at: Tensor | None = None) -> Leaf:
-        """Write a value to a store, in order or to the addresses `at`."""
+        """Write a value to a store, in order or to the addresses `at`, unless it is there."""
         out = whole(store, value.shape) if at is None else Leaf(store, at)
-        self._loop("{out} = {value};", out, value)
-        return out
-
-    def _loop(self, form: str, out: Leaf, value: Value) -> None:
+        if isinstance(value, Leaf) and value.store.name == store.name and torch.equal(value.address, out.address):
+            return out
         value = broadcast(value, out.shape)
-        found = leaves(value)
-        loop = Loop(out.shape, [out.address, *(x.address for x in found)], self.memory.tables)
-        body = form.format(out=render(out, loop.at), value=render(value, loop.at))
-        code = f"{loop.heads}for (int v = 0; v < NV; v++) {body}"
-        self.statements.append(Statement(code, out.store, [x.store for x in found]))
+        if not self._group.takes(out, value):
+            _ = self.statements
+        self._group.assignments.append((out, value))
+        return out
 
     def _lower(self, node: fx.Node) -> None:
         if node.op == "get_attr":
             raise CannotCompileError("a tensor that is neither parameter nor buffer")
         if not node.all_input_nodes:
-            self.values[node] = _constant(node)
+            self.values[node] = constant(node)
         elif node.target in LAYOUT:
             self.values[node] = self._layout(node)
         elif is_pointwise(node):
@@ -138,9 +144,17 @@ class Section:
         if mask:
             # Memory holds numbers alone, and arithmetic knows no others.
             value = Apply("({0} ? splat(T(1)) : V{{}})", (value,), shape)
-        if node in self.kinds or not (mask or self._inlined(node)):
-            value = self.put(value, self.memory.new(math.prod(shape), self.kinds.get(node, "scratch")))
+        if node in self.kinds or node in self.homes or not (mask or self._inlined(node)):
+            home = self._home(node)
+            value = self.put(value, home.store, home.address)
         self.values[node] = value
+
+    def _home(self, node: fx.Node) -> Leaf:
+        """Where a node's value goes."""
+        if node in self.homes:
+            return self.homes[node]
+        shape = shape_of(node)
+        return whole(self.memory.new(math.prod(shape), self.kinds.get(node, "scratch")), shape)
 
     def _inlined(self, node: fx.Node) -> bool:
         """Whether a value has one reader only, which is a loop over the same elements."""
@@ -159,7 +173,7 @@ class Section:
         count = math.prod(source.shape[d] for d in dims)
         source = broadcast(source, source.shape)
         rows = move(source, lambda a: a.permute(order).reshape(-1, count))
-        out = whole(self.memory.new(math.prod(source.shape) // count, self.kinds.get(node, "scratch")), shape_of(node))
+        out = self._home(node)
         found = leaves(rows)
         n = rows.shape[0]
         heads, inner = two_loops(
@@ -175,7 +189,7 @@ class Section:
             f"for (int i = 0; i < {n}; i++) for (int v = 0; v < NV; v++) {{ V sum = {start}; {heads}sum = {term}; "
             f"{out.store.name}[i * NV + v] = sum{scale}; }}"
         )
-        self.statements.append(Statement(code, out.store, [x.store for x in found]))
+        self.statements.append(Statement(code, [out.store], [x.store for x in found]))
         return out
 
     def _absorbs(self, node: fx.Node) -> bool:
@@ -216,7 +230,9 @@ class Section:
         grid = strides_of(w.address)
         if grid is None:
             raise CannotCompileError("a matrix product with a parameter that is not laid out evenly")
-        out = whole(self.memory.new(N, self.kinds.get(result, "scratch")), (1, N))
+        out = self._home(result)
+        if start_of(out) is None:
+            out = whole(self.memory.new(N, "scratch"), (1, N))
         first, (sk, sn) = grid
         reads = [x.store, w.store]
         begin = "V{}"
@@ -231,19 +247,25 @@ class Section:
             begin = render(start, lambda a: loop.at(a).replace("j0", "j"))
             reads += [s.store for s in found]
         code = (
-            f"matmul<{N}, {K}, {sn}, {sk}>({out.store.name}, {x.store.name} + {start_of(x)} * NV, "
-            f"{w.store.name} + {first}, [&](int j, int v) {{ (void)j; (void)v; return {begin}; }});"
+            f"matmul<{N}, {K}, {sn}, {sk}>({out.store.name} + {start_of(out)} * NV, "
+            f"{x.store.name} + {start_of(x)} * NV, {w.store.name} + {first}, "
+            f"[&](int j, int v) {{ (void)j; (void)v; return {begin}; }});"
         )
-        self.statements.append(Statement(code, out.store, reads))
-        self.values[node] = self.values[result] = out
+        self.statements.append(Statement(code, [out.store], reads))
+        self.values[node] = self.values[result] = Leaf(out.store, out.address.reshape(1, N))
         return out
 
     def _cat(self, node: fx.Node) -> Leaf:
-        parts: Any = node.args[0]
-        dim: Any = node.args[1] if len(node.args) > 1 else 0
-        out = whole(self.memory.new(math.prod(shape_of(node)), self.kinds.get(node, "scratch")), shape_of(node))
-        sizes = [shape_of(p)[dim] for p in parts]
-        for part, at in zip(parts, out.address.split(sizes, dim), strict=True):
+        parts = parts_of(node, torch.zeros(shape_of(node)))
+        joined = (
+            None
+            if node in self.homes
+            else side_by_side([self.values[p] for p, at in parts if at.numel()], dim_of(node))
+        )
+        if joined is not None and self.kinds.get(node, joined.store.kind) == joined.store.kind:
+            return joined
+        out = self._home(node)
+        for part, at in parts_of(node, out.address):
             if at.numel():
                 self.put(self.values[part], out.store, at)
         return out
@@ -273,12 +295,3 @@ class Section:
         dim = rest[0] if rest else split.kwargs.get("dim", 0)
         value = self.values[source]
         return move(value, lambda a: a.split(sizes, dim)[i])
-
-
-def _constant(node: fx.Node) -> Fill:
-    """A node that depends on nothing."""
-    kwargs = {k: v for k, v in node.kwargs.items() if k != "pin_memory"}
-    value = node.target(*node.args, **kwargs)  # type: ignore[operator]
-    if value.numel() and bool((value != value.flatten()[0]).any()):
-        raise CannotCompileError("a tensor of constants")
-    return fill(float(value.flatten()[0]) if value.numel() else 0.0, value.shape)

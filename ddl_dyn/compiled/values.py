@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
+
+from ddl_dyn.compiled.errors import CannotCompileError
 
 
 @dataclass(frozen=True)
@@ -174,15 +176,17 @@ def literal(x: float) -> str:
     return f"T({float(x)!r})"
 
 
-def render(value: Value, at: Callable[[Tensor], str]) -> str:
-    """A value as an expression for one element and one vector of lanes."""
+def render(value: Value, at: Callable[[Tensor], str], load: Callable[[Leaf], str] | None = None) -> str:
+    """A value as an expression for one element and one vector of lanes; `load` says how a leaf is read."""
     if isinstance(value, Fill):
         return f"splat({literal(value.number)})"
     if isinstance(value, Leaf):
+        if load is not None:
+            return load(value)
         where = at(value.address)
         uniform = value.store.kind == "uniform"
         return f"splat({value.store.name}[{where}])" if uniform else f"{value.store.name}[({where}) * NV + v]"
-    return value.form.format(*(render(a, at) for a in value.args))
+    return value.form.format(*(render(a, at, load) for a in value.args))
 
 
 def two_loops(n: int, count: int, addresses: Sequence[Tensor], tables: list[Tensor]) -> tuple[str, list[str]]:
@@ -197,3 +201,12 @@ def two_loops(n: int, count: int, addresses: Sequence[Tensor], tables: list[Tens
             first, (si, sk) = affine
             subscripts.append(f"{first} + i * {si} + k * {sk}")
     return f"for (int k = 0; k < {count}; k++) ", subscripts
+
+
+def constant(node: fx.Node) -> Fill:
+    """The value of a node that depends on nothing."""
+    kwargs = {k: v for k, v in node.kwargs.items() if k != "pin_memory"}
+    value = node.target(*node.args, **kwargs)  # type: ignore[operator]
+    if value.numel() and bool((value != value.flatten()[0]).any()):
+        raise CannotCompileError("a tensor of constants")
+    return fill(float(value.flatten()[0]) if value.numel() else 0.0, value.shape)
