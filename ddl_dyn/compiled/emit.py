@@ -116,7 +116,7 @@ def _outer(offset: int, address: Tensor, g: Leaf, x: Leaf) -> Statement:
     if not torch.equal(first + torch.arange(M)[:, None] * so + torch.arange(N) * si, address):
         raise CannotCompileError("a weight's gradient that is not laid out evenly")
     where = [f"{leaf.store.name} + {start_of(leaf)} * NV" for leaf in (g, x)]
-    code = f"outer<{M}, {N}, {so}, {si}>(dphi + {offset + first}, {where[0]}, {where[1]});"
+    code = f"outer<{M}, {N}, {so}, {si}>(dphi + {offset + first}, {where[0]}, {where[1]}, soon);"
     return Statement(code, [Store("dphi", 0, "outside")], [g.store, x.store])
 
 
@@ -162,11 +162,16 @@ def assemble(
         "".join(f"constexpr int {name} = {n};\n" for name, n in sizes.items()),
         tables,
         "static void ahead(const T* const* phi, V* slot, V* after, V* scratch, V* seen) {\n",
-        "  (void)phi; (void)scratch;\n" + given + kept + pointers(ahead_places, "scratch") + lines(ahead),
+        "  (void)phi; (void)scratch;\n  Soon<true> soon{slot + TAPE * NV, slot + 2 * TAPE * NV};\n"
+        + given
+        + kept
+        + pointers(ahead_places, "scratch")
+        + lines(ahead),
         f"  const V* const x = {observed.store.name} + {start_of(observed)} * NV;\n",
         "  if (seen) std::memcpy(seen, x, OBSERVED * NV * sizeof(V));\n}\n",
         "static void back(const T* const* phi, V* slot, V* scratch, V* gs, V* gx, V* ds, V* sums, T* dphi) {\n",
         "  (void)phi; (void)scratch; (void)gs; (void)gx; (void)sums; (void)dphi;\n",
+        "  Soon<false> soon{slot - TAPE * NV, slot};\n",
         given + kept + pointers(back_places, "scratch") + lines(back) + "}\n",
         "static void finish(T* dphi, V* sums) {\n  (void)dphi; (void)sums;\n",
         "".join(f"  {line}\n" for line in finish) + "}\n",

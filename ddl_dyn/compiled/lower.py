@@ -249,7 +249,7 @@ class Section:
         code = (
             f"matmul<{N}, {K}, {sn}, {sk}>({out.store.name} + {start_of(out)} * NV, "
             f"{x.store.name} + {start_of(x)} * NV, {w.store.name} + {first}, "
-            f"[&](int j, int v) {{ (void)j; (void)v; return {begin}; }});"
+            f"soon, [&](int j, int v) {{ (void)j; (void)v; return {begin}; }});"
         )
         self.statements.append(Statement(code, [out.store], reads))
         self.values[node] = self.values[result] = Leaf(out.store, out.address.reshape(1, N))

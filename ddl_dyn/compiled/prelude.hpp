@@ -103,16 +103,29 @@ static inline T total(V x) {
   return part[0];
 }
 
+// What the next step will read or write, asked for line by line while products keep the arithmetic busy.
+template <bool WRITE> struct Soon {
+  const V *at, *end;
+  const V* take(int lines) {
+    const V* from = at;
+    at = end - at > lines ? at + lines : end;
+    return from;
+  }
+  static void fetch(const V* line) { __builtin_prefetch(line, WRITE, 2); }
+};
+
 // y[n] (+)= Σ_k x[k] w[n·SN + k·SK], a block of NB rows at a time, so that the sums stay in registers.
-template <int NB, int K, int SN, int SK, class Init>
-static inline void rows(V* __restrict y, const V* __restrict x, const T* __restrict w, Init init) {
+template <int NB, int K, int SN, int SK, class S, class Init>
+static inline void rows(V* __restrict y, const V* __restrict x, const T* __restrict w, S& soon, Init init) {
   V sum[NB][NV];
 #pragma GCC unroll 8
   for (int j = 0; j < NB; j++)
 #pragma GCC unroll 8
     for (int v = 0; v < NV; v++) sum[j][v] = init(j, v);
+  const V* const line = soon.take(K);
 #pragma GCC unroll 1
   for (int k = 0; k < K; k++) {
+    S::fetch(line + k);
 #pragma GCC unroll 8
     for (int j = 0; j < NB; j++)
 #pragma GCC unroll 8
@@ -124,13 +137,14 @@ static inline void rows(V* __restrict y, const V* __restrict x, const T* __restr
     for (int v = 0; v < NV; v++) y[j * NV + v] = sum[j][v];
 }
 
-template <int N, int K, int SN, int SK, class Init>
-static inline void matmul(V* __restrict y, const V* __restrict x, const T* __restrict w, Init init) {
+template <int N, int K, int SN, int SK, class S, class Init>
+static inline void matmul(V* __restrict y, const V* __restrict x, const T* __restrict w, S& soon, Init init) {
   constexpr int NB = 6, rest = N % NB;
   for (int n = 0; n + NB <= N; n += NB)
-    rows<NB, K, SN, SK>(y + n * NV, x, w + n * SN, [&](int j, int v) { return init(n + j, v); });
+    rows<NB, K, SN, SK>(y + n * NV, x, w + n * SN, soon, [&](int j, int v) { return init(n + j, v); });
   if constexpr (rest > 0)
-    rows<rest, K, SN, SK>(y + (N - rest) * NV, x, w + (N - rest) * SN, [&](int j, int v) { return init(N - rest + j, v); });
+    rows<rest, K, SN, SK>(y + (N - rest) * NV, x, w + (N - rest) * SN, soon,
+                          [&](int j, int v) { return init(N - rest + j, v); });
 }
 
 // A tile of samples between rows (sample, time, element) and lanes; lanes beyond the batch repeat the first sample.
@@ -220,19 +234,22 @@ template <int N> static inline void flip(V* __restrict y, const V* __restrict x)
 }
 
 // w[o·SO + i·SI] += Σ_lanes g[o] x[i] for OB rows and IB vectors of elements i, the last of which may be broken off at N.
-template <int OB, int IB, int N, int P, int SO, int SI>
-static inline void patch(T* __restrict w, const T* __restrict g, const V* __restrict x) {
+template <int OB, int IB, int N, int P, int SO, int SI, class S>
+static inline void patch(T* __restrict w, const T* __restrict g, const V* __restrict x, S& soon) {
   constexpr bool whole = SI == 1 && N >= IB * W;
   V sum[OB][IB] = {};
   if constexpr (whole)
 #pragma GCC unroll 16
     for (int o = 0; o < OB; o++) std::memcpy(sum[o], w + o * SO, sizeof sum[o]);
+  const V* const line = soon.take(TILE);
 #pragma GCC unroll 1
-  for (int b = 0; b < TILE; b++)
+  for (int b = 0; b < TILE; b++) {
+    S::fetch(line + b);
 #pragma GCC unroll 16
     for (int o = 0; o < OB; o++)
 #pragma GCC unroll 8
       for (int i = 0; i < IB; i++) sum[o][i] += g[o * TILE + b] * x[b * P + i];
+  }
 #pragma GCC unroll 16
   for (int o = 0; o < OB; o++)
     if constexpr (whole)
@@ -241,27 +258,28 @@ static inline void patch(T* __restrict w, const T* __restrict g, const V* __rest
       for (int i = 0; i < N; i++) w[o * SO + i * SI] += sum[o][i / W][i % W];
 }
 
-template <int IB, int M, int N, int P, int SO, int SI> static inline void strip(T* w, const T* g, const V* x) {
+template <int IB, int M, int N, int P, int SO, int SI, class S>
+static inline void strip(T* w, const T* g, const V* x, S& soon) {
   // As many sums as stay in registers.
   constexpr int OB = 25 / IB < 12 ? 25 / IB : 12, rest = M % OB;
-  for (int o = 0; o + OB <= M; o += OB) patch<OB, IB, N, P, SO, SI>(w + o * SO, g + o * TILE, x);
-  if constexpr (rest > 0) patch<rest, IB, N, P, SO, SI>(w + (M - rest) * SO, g + (M - rest) * TILE, x);
+  for (int o = 0; o + OB <= M; o += OB) patch<OB, IB, N, P, SO, SI>(w + o * SO, g + o * TILE, x, soon);
+  if constexpr (rest > 0) patch<rest, IB, N, P, SO, SI>(w + (M - rest) * SO, g + (M - rest) * TILE, x, soon);
 }
 
 // The gradient of a weight: w[o·SO + i·SI] += Σ_lanes g[o] x[i]. With samples as rows of x no sum runs across lanes.
-template <int M, int N, int SO, int SI> static inline void outer(T* w, const V* g, const V* x) {
+template <int M, int N, int SO, int SI, class S> static inline void outer(T* w, const V* g, const V* x, S& soon) {
   constexpr int P = (N + W - 1) / W, IB = N / W < 5 ? N / W : 5;
   if constexpr (M * P > N * ((M + W - 1) / W)) {
-    outer<N, M, SI, SO>(w, x, g);
+    outer<N, M, SI, SO>(w, x, g, soon);
   } else {
     V rows[TILE * P];
     flip<N>(rows, x);
     const T* flat = reinterpret_cast<const T*>(g);
     if constexpr (IB > 0) {
       constexpr int whole = N / W / IB * IB, rest = N / W - whole;
-      for (int p = 0; p < whole; p += IB) strip<IB, M, IB * W, P, SO, SI>(w + p * W * SI, flat, rows + p);
-      if constexpr (rest > 0) strip<rest, M, rest * W, P, SO, SI>(w + whole * W * SI, flat, rows + whole);
+      for (int p = 0; p < whole; p += IB) strip<IB, M, IB * W, P, SO, SI>(w + p * W * SI, flat, rows + p, soon);
+      if constexpr (rest > 0) strip<rest, M, rest * W, P, SO, SI>(w + whole * W * SI, flat, rows + whole, soon);
     }
-    if constexpr (N % W > 0) strip<1, M, N % W, P, SO, SI>(w + N / W * W * SI, flat, rows + N / W);
+    if constexpr (N % W > 0) strip<1, M, N % W, P, SO, SI>(w + N / W * W * SI, flat, rows + N / W, soon);
   }
 }
