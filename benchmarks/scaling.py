@@ -5,7 +5,7 @@
 Every point is a process of its own, so that its peak memory is its own: it trains as `fit` does, makes one update to
 warm up, then the best of `--repeats`. Time is processor time of one thread. T is run with and without gradient
 checkpointing (`train.checkpointing`). The largest problem that fits a memory is not run: it is extrapolated from the
-fitted line, and printed as such.
+last two points, as if memory went on growing as between them, and printed as such.
 """
 
 from __future__ import annotations
@@ -72,9 +72,12 @@ class Line:
         slope, intercept = np.polyfit(np.log(sizes[-keep:]), np.log(values[-keep:]), 1)
         return cls(float(slope), float(intercept))
 
-    def size_at(self, value: float) -> float:
-        """The size at which the line reaches a value."""
-        return float(np.exp((np.log(value) - self.intercept) / self.slope))
+
+def largest(row: Sequence[Point]) -> float:
+    """Size at which memory would reach the limit, growing as between the last two points."""
+    a, b = row[-2:]
+    growth = (b.memory - a.memory) / (b.size - a.size)
+    return b.size + (LIMIT * 1024 - b.memory) / growth if growth > 0 else float("nan")
 
 
 def one_update(problem: Problem, *, checkpointing: bool, repeats: int) -> tuple[float, float]:
@@ -153,7 +156,7 @@ def table(points: Sequence[Point]) -> str:
         others = ", ".join(f"{n[-1]} = {getattr(row[0], key)}" for key, n in NAMES.items() if key != axis)
         row_text = [NAMES[axis], "on" if checkpointing else "off", others, f"{sizes[0]}–{sizes[-1]}"]
         row_text += [f"{times.slope:.2f}", f"{held.slope:.2f}", number(row[-1].seconds), number(row[-1].memory)]
-        rows.append([*row_text, f"{float(f'{held.size_at(LIMIT * 1024):.2g}'):,.0f}"])
+        rows.append([*row_text, f"{float(f'{largest(row):.2g}'):,.0f}"])
     head = ["against", "checkpointing", "at", "range", "slope of time", "slope of memory", "s at the end"]
     return layout([*head, "MiB at the end", f"fits {LIMIT} GiB (extrapolated)"], rows)
 
@@ -193,11 +196,11 @@ def main(argv: list[str] | None = None) -> int:
     about = machine("cpu")
     text = f"{args.model}, one update, {about['device']}, one thread, load {about['load']:.1f}\n\n{table(points)}"
     print(f"\n{text}")
-    save(args.out / f"scaling-{slug(args.model)}-{slug(about['device'])}", text, points, about)
+    save(args.out / f"scaling-{slug(args.model)}-{slug(about['device'])}", text, points, about, args.model)
     return 0
 
 
-def save(stem: Path, text: str, points: Sequence[Point], about: dict[str, object]) -> None:
+def save(stem: Path, text: str, points: Sequence[Point], about: dict[str, object], model: str) -> None:
     """Table, numbers and figure."""
     from benchmarks.scaling_figure import scaling
     from ddl_dyn.plots import style
@@ -207,7 +210,7 @@ def save(stem: Path, text: str, points: Sequence[Point], about: dict[str, object
     stem.with_suffix(".json").write_text(
         json.dumps({"machine": about, "points": [asdict(p) for p in points]}, indent=1) + "\n"
     )
-    style.save(scaling(points, str(about["device"])), stem)
+    style.save(scaling(points, f"{model} on {about['device']}"), stem)
     print(f"\nwritten: {stem}.txt, .json, .png, .svg")
 
 

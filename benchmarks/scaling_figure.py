@@ -14,21 +14,20 @@ ROWS = (("seconds", "time / s"), ("memory", "peak memory / MiB"))
 
 
 @styled
-def scaling(points: Sequence[Point], device: str) -> Figure:
+def scaling(points: Sequence[Point], what: str) -> Figure:
     """Two rows (time, memory), one column for each of steps, replicas and batch.
 
     Args:
-        points: measured updates.   device: what they were measured on.
+        points: measured updates.   what: the model, and what it was measured on.
     """
-    figure = new_figure(
-        PAGE_WIDTH, 4.4, caption=f"{device}, one thread. Lines are fitted to the larger half of the points of a series."
-    )
+    caption = f"One update of {what}, one thread. Lines are fitted to the larger half of the points of a series."
+    figure = new_figure(PAGE_WIDTH, 4.4, caption=caption)
     axes = [axis for axis in NAMES if any(p.axis == axis for p in points)]
     panels = figure.subplots(2, len(axes), sharex="col", sharey="row", squeeze=False)
     for (axis, on), row in series_of(points).items():
         sizes = np.array([p.size for p in row])
-        for i, (what, _) in enumerate(ROWS):
-            values = [getattr(p, what) for p in row]
+        for i, (quantity, _) in enumerate(ROWS):
+            values = [getattr(p, quantity) for p in row]
             line = Line.fit(list(sizes), values)
             ax, colour = panels[i, axes.index(axis)], "#D55E00" if on else "#0072B2"
             label = f"{'checkpointing, ' * on}slope {line.slope:.2f}"

@@ -187,7 +187,9 @@ def test_slopes_are_fitted_to_the_larger_half():
     sizes = [1, 2, 4, 8, 16]
     line = scaling.Line.fit(sizes, [100.0, 50.0, *(3.0 * n**1.5 for n in sizes[2:])])
     assert line.slope == pytest.approx(1.5)
-    assert line.size_at(3.0 * 100**1.5) == pytest.approx(100.0)
+    # 10 MiB at no steps, and one more for every fourth.
+    points = [scaling.Point("steps", n, 1, 1, False, 1.0, 10 + n / 4) for n in (100, 400, 800)]
+    assert scaling.largest(points) == pytest.approx(4 * (scaling.LIMIT * 1024 - 10))
     assert scaling.sizes_to(700) == [50, 100, 200, 500, 700]
 
 
