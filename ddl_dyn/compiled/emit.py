@@ -6,8 +6,10 @@ Memory of one tile of the batch: the tape has a slot for each time, the scratch 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -15,12 +17,14 @@ from torch import Tensor, fx
 from ddl_dyn.compiled.capture import Captured
 from ddl_dyn.compiled.errors import CannotCompileError
 from ddl_dyn.compiled.lower import Section
-from ddl_dyn.compiled.plan import make_plan
+from ddl_dyn.compiled.plan import Plan, make_plan
 from ddl_dyn.compiled.statements import Memory, Statement, place, reuse
 from ddl_dyn.compiled.values import Leaf, Loop, Store, Value, broadcast, leaves, render, start_of, whole
 
 # Vectors of 64 bytes in a tile: enough independent sums to fill the arithmetic units, few enough to stay in registers.
 VECTORS = 4
+# Numbers in a vector of the narrowest type.
+WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,7 @@ def functions(captured: Captured, namespace: str = "") -> str:
     ends = [plan.ds, *(n for _, n, _ in plan.spread), *operands]
     back = Section(memory, dict(given), plan.backward, ends, {}, {plan.ds: ds})
     offsets = _offsets(captured)
-    for i, node, address in plan.outer:
-        g, x = map(back.leaf, node.all_input_nodes)
-        back.statements.append(_outer(offsets[i], address, g, x))
+    _add_outer(back, memory, plan, offsets)
     sums = [i for i in range(len(phi)) if any(i == j for j, _, _ in plan.spread)]
     starts = dict(zip(sums, itertools.accumulate([0, *(captured.phi[i].numel() for i in sums)]), strict=False))
     for i, node, address in plan.spread:
@@ -107,17 +109,33 @@ def _offsets(captured: Captured) -> list[int]:
     return [sum(sizes[:i]) for i in range(len(sizes))]
 
 
-def _outer(offset: int, address: Tensor, g: Leaf, x: Leaf) -> Statement:
-    """The product g xᵀ, added to a weight's gradient."""
+def _add_outer(back: Section, memory: Memory, plan: Plan, offsets: list[int]) -> None:
+    """The products g xᵀ, added to the weights' gradients; what several of them read is turned into rows once."""
+    rows: dict[tuple[str, Any, int], Store] = {}
+    for i, node, address in plan.outer:
+        g, x = map(back.leaf, node.all_input_nodes)
+        M, N = address.shape
+        if M * math.ceil(N / WIDTH) > N * math.ceil(M / WIDTH):
+            g, x, address, N = x, g, address.T, M
+        key = (x.store.name, start_of(x), N)
+        if key not in rows:
+            rows[key] = memory.new(math.ceil(N / WIDTH) * WIDTH, "scratch")
+            code = f"flip<{N}>({rows[key].name}, {x.store.name} + {start_of(x)} * NV);"
+            back.statements.append(Statement(code, [rows[key]], [x.store]))
+        back.statements.append(_outer(offsets[i], address, g, rows[key]))
+
+
+def _outer(offset: int, address: Tensor, g: Leaf, x: Store) -> Statement:
+    """The product g xᵀ, added to a weight's gradient; x with samples as rows."""
     M, N = address.shape
     first = int(address.flatten()[0])
     so = int(address[1, 0]) - first if M > 1 else 0
     si = int(address[0, 1]) - first if N > 1 else 0
     if not torch.equal(first + torch.arange(M)[:, None] * so + torch.arange(N) * si, address):
         raise CannotCompileError("a weight's gradient that is not laid out evenly")
-    where = [f"{leaf.store.name} + {start_of(leaf)} * NV" for leaf in (g, x)]
-    code = f"outer<{M}, {N}, {so}, {si}>(dphi + {offset + first}, {where[0]}, {where[1]}, soon);"
-    return Statement(code, [Store("dphi", 0, "outside")], [g.store, x.store])
+    where = f"{g.store.name} + {start_of(g)} * NV, {x.name}"
+    code = f"outer<{M}, {N}, {so}, {si}>(dphi + {offset + first}, {where}, soon);"
+    return Statement(code, [Store("dphi", 0, "outside")], [g.store, x])
 
 
 def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.Node) -> Statement:

@@ -266,20 +266,14 @@ static inline void strip(T* w, const T* g, const V* x, S& soon) {
   if constexpr (rest > 0) patch<rest, IB, N, P, SO, SI>(w + (M - rest) * SO, g + (M - rest) * TILE, x, soon);
 }
 
-// The gradient of a weight: w[o·SO + i·SI] += Σ_lanes g[o] x[i]. With samples as rows of x no sum runs across lanes.
+// The gradient of a weight: w[o·SO + i·SI] += Σ_lanes g[o] x[i], x with samples as rows, so that no sum runs across lanes.
 template <int M, int N, int SO, int SI, class S> static inline void outer(T* w, const V* g, const V* x, S& soon) {
   constexpr int P = (N + W - 1) / W, IB = N / W < 5 ? N / W : 5;
-  if constexpr (M * P > N * ((M + W - 1) / W)) {
-    outer<N, M, SI, SO>(w, x, g, soon);
-  } else {
-    V rows[TILE * P];
-    flip<N>(rows, x);
-    const T* flat = reinterpret_cast<const T*>(g);
-    if constexpr (IB > 0) {
-      constexpr int whole = N / W / IB * IB, rest = N / W - whole;
-      for (int p = 0; p < whole; p += IB) strip<IB, M, IB * W, P, SO, SI>(w + p * W * SI, flat, rows + p, soon);
-      if constexpr (rest > 0) strip<rest, M, rest * W, P, SO, SI>(w + whole * W * SI, flat, rows + whole, soon);
-    }
-    if constexpr (N % W > 0) strip<1, M, N % W, P, SO, SI>(w + N / W * W * SI, flat, rows + N / W, soon);
+  const T* flat = reinterpret_cast<const T*>(g);
+  if constexpr (IB > 0) {
+    constexpr int whole = N / W / IB * IB, rest = N / W - whole;
+    for (int p = 0; p < whole; p += IB) strip<IB, M, IB * W, P, SO, SI>(w + p * W * SI, flat, x + p, soon);
+    if constexpr (rest > 0) strip<rest, M, rest * W, P, SO, SI>(w + whole * W * SI, flat, x + whole, soon);
   }
+  if constexpr (N % W > 0) strip<1, M, N % W, P, SO, SI>(w + N / W * W * SI, flat, x + N / W, soon);
 }
