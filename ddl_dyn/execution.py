@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def prepare(config: RunConfig) -> Prepared:
     Raises:
         ValueError: when the data cannot be had, or do not fit the training and evaluation asked for.
     """
-    from tasks import make_dataset, make_task
+    from tasks import make_task
 
     choose_device(config.train.device)
     task = make_task(config.task, **config.task_args)
@@ -102,7 +102,7 @@ def prepare(config: RunConfig) -> Prepared:
             "keep_portraits shows one map forming, but train.lr_factors trains several and keeps one rate's; "
             "tune first, then run with train.lr at the rate that was kept"
         )
-    data = make_dataset(task, **config.data.model_dump(exclude={"normalize"}))
+    data = make_data(task, tuple(config.data.model_dump(exclude={"normalize"}).items()))
     if config.train.horizon > data.train.steps:
         raise ValueError(
             f"train.horizon = {config.train.horizon} needs training trajectories of that many steps, but those of "
@@ -115,6 +115,22 @@ def prepare(config: RunConfig) -> Prepared:
         # An oracle whose task has no exact solution is met before anything is written.
         make_model(config.model, **ready.shape, **config.model_args)
     return ready
+
+
+def make_data(task: Any, options: tuple[tuple[str, Any], ...]) -> Any:
+    """The task's data. A simulation is kept for the process's next run, since the runs of a comparison share it."""
+    from tasks import make_dataset
+    from tasks.observed import Observed
+
+    # A file may hold another series by then.
+    return make_dataset(task, **dict(options)) if isinstance(task, Observed) else _simulated(task, options)
+
+
+@lru_cache(maxsize=1)
+def _simulated(task: Any, options: tuple[tuple[str, Any], ...]) -> Any:
+    from tasks import make_dataset
+
+    return make_dataset(task, **dict(options))
 
 
 def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None = None) -> Outcome:

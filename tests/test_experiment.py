@@ -335,3 +335,18 @@ def test_sixteen_processes_of_eight_runs_share_one_store(tmp_path: Path) -> None
     for stored in runs.scan(tmp_path):
         assert len(stored.metrics) == 5
         assert stored.arrays["test_pred"][0, 0] == stored.config["seed"]
+
+
+def test_runs_of_one_task_in_one_process_share_its_simulation() -> None:
+    from ddl_dyn.execution import prepare
+    from ddl_dyn.validation import resolve_run
+
+    def data(**changes: Any) -> Any:
+        size = {"n_train": 4, "n_val": 2, "n_test": 2, "n_ood": 2, "steps": 25}
+        return prepare(resolve_run({"task": "henon", "data": size} | changes)).data
+
+    first = data(model="ddl")
+    assert data(model="resnet") is first
+    other = data(model="resnet", task_args={"a": 1.3})
+    assert other.content_hash != first.content_hash
+    assert data(model="ddl").content_hash == first.content_hash
