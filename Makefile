@@ -10,7 +10,7 @@ help:
 	@echo "make demo     install if needed, then train and compare; results in demo/"
 	@echo "make test     install if needed, then run the quick tests"
 	@echo "make lint     ruff (format and rules) and mypy"
-	@echo "make bench    install if needed, with the peers; then measure speed (on two idle cores about 15 minutes)"
+	@echo "make bench    install if needed, with the peers; then measure speed (about an hour)"
 	@echo "make clean    remove the virtual environment, caches and demo/ (never runs/)"
 
 install: $(STAMP)

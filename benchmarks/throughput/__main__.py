@@ -30,9 +30,9 @@ from benchmarks.throughput.report import compile_table, machine, rates_table, ra
 
 PEERS = {"jax": ("jax", "equinox", "optax", "diffrax"), "torchode": ("torchode",)}
 TESTS = ("tests/test_benchmarks.py", "tests/test_training.py")
-# Where two threads are measured beside one, and where compilation is.
+# What is measured with two threads beside one, and with how many replicas that is done, and compilation timed.
 TWO_THREADS = ("ddl", "lstm")
-COMPILED_AT = 32
+MIDDLE = 32
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -86,10 +86,15 @@ def problem_of(args: argparse.Namespace, model: str, replicas: int, threads: int
     )
 
 
+def middle(replicas: list[int]) -> int:
+    """The number of replicas nearest to `MIDDLE`."""
+    return min(replicas, key=lambda r: abs(r - MIDDLE))
+
+
 def compile_times(args: argparse.Namespace, names: list[str], folder: Path) -> list[dict[str, Any]]:
     """First call of each model with an empty cache of compiled code, and again in the next process."""
     found = []
-    replicas = min(args.replicas, key=lambda r: abs(r - COMPILED_AT))
+    replicas = middle(args.replicas)
     for model in args.models:
         here = folder / f"compile-{slug(model)}"
         prepare(problem_of(args, model, replicas, args.threads), here)
@@ -115,7 +120,7 @@ def all_cells(args: argparse.Namespace, names: list[str], folder: Path) -> list[
     """Measure every cell, saying how far it is."""
     todo = [(model, R, args.threads) for model in args.models for R in args.replicas]
     if not args.skip_two_threads and args.threads == 1 and args.device == "cpu" and (os.cpu_count() or 1) > 1:
-        todo += [(model, max(args.replicas), 2) for model in TWO_THREADS if model in args.models]
+        todo += [(model, middle(args.replicas), 2) for model in TWO_THREADS if model in args.models]
     cells = []
     for i, (model, R, threads) in enumerate(todo):
         problem = problem_of(args, model, R, threads)
