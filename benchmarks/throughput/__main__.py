@@ -154,7 +154,10 @@ def main(argv: list[str] | None = None) -> int:
         cells = all_cells(args, names, Path(folder))
         skip = args.skip_compile_times or "suite" not in names
         compiled = [] if skip else compile_times(args, names, Path(folder))
-    about |= {"seconds": time.perf_counter() - began, "options": {k: str(v) for k, v in vars(args).items()}}
+    about |= {
+        "seconds": time.perf_counter() - began,
+        "options": {k: str(v) for k, v in vars(args).items() if k != "out"},
+    }
     m = about["machine"]
     packages = ", ".join(f"{name} {v}" for name, v in m["packages"].items())
     text = "\n\n".join(
