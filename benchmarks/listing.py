@@ -23,9 +23,9 @@ from typing import Any
 import pandas  # noqa: F401  (not to be counted as reading)
 
 from ddl_dyn import runs
-from ddl_dyn.canonical import config_hash
-from ddl_dyn.validation import resolve_run
-from ddl_dyn.writer import RunWriter
+from ddl_dyn.experiments.fingerprint import config_hash
+from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.runs.writer import RunWriter
 
 LIMIT = 2.0
 REPLICAS = 10

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from ddl_dyn.analysis import from_replicas, lyapunov_spectrum
+from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.models.ddl import DDL, DDLConfig
-from ddl_dyn.replicas import Replicas
 
 REPLICAS, STATES, DIM, LIMIT = 8, 64, 3, 60.0
 

@@ -93,7 +93,7 @@ def one_update(problem: Problem, *, checkpointing: bool, repeats: int) -> tuple[
 def train(problem: Problem, *, checkpointing: bool, repeats: int) -> list[float]:
     """Processor time after each update of a short training; `memory.peak` counts from the first one's end."""
     from ddl_dyn import Replicas, fit
-    from ddl_dyn.config import TrainConfig
+    from ddl_dyn.config.sections import TrainConfig
 
     replicas = Replicas(build(problem), range(problem.replicas))
     series = Training.of(trajectories(problem, TRAJECTORIES).astype(np.float32))

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from tasks import FlowTask, make_task
-from tasks.base import Array
-from tasks.simulate import ATOL, RTOL, integrate
+from ddl_dyn.tasks import FlowTask, make_task
+from ddl_dyn.tasks.base import Array
+from ddl_dyn.tasks.integrators import ATOL, RTOL, integrate
 
 SYSTEMS = ("lorenz63", "van_der_pol", "rossler")
 # Names of the same systems there.
@@ -110,7 +110,7 @@ def main() -> int:
     if not args.skip_tests:
         tests = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/test_tasks_simulate.py"], check=False)
         if tests.returncode:
-            print("the tests of tasks.simulate fail; nothing measured")
+            print("the tests of ddl_dyn.tasks.trust fail; nothing measured")
             return 1
     table("loop", SYSTEMS, loop, args)
     if importlib.util.find_spec("dysts") is None:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddl_dyn.delta import delta_update
+from ddl_dyn.models.delta import delta_update
 
 # d × d_v: a point in the plane, the reference shape, the default, a wide state.
 SHAPES = ((2, 1), (8, 2), (8, 4), (16, 16))

@@ -9,9 +9,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ddl_dyn.kernels.ddl import DeltaOptions, delta_options, written
-from ddl_dyn.kernels.support import padded
-from ddl_dyn.kernels.tile import latent_columns
+from ddl_dyn.engine.kernels.ddl import DeltaOptions, delta_options, written
+from ddl_dyn.engine.kernels.support import padded
+from ddl_dyn.engine.kernels.tile import latent_columns
 from ddl_dyn.models import make_model
 from ddl_dyn.models.ddl import DDL
 
@@ -49,7 +49,7 @@ def update_kernel(
 
 
 def fused_update(X: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Tensor:
-    """`ddl_dyn.delta.delta_update` for contiguous float32 (N, d, V), (N, d), (N, V) and (N,)."""
+    """`ddl_dyn.models.delta.delta_update` for contiguous float32 (N, d, V), (N, d), (N, V) and (N,)."""
     count, d, values = X.shape
     out, tile = torch.empty_like(X), max(1, ON_CHIP // (padded(d) * padded(values)))
     update_kernel[(triton.cdiv(count, tile),)](X, k, v, beta, out, count, options(d, values), tile)

@@ -9,13 +9,13 @@ __version__ = "0.1.0"
 
 # Imported on first use: `ddl-dyn --help` must not pay for torch.
 _WHERE = {
-    "Normalizer": "ddl_dyn.normalizer",
-    "Replicas": "ddl_dyn.replicas",
-    "Rollout": "ddl_dyn.free_run",
-    "TrainConfig": "ddl_dyn.config",
-    "fit": "ddl_dyn.training",
+    "Normalizer": "ddl_dyn.engine.normalizer",
+    "Replicas": "ddl_dyn.engine.replicas",
+    "Rollout": "ddl_dyn.engine.rollout",
+    "TrainConfig": "ddl_dyn.config.sections",
+    "fit": "ddl_dyn.training.trainer",
     "make_model": "ddl_dyn.models",
-    "rollout": "ddl_dyn.free_run",
+    "rollout": "ddl_dyn.engine.rollout",
 }
 
 __all__ = ["Normalizer", "Replicas", "Rollout", "TrainConfig", "__version__", "fit", "make_model", "rollout"]

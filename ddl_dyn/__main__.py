@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ddl_dyn.cli import main
+from ddl_dyn.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,30 +6,31 @@ import dataclasses
 import difflib
 from typing import Any
 
-from tasks.base import FlowTask, MapTask, Task, Trajectories
-from tasks.billiards import Billiard, BilliardCollisions
-from tasks.chains import Lorenz96, SpringChain
-from tasks.chaotic import Chen, Lorenz63, Rossler, SprottB, Thomas
-from tasks.conditioned import Lorenz63Family, VanDerPolFamily
-from tasks.conservative import HardeningDuffing, HenonHeiles, Pendulum
-from tasks.cycles import Brusselator, FitzhughNagumo, StuartLandau, VanDerPol
-from tasks.cyclic_groups import CycleNavigation, ModCount, Parity
-from tasks.dataset import Dataset, make_dataset
-from tasks.delay import MackeyGlass
-from tasks.driven import Duffing, Ueda
-from tasks.impacts import BouncingBall, BouncingBallFamily, BouncingBallImpacts
-from tasks.maps import FlipFlop, Gauss, Logistic, LogisticFamily, Ricker, Tent
-from tasks.observed import Ecg, Observed, Sunspots
-from tasks.oscillators import CubicSpiral, DampedSpiral, Harmonic, Torus
-from tasks.permutations import A5, S3, S4, S5, Dihedral, SwapsS5
-from tasks.planar_maps import DuffingMap, Henon, Ikeda, Lozi
-from tasks.population import Kuramoto, LotkaVolterra
-from tasks.projections import Grover, Kaczmarz, Overwrite
-from tasks.reflections import Flip, Mirror, Rotation, Rotoreflection, TwistedMirror
-from tasks.signals import Beating, Chirp, Overshoot
-from tasks.simulate import integrate, iterate, trust_horizon
-from tasks.standard_map import StandardMap
-from tasks.user_file import is_file_reference, load_class
+from ddl_dyn.config.user_file import is_file_reference, load_class
+from ddl_dyn.tasks.base import FlowTask, MapTask, Task, Trajectories
+from ddl_dyn.tasks.dataset import Dataset, make_dataset
+from ddl_dyn.tasks.flows.chains import Lorenz96, SpringChain
+from ddl_dyn.tasks.flows.chaotic import Chen, Lorenz63, Rossler, SprottB, Thomas
+from ddl_dyn.tasks.flows.conservative import HardeningDuffing, HenonHeiles, Pendulum
+from ddl_dyn.tasks.flows.cycles import Brusselator, FitzhughNagumo, StuartLandau, VanDerPol
+from ddl_dyn.tasks.flows.delay import MackeyGlass
+from ddl_dyn.tasks.flows.driven import Duffing, Ueda
+from ddl_dyn.tasks.flows.families import Lorenz63Family, VanDerPolFamily
+from ddl_dyn.tasks.flows.oscillators import CubicSpiral, DampedSpiral, Harmonic, Torus
+from ddl_dyn.tasks.flows.population import Kuramoto, LotkaVolterra
+from ddl_dyn.tasks.hybrid.billiards import Billiard, BilliardCollisions
+from ddl_dyn.tasks.hybrid.bouncing_ball import BouncingBall, BouncingBallFamily, BouncingBallImpacts
+from ddl_dyn.tasks.integrators import integrate, iterate
+from ddl_dyn.tasks.maps.line import FlipFlop, Gauss, Logistic, LogisticFamily, Ricker, Tent
+from ddl_dyn.tasks.maps.plane import DuffingMap, Henon, Ikeda, Lozi
+from ddl_dyn.tasks.maps.projections import Grover, Kaczmarz, Overwrite
+from ddl_dyn.tasks.maps.reflections import Flip, Mirror, Rotation, Rotoreflection, TwistedMirror
+from ddl_dyn.tasks.maps.standard import StandardMap
+from ddl_dyn.tasks.series.closed_form import Beating, Chirp, Overshoot
+from ddl_dyn.tasks.series.observed import Ecg, Observed, Sunspots
+from ddl_dyn.tasks.trust import trust_horizon
+from ddl_dyn.tasks.words.cyclic import CycleNavigation, ModCount, Parity
+from ddl_dyn.tasks.words.permutations import A5, S3, S4, S5, Dihedral, SwapsS5
 
 TASKS: dict[str, type[Task]] = {
     # oscillators
@@ -108,6 +109,35 @@ TASKS: dict[str, type[Task]] = {
 }
 
 
+def task_class(name: str) -> type[Task]:
+    """The class registered under a name, or the class of a user's file, `path/to/file.py:Class`.
+
+    Raises:
+        ValueError: for an unknown name (with the nearest match and the known ones), or a file that does not exist, does
+            not run or holds no such task.
+    """
+    if is_file_reference(name):
+        return _of_user_file(name)
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}{_nearest(name, TASKS)}; available: {', '.join(sorted(TASKS))}")
+    return TASKS[name]
+
+
+def _of_user_file(reference: str) -> type[Task]:
+    found: type[Task] = load_class(
+        reference,
+        role="task",
+        base=Task,
+        base_name="a class of ddl_dyn.tasks.base",
+        needs=("state_names", "source", "equations", "family"),
+    )
+    if "__dataclass_params__" not in vars(found):
+        raise ValueError(
+            f"task={reference}: {found.__name__} must be decorated with @dataclass(frozen=True, kw_only=True)"
+        )
+    return found
+
+
 def make_task(name: str, **params: Any) -> Task:
     """Build a task by its registry key.
 
@@ -120,12 +150,7 @@ def make_task(name: str, **params: Any) -> Task:
         ValueError: when the name or a parameter is unknown, or a value out of range, or a file does not exist, does not
             run or holds no such task.
     """
-    if is_file_reference(name):
-        cls = load_class(name)
-    elif name in TASKS:
-        cls = TASKS[name]
-    else:
-        raise ValueError(f"unknown task {name!r}{_nearest(name, TASKS)}; available: {', '.join(sorted(TASKS))}")
+    cls = task_class(name)
     fields = dataclasses.fields(cls)
     valid = [field.name for field in fields if field.init]
     for param in params:
@@ -155,5 +180,6 @@ __all__ = [
     "iterate",
     "make_dataset",
     "make_task",
+    "task_class",
     "trust_horizon",
 ]

@@ -194,9 +194,7 @@ class Task(ABC):
 
     def symmetries(self) -> dict[str, Array]:
         """Linear maps S (D, D) with Φ(Sx) = SΦ(x), by name; empty where none is known."""
-        from tasks.symmetry import symmetries
-
-        return symmetries(self)
+        return {}
 
     def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:
         """The states computed a second way, (N, steps+1, D); where the two part, neither is truth.
@@ -252,8 +250,8 @@ class FlowTask(Task):
         return None
 
     def simulate(self, x0: Array, steps: int, inputs: Array | None = None) -> Trajectories:
-        """Integrate with DOP853 at tight tolerances; see `tasks.simulate.integrate`."""
-        from tasks.simulate import integrate
+        """Integrate with DOP853 at tight tolerances; see `ddl_dyn.tasks.trust.integrate`."""
+        from ddl_dyn.tasks.integrators import integrate
 
         x = self.check_states(x0, steps)
         times = self.times(steps)
@@ -261,7 +259,7 @@ class FlowTask(Task):
 
     def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:  # noqa: ARG002
         """The same flow at a hundredth of the tolerance."""
-        from tasks.simulate import integrate
+        from ddl_dyn.tasks.integrators import integrate
 
         x = self.check_states(x0, steps)
         return integrate(self.vector_field, x, self.times(steps), rtol=1e-12, atol=1e-14)
@@ -283,7 +281,7 @@ class MapTask(Task):
 
     def simulate(self, x0: Array, steps: int, inputs: Array | None = None) -> Trajectories:
         """Iterate the map."""
-        from tasks.simulate import iterate
+        from ddl_dyn.tasks.integrators import iterate
 
         x = self.check_states(x0, steps)
         times = self.times(steps)
@@ -291,7 +289,7 @@ class MapTask(Task):
 
     def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:  # noqa: ARG002
         """The same orbit in extended precision where the platform and the map have it, else one rounding error away."""
-        from tasks.simulate import iterate
+        from ddl_dyn.tasks.integrators import iterate
 
         x = self.check_states(x0, steps)
         wide: Any = x.astype(np.longdouble)

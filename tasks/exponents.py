@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tasks.base import Array, FlowTask
+from ddl_dyn.tasks.base import Array, FlowTask
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 
-from tasks.base import Array
+from ddl_dyn.tasks.base import Array
 
 
 def box(n: int, rng: np.random.Generator, low: Sequence[float], high: Sequence[float]) -> Array:

@@ -1,122 +1,150 @@
-"""The one-way rule: which room may import which. Read from the source, so that no import can hide in a branch."""
+"""The rooms and their order, read from the source of every import, those inside functions too."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-HEAVY = {"torch", "torchdiffeq", "matplotlib", "sacred", "pandas"}
+ROOT = Path(__file__).parents[1]
+# The whole rule: a room may import those before it in this list, never those after it.
+ROOMS = (
+    "config", "metrics", "plots", "tasks", "models", "runs", "engine", "training", "analysis", "experiments", "results",
+    "cli",
+)  # fmt: skip
+# Libraries that one place alone may import: their absence elsewhere is what keeps start-up and reading light.
+CONFINED = {
+    "matplotlib": ("plots/",),
+    "sacred": ("experiments/tracking/sacred.py",),
+    "torchdiffeq": ("models/neural_ode.py",),
+    "triton": ("engine/kernels/",),
+    "ray": ("experiments/sweep/ray.py",),
+    "pymongo": ("experiments/tracking/",),
+}
+LIGHT = {"torch", "torchdiffeq", "matplotlib", "sacred", "pandas"}
+LINES, FUNCTION_LINES, ENTRIES = 300, 60, 14
 
 
-def imported(path: Path, root: Path = ROOT) -> set[str]:
-    """Absolute names of all modules that a file imports, at any depth of nesting."""
-    package = list(path.relative_to(root).with_suffix("").parts)
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules() -> dict[str, Path]:
+    """Module name -> file, for the package and for `tasks`, which is linked into it."""
+    found = {}
+    for folder, prefix in ((ROOT / "ddl_dyn", "ddl_dyn"), (ROOT / "tasks", "ddl_dyn.tasks")):
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join((prefix, *(parts[:-1] if parts[-1] == "__init__" else parts)))] = path
+    return found
+
+
+def imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """Absolute dotted names that a module imports, at any depth of nesting; `from a import b` gives a.b."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: -node.level]) if node.level else ""
+            parts = package.split(".")
+            base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
             module = ".".join(part for part in (base, node.module or "") if part)
-            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def arrows(known: dict[str, Path]) -> dict[str, set[str]]:
+    """Module -> the package's own modules that it imports."""
+    found: dict[str, set[str]] = {}
+    for name, path in known.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        targets = set()
+        for target in imported(ast.parse(path.read_text(encoding="utf-8")), package):
+            if target.partition(".")[0] == "ddl_dyn":
+                targets.add(target if target in known else target.rpartition(".")[0])
+        found[name] = targets
     return found
 
 
-def files(*patterns: str) -> list[Path]:
-    found = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
-    assert found, f"nothing matches {patterns}: the rule below guards no file"
-    return found
+def room(module: str) -> str:
+    return [*module.split("."), ""][1]
 
 
-def offending(paths: list[Path], forbidden: set[str]) -> list[str]:
+def against_the_order(graph: dict[str, set[str]]) -> list[str]:
     return [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in paths
-        for name in sorted(imported(path))
-        if any(name == bad or name.startswith(f"{bad}.") for bad in forbidden)
+        f"{name} imports {target}"
+        for name, targets in graph.items()
+        for target in sorted(targets)
+        if room(name) in ROOMS and room(target) in ROOMS and ROOMS.index(room(target)) > ROOMS.index(room(name))
     ]
 
 
-RULES = {
-    "tasks know nothing of the library": (["tasks/**/*.py"], {"ddl_dyn", *HEAVY}),
-    "the configuration needs pydantic alone": (["ddl_dyn/config.py"], {"ddl_dyn", "tasks", *HEAVY}),
-    "operators and metrics stand alone": (
-        ["ddl_dyn/delta.py", "ddl_dyn/normalizer.py", "ddl_dyn/metrics/*.py"],
-        {"tasks", "matplotlib", "sacred", "ddl_dyn.models", "ddl_dyn.training", "ddl_dyn.runs", "ddl_dyn.plots"},
-    ),
-    "models know neither tasks nor training": (
-        ["ddl_dyn/models/*.py"],
-        {"tasks", "matplotlib", "sacred", "ddl_dyn.replicas", "ddl_dyn.training", "ddl_dyn.runs", "ddl_dyn.plots"},
-    ),
-    "the compiler knows steps, not models": (
-        ["ddl_dyn/compiled/*.py"],
-        {"tasks", "matplotlib", "sacred", "ddl_dyn.models", "ddl_dyn.replicas", "ddl_dyn.training", "ddl_dyn.config"},
-    ),
-    "training and analysis know neither tasks nor runs": (
-        [
-            "ddl_dyn/replicas.py", "ddl_dyn/free_run.py", "ddl_dyn/schedule.py", "ddl_dyn/training.py",
-            "ddl_dyn/budget.py", "ddl_dyn/evaluation.py", "ddl_dyn/portrait_data.py", "ddl_dyn/portrait_series.py",
-            "ddl_dyn/analysis/*.py", "ddl_dyn/kernels/*.py",
-        ],
-        {"tasks", "matplotlib", "sacred", "ddl_dyn.runs", "ddl_dyn.plots", "ddl_dyn.experiment"},
-    ),
-    "finished runs are analysed without a tracker": (
-        ["ddl_dyn/analyse/*.py"],
-        {"tasks", "matplotlib", "sacred", "ddl_dyn.experiment", "ddl_dyn.running", "ddl_dyn.training"},
-    ),
-    "figures are drawn from arrays": (
-        ["ddl_dyn/plots/*.py"],
-        {"tasks", "torch", "sacred", "ddl_dyn.models", "ddl_dyn.training", "ddl_dyn.replicas", "ddl_dyn.evaluation"},
-    ),
-}  # fmt: skip
+def test_every_import_runs_up_the_list_of_rooms() -> None:
+    graph = arrows(modules())
+    assert against_the_order(graph) == []
+    assert {room(name) for name in graph} == {*ROOMS, "", "__main__"}
+    assert all(target in graph for targets in graph.values() for target in targets), "an import that resolves nowhere"
 
 
-@pytest.mark.parametrize("rule", RULES, ids=list(RULES))
-def test_no_arrow_runs_the_wrong_way(rule):
-    patterns, forbidden = RULES[rule]
-    assert offending(files(*patterns), forbidden) == []
+def test_no_circle() -> None:
+    try:
+        TopologicalSorter(arrows(modules())).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' → '.join(error.args[1])}")
 
 
-def test_torchdiffeq_is_imported_in_one_place():
-    others = [p for p in files("ddl_dyn/**/*.py") if p.name != "neural_ode.py"]
-    assert offending(others, {"torchdiffeq"}) == []
-    assert "torchdiffeq.odeint" in imported(ROOT / "ddl_dyn/models/neural_ode.py")
+def test_heavy_libraries_are_imported_in_their_place_alone() -> None:
+    for library, places in CONFINED.items():
+        users = {
+            name.partition(".")[2].replace(".", "/") + ("/" if path.name == "__init__.py" else ".py")
+            for name, path in modules().items()
+            if any(t.partition(".")[0] == library for t in imported(ast.parse(path.read_text(encoding="utf-8")), name))
+        }
+        assert users, f"nobody imports {library}: the rule guards nothing"
+        assert [user for user in users if not user.startswith(places)] == []
 
 
-def test_triton_is_imported_by_the_kernels_alone():
-    others = [p for p in files("ddl_dyn/**/*.py") if p.parent.name != "kernels"]
-    # What is asked before a kernel runs must not need it.
-    others += [ROOT / "ddl_dyn/kernels/support.py", ROOT / "ddl_dyn/kernels/__init__.py"]
-    assert offending(others, {"triton", "ddl_dyn.kernels.tile", "ddl_dyn.kernels.ddl", "ddl_dyn.kernels.plan"}) == []
-    assert "triton.language" in imported(ROOT / "ddl_dyn/kernels/tile.py")
-
-
-def test_matplotlib_is_imported_by_plots_alone():
-    others = [p for p in files("ddl_dyn/**/*.py") if p.parent.name != "plots"]
-    assert offending(others, {"matplotlib"}) == []
-
-
-def test_the_walk_sees_what_it_should(tmp_path):
-    # Negative control: an arrow hidden inside a function is found, and a relative one is made absolute.
-    package = tmp_path / "ddl_dyn" / "plots"
-    package.mkdir(parents=True)
-    hidden = package / "x.py"
-    hidden.write_text(
-        "def f():\n    from ddl_dyn.models import base\n    import torch.nn\n    from ..runs import load\n"
+def test_the_walk_sees_what_it_should() -> None:
+    # Negative controls: an arrow hidden in a function, a relative one, a wrong direction and a circle are all found.
+    hidden = ast.parse(
+        "def f():\n    from ddl_dyn.models import base\n    import torch.nn\n    from ..runs import run\n"
     )
-    assert {"ddl_dyn.models.base", "torch.nn", "ddl_dyn.runs.load"} <= imported(hidden, tmp_path)
+    assert set(imported(hidden, "ddl_dyn.plots")) == {"ddl_dyn.models.base", "torch.nn", "ddl_dyn.runs.run"}
+    wrong = {"ddl_dyn.config.a": {"ddl_dyn.cli.b"}, "ddl_dyn.cli.b": {"ddl_dyn.config.a"}}
+    assert against_the_order(wrong) == ["ddl_dyn.config.a imports ddl_dyn.cli.b"]
+    with pytest.raises(CycleError):
+        TopologicalSorter(wrong).prepare()
+
+
+def test_sizes() -> None:
+    entries = [path.name for path in (ROOT / "ddl_dyn").iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= ENTRIES + 1, entries  # __main__.py is Python's own name for a command
+    long_files, long_functions = [], []
+    for name, path in modules().items():
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > LINES:
+            long_files.append(f"{name}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > FUNCTION_LINES:
+                    long_functions.append(f"{name}.{node.name}: {length} lines")
+    assert long_files == []
+    assert long_functions == []
 
 
 @pytest.mark.parametrize(
     ("module", "absent"),
-    [("tasks", {"torch", "matplotlib", "sacred", "ddl_dyn"}), ("ddl_dyn", {"torch", "matplotlib", "sacred", "tasks"})],
+    [
+        ("ddl_dyn", LIGHT | {"numpy"}),
+        ("ddl_dyn.tasks", LIGHT),
+        ("ddl_dyn.config.sections", LIGHT | {"numpy"}),
+        ("ddl_dyn.runs.run", {"torch", "matplotlib", "sacred"}),
+        ("ddl_dyn.cli.main", LIGHT | {"numpy"}),
+        ("ddl_dyn.results.comparison.groups", {"torch", "matplotlib", "sacred"}),
+        ("ddl_dyn.results.inspection.table", {"torch", "matplotlib", "sacred"}),
+    ],
 )
-def test_importing_a_package_loads_no_more_than_it_may(module, absent):
-    code = f"import sys, {module}; print(*[name for name in {sorted(absent)} if name in sys.modules])"
+def test_importing_a_module_loads_no_more_than_it_may(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(*sorted({absent!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.split() == []

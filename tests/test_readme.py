@@ -33,7 +33,7 @@ def test_links_and_figures_of_the_readme_exist(target):
 
 
 def test_commands_of_the_readme_are_commands():
-    from ddl_dyn.commands import COMMANDS
+    from ddl_dyn.cli.commands import COMMANDS
 
     named = set(re.findall(r"ddl-dyn (\w+)", README))
     assert named

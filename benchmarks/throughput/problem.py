@@ -159,7 +159,7 @@ def write(problem: Problem, path: Path) -> None:
     import torch
 
     from ddl_dyn import Replicas
-    from ddl_dyn.schedule import Windows
+    from ddl_dyn.training.schedule import Windows
 
     replicas = Replicas(build(problem), range(problem.replicas))
     rng = np.random.default_rng(1)

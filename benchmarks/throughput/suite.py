@@ -11,8 +11,8 @@ import torch
 
 from benchmarks.throughput.problem import CLIP, LEARNING_RATE, WEIGHT_DECAY, Data, Problem, Training, build, suite_name
 from ddl_dyn import Replicas, fit
-from ddl_dyn.config import TrainConfig
-from ddl_dyn.training import Trainer
+from ddl_dyn.config.sections import TrainConfig
+from ddl_dyn.training.trainer import Trainer
 
 Array = np.ndarray
 

@@ -37,7 +37,8 @@ from ddl_dyn.analysis.jacobians import (
 from ddl_dyn.analysis.learned import from_replicas, learned_family
 from ddl_dyn.analysis.limit_cycles import LimitCycle, PeriodicOrbit, limit_cycle, periodic_orbit
 from ddl_dyn.analysis.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
-from ddl_dyn.analysis.maps import DiscreteMap, as_map
+from ddl_dyn.analysis.maps import DiscreteMap
+from ddl_dyn.analysis.systems import as_map
 from ddl_dyn.analysis.theory import Prediction, predict, predict_for
 
 __all__ = [

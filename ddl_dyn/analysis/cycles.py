@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from ddl_dyn.analysis.maps import DiscreteMap, as_map
+from ddl_dyn.analysis.maps import DiscreteMap
 from ddl_dyn.analysis.spectra import eigenvalues, solve_least_squares
+from ddl_dyn.analysis.systems import as_map
 
 Array = NDArray[np.float64]
 Stability = Literal["sink", "source", "saddle", "nonhyperbolic"]

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-REGIMES = ("skip", "overwrite", "over_relaxed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn import metrics
-from ddl_dyn.analysis.maps import as_map
 from ddl_dyn.analysis.spectra import finite_rows
+from ddl_dyn.analysis.systems import as_map
 
 Array = NDArray[np.float64]
 UNDECIDED, ESCAPED = -1, -2

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ddl_dyn.analysis.maps import DiscreteMap, row_jacobian
-from ddl_dyn.normalizer import Normalizer
+from ddl_dyn.engine.normalizer import Normalizer
 
 
 def from_replicas(

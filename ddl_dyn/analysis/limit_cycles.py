@@ -15,7 +15,7 @@ from scipy.linalg import lstsq
 
 from ddl_dyn.analysis.exact import integrate_rows, variational_field
 from ddl_dyn.analysis.lyapunov import tangent_growth
-from ddl_dyn.analysis.maps import as_map
+from ddl_dyn.analysis.systems import as_map
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ddl_dyn.analysis.maps import DiscreteMap, as_map
+from ddl_dyn.analysis.maps import DiscreteMap
 from ddl_dyn.analysis.spectra import finite_rows
+from ddl_dyn.analysis.systems import as_map
 
 Array = NDArray[np.float64]
 BLOCKS = 10

@@ -137,29 +137,3 @@ def row_jacobian(step: StateMap, x: Tensor, *, constant: bool = False) -> tuple[
             for i in range(last + 1)
         ]
     return value.detach(), torch.stack(rows, dim=-2)
-
-
-def as_map(system: Any, **options: Any) -> DiscreteMap:
-    """Any system as a DiscreteMap: a DiscreteMap, a task (map, flow or impacts), a trained model or its replicas.
-
-    Args:
-        system: what to look at.
-        options: passed to `from_task` or `from_replicas`.
-    Raises:
-        ValueError: when the system is none of these.
-    """
-    from ddl_dyn.analysis.exact import from_task
-    from ddl_dyn.analysis.learned import from_replicas
-
-    if isinstance(system, DiscreteMap):
-        if options:
-            raise ValueError(f"a DiscreteMap takes no further options, got {sorted(options)}")
-        return system
-    if all(hasattr(system, a) for a in ("lift", "step", "read")):
-        return from_replicas(system, **options)
-    if any(hasattr(system, a) for a in ("next_state", "vector_field", "simulate")):
-        return from_task(system, **options)
-    raise ValueError(
-        "a system must be a DiscreteMap, a task (next_state, vector_field or simulate) or a model or Replicas "
-        f"(lift, step, read), got {type(system).__name__}"
-    )

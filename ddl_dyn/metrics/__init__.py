@@ -33,14 +33,7 @@ from ddl_dyn.metrics.oscillation import (
     turning_points,
     upward_crossings,
 )
-from ddl_dyn.metrics.significance import (
-    Ranking,
-    critical_difference,
-    holm,
-    paired_power,
-    paired_test,
-    seeds_needed,
-)
+from ddl_dyn.metrics.significance import Ranking, critical_difference, holm, paired_power, paired_test, seeds_needed
 from ddl_dyn.metrics.statistics import (
     Interval,
     interquartile_mean,
@@ -51,25 +44,9 @@ from ddl_dyn.metrics.statistics import (
     stratified_bootstrap,
     winner,
 )
-from ddl_dyn.metrics.structure import (
-    invariant_drift,
-    jacobian_error,
-    orientation_agreement,
-    symmetry_defect,
-)
-from ddl_dyn.metrics.tracking import (
-    longest_length,
-    sequence_accuracy,
-    token_accuracy,
-    token_correct,
-)
-from ddl_dyn.metrics.verdict import (
-    VERDICTS,
-    Verdict,
-    VerdictThresholds,
-    verdict_shares,
-    verdicts,
-)
+from ddl_dyn.metrics.structure import invariant_drift, jacobian_error, orientation_agreement, symmetry_defect
+from ddl_dyn.metrics.tracking import longest_length, sequence_accuracy, token_accuracy, token_correct
+from ddl_dyn.metrics.verdict import VERDICTS, Verdict, VerdictThresholds, verdict_shares, verdicts
 
 __all__ = [
     "VERDICTS",

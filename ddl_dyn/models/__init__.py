@@ -7,11 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ddl_dyn.config import ModelConfig
+from ddl_dyn.config.sections import ModelConfig
+from ddl_dyn.config.user_file import is_file_reference, load_class
 from ddl_dyn.models.analogue import Analogue
 from ddl_dyn.models.base import StepModel
+from ddl_dyn.models.baselines import Linear, Mean, Persistence
 from ddl_dyn.models.ddl import DDL
-from ddl_dyn.models.floors import Linear, Mean, Persistence
 from ddl_dyn.models.gated_residual import GatedResidual
 from ddl_dyn.models.gru import GRU
 from ddl_dyn.models.highway import Highway
@@ -23,7 +24,6 @@ from ddl_dyn.models.nvar import NVAR
 from ddl_dyn.models.oracles import ExactMap, HouseholderStack, Oracle, Truth, truth_of
 from ddl_dyn.models.resnet import ResNet
 from ddl_dyn.models.rkan import RKAN
-from ddl_dyn.models.user_file import is_file_reference, load_class
 
 MODELS: dict[str, type[StepModel]] = {
     "ddl": DDL,
@@ -57,12 +57,27 @@ def model_class(name: str) -> type[StepModel]:
             not exist, does not run or holds no such step model.
     """
     if is_file_reference(name):
-        return load_class(name)
+        return _of_user_file(name)
     if name in MODELS:
         return MODELS[name]
     near = difflib.get_close_matches(name, MODELS, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"unknown model {name!r}.{hint} Models: {', '.join(sorted(MODELS))}")
+
+
+def _of_user_file(reference: str) -> type[StepModel]:
+    found: type[StepModel] = load_class(
+        reference,
+        role="model",
+        base=StepModel,
+        base_name="ddl_dyn.models.StepModel",
+        needs=("Config", "equation", "source"),
+    )
+    if not (isinstance(found.Config, type) and issubclass(found.Config, ModelConfig)):
+        raise ValueError(
+            f"model={reference}: {found.__name__}.Config must be a subclass of ddl_dyn.config.sections.ModelConfig"
+        )
+    return found
 
 
 def model_config(name: str, **options: Any) -> ModelConfig:

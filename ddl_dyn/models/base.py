@@ -13,8 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ddl_dyn.compiled import CannotCompileError, Solver
-from ddl_dyn.config import ModelConfig
+from ddl_dyn.config.sections import ModelConfig
+from ddl_dyn.models.errors import CannotCompileError
+from ddl_dyn.models.runge_kutta import Solver
 
 # Calls a method of the model for all replicas at once: call("field", h, u) maps over the leading axis R.
 ReplicaCall = Callable[..., Tensor]

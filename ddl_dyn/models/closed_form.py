@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ddl_dyn.config import ModelConfig
+from ddl_dyn.config.sections import ModelConfig
 from ddl_dyn.models.base import StepModel
 
 

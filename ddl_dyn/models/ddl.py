@@ -9,9 +9,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ddl_dyn.delta import delta_update, discrepancy, erase, unit_direction, write
 from ddl_dyn.models.base import ResidualConfig, StepModel
 from ddl_dyn.models.branch import Branch, RMSNorm, join
+from ddl_dyn.models.delta import delta_update, discrepancy, erase, unit_direction, write
 
 
 class DDLConfig(ResidualConfig):

@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torchdiffeq import odeint, odeint_adjoint
 
-from ddl_dyn.compiled import CannotCompileError, Solver
 from ddl_dyn.models.base import ReplicaCall, ResidualConfig, StepModel
 from ddl_dyn.models.branch import Branch, join
+from ddl_dyn.models.errors import CannotCompileError
+from ddl_dyn.models.runge_kutta import Solver
 
 ADAPTIVE = ("dopri5", "bosh3")
 # A step that needs more attempts than this within one sampling interval has blown up.

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ddl_dyn.config import ModelConfig
-from ddl_dyn.delta import delta_update
+from ddl_dyn.config.sections import ModelConfig
 from ddl_dyn.models.base import ReplicaCall
+from ddl_dyn.models.baselines import Keep
 from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig
-from ddl_dyn.models.floors import Keep
+from ddl_dyn.models.delta import delta_update
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ddl_dyn.config import ModelConfig
+from ddl_dyn.config.sections import ModelConfig
 from ddl_dyn.models.base import ResidualConfig, StepModel
 
 

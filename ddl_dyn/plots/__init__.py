@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from .animation import orbit_animation
+from .cobweb import cobweb
 from .compare import comparison
 from .defects import defects, invariant_drift, perturbation_growth
 from .depth import discrepancy_spent, gate_over_depth_time, initial_statistics, state_through_depth
 from .forming import field_forming, map_forming
-from .gallery import task_portrait
 from .gates import eigenvalues, gate_map
-from .maps import cobweb
 from .plane import basins, direction_field, nullclines, poincare_section
 from .portrait import phase_portrait
 from .portrait3d import phase_portrait_3d
@@ -17,6 +16,7 @@ from .ranking import ranking, survival_curves
 from .series import error_growth, trajectories
 from .spectra import bifurcation_diagram, power_spectra, recurrence_plot, return_map
 from .style import MODEL_STYLES, ModelStyle, model_style, save
+from .thumbnail import task_portrait
 from .tracking import tracking_accuracy
 from .training import training_curves
 

@@ -21,6 +21,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ddl_dyn.config.labels import model_label
+
 STYLE_SHEET = Path(__file__).with_name("ddl_dyn.mplstyle")
 PAGE_WIDTH = 7.2  # inches: the text width of a two-column journal page
 COLUMN_WIDTH = 3.5
@@ -48,27 +50,31 @@ _LONG = (0, (9, 2))
 
 # Okabe–Ito first, then Tol's muted scheme: distinct under the common colour deficiencies; markers and dashes carry the
 # difference in grey print.
+_LOOKS: dict[str, tuple[str, str, Any]] = {
+    "ddl": ("#0072B2", "o", "-"),
+    "resnet": ("#D55E00", "s", _DASH),
+    "highway": ("#E69F00", "^", _DASHDOT),
+    "neural_ode": ("#009E73", "D", _LONG),
+    "augmented_neural_ode": ("#44AA99", "d", _DOT),
+    "lstm": ("#CC79A7", "v", _DASH),
+    "gru": ("#882255", "<", _DASHDOT),
+    "rkan": ("#332288", "P", _DOT),
+    "mlp": ("#999933", "X", _LONG),
+    "write_only": ("#56B4E9", "h", _DOT),
+    "gated_residual": ("#AA4499", "p", _DASH),
+    "invertible_resnet": ("#661100", "H", _DASHDOT),
+    "nvar": ("#997700", "8", _LONG),
+    "householder_stack": ("#117733", ">", _DASH),
+    "exact_map": ("#2b2b2b", "|", (0, (1.2, 2.4))),
+    "persistence": ("#4d4d4d", "|", _DASH),
+    "mean": ("#8c8c8c", "|", _DOT),
+    "linear": ("#6e6e6e", "|", _DASHDOT),
+    "analogue": ("#a6a6a6", "|", "-"),
+    "noise": ("#b8b8b8", "|", _LONG),
+}
+_FLOORS = ("exact_map", "persistence", "mean", "linear", "analogue", "noise")
 MODEL_STYLES: dict[str, ModelStyle] = {
-    "ddl": ModelStyle("#0072B2", "o", "-", "DDL"),
-    "resnet": ModelStyle("#D55E00", "s", _DASH, "ResNet"),
-    "highway": ModelStyle("#E69F00", "^", _DASHDOT, "Highway"),
-    "neural_ode": ModelStyle("#009E73", "D", _LONG, "neural ODE"),
-    "augmented_neural_ode": ModelStyle("#44AA99", "d", _DOT, "augmented neural ODE"),
-    "lstm": ModelStyle("#CC79A7", "v", _DASH, "LSTM"),
-    "gru": ModelStyle("#882255", "<", _DASHDOT, "GRU"),
-    "rkan": ModelStyle("#332288", "P", _DOT, "RKAN"),
-    "mlp": ModelStyle("#999933", "X", _LONG, "MLP"),
-    "write_only": ModelStyle("#56B4E9", "h", _DOT, "write-only"),
-    "gated_residual": ModelStyle("#AA4499", "p", _DASH, "gated residual"),
-    "invertible_resnet": ModelStyle("#661100", "H", _DASHDOT, "invertible ResNet"),
-    "nvar": ModelStyle("#997700", "8", _LONG, "NVAR"),
-    "householder_stack": ModelStyle("#117733", ">", _DASH, "Householder stack"),
-    "exact_map": ModelStyle("#2b2b2b", "|", (0, (1.2, 2.4)), "exact map", floor=True),
-    "persistence": ModelStyle("#4d4d4d", "|", _DASH, "persistence", floor=True),
-    "mean": ModelStyle("#8c8c8c", "|", _DOT, "training mean", floor=True),
-    "linear": ModelStyle("#6e6e6e", "|", _DASHDOT, "linear map", floor=True),
-    "analogue": ModelStyle("#a6a6a6", "|", "-", "analogue", floor=True),
-    "noise": ModelStyle("#b8b8b8", "|", _LONG, "noise floor", floor=True),
+    name: ModelStyle(*look, model_label(name), floor=name in _FLOORS) for name, look in _LOOKS.items()
 }
 
 _SPARE_COLOURS = ("#88CCEE", "#6699CC", "#CC6677", "#994455", "#004488", "#EE8866")
@@ -91,8 +97,7 @@ def model_style(name: str) -> ModelStyle:
         _SPARE_COLOURS[digest[0] % len(_SPARE_COLOURS)],
         _SPARE_MARKERS[digest[1] % len(_SPARE_MARKERS)],
         _SPARE_LINES[digest[2] % len(_SPARE_LINES)],
-        # A model from a user's file is named path/to/file.py:Class.
-        name.rpartition(":")[2].replace("_", " "),
+        model_label(name),
     )
 
 

@@ -1,0 +1,173 @@
+"""The catalogues `ddl-dyn tasks` and `ddl-dyn models`: equations, parameters, sources.
+
+The list of tasks loads neither torch nor matplotlib and integrates nothing. Axes: D state components.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ddl_dyn.cli.facts import list_tasks, obstruction_of, reading, required_parameters
+
+WIDTH = 100
+
+
+def print_tasks(name: str | None) -> None:
+    """All tasks, one a line, or one task's datasheet.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name is None:
+        _print_table(("task", "family", "D", "time scale", "obstruction"), list_tasks())
+        return
+    from ddl_dyn.tasks import task_class
+
+    cls: Any = task_class(name)
+    title, _, sheet = (inspect.getdoc(cls) or "").partition("\n")
+    print(f"{name}: {title}\n{sheet}\n")
+    if "Equations:" not in sheet:
+        print(f"equations: {cls.equations}")
+    if not required_parameters(cls):
+        _print_facts(cls())
+    print("parameters:")
+    for field in dataclasses.fields(cls):
+        if field.init:
+            text = "required" if field.name in required_parameters(cls) else f"= {_default(field)!r}"
+            doc = field.metadata.get("doc", "") or ("sampling interval" if field.name == "dt" else "")
+            print(f"  task_args.{field.name} {text}{_range(field)}{'  ' + doc if doc else ''}")
+    reason = f". {cls.obstruction_reason}" if cls.obstruction_reason else ""
+    print(_wrapped(f"obstruction to a flow: {obstruction_of(cls)}{reason}"))
+    print(_wrapped(f"source: {cls.source}"))
+
+
+def _print_facts(task: Any) -> None:
+    print(_wrapped(f"state: {_several(task.state_names)} (D = {task.state_dim})"))
+    if task.input_dim:
+        print(_wrapped(f"inputs: {_several(task.input_names)} (U = {task.input_dim})"))
+    doc = inspect.getdoc(type(task).timescale) or ""
+    print(_wrapped(f"time scale: {reading(type(task), task.timescale)}. {doc.splitlines()[0] if doc else ''}"))
+
+
+def _default(field: Any) -> Any:
+    return field.default if field.default is not dataclasses.MISSING else field.default_factory()
+
+
+def _several(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join([*names[:most], f"… {names[-1]}"] if len(names) > most else names)
+
+
+def _range(field: Any) -> str:
+    metadata = field.metadata
+    low, high = (0.0, None) if field.name == "dt" else (metadata.get("low"), metadata.get("high"))
+    if low is None and high is None:
+        return ""
+    left = "(" if field.name == "dt" or metadata.get("open_low") or low is None else "["
+    lower, upper = "−∞" if low is None else f"{low:g}", "∞)" if high is None else f"{high:g}]"
+    return f"  in {left}{lower}, {upper}"
+
+
+def draw_task(name: str, folder: Path) -> Path | None:
+    """Draw a task's portrait into a folder; None where the task cannot be built without a parameter."""
+    from ddl_dyn.cli.gallery import EXAMPLES, portrait
+    from ddl_dyn.plots import save
+    from ddl_dyn.tasks import task_class
+
+    cls: Any = task_class(name)
+    if required_parameters(cls) and name not in EXAMPLES:
+        return None
+    return save(portrait(name), folder / name.rpartition(":")[2])[0]
+
+
+def print_models(name: str | None) -> None:
+    """All models, one a line, or one model's equation, options, size and source.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    from ddl_dyn.models import MODELS, model_class
+
+    if name is None:
+        rows = [(key, _kind(cls), cls.equation) for key, cls in MODELS.items()]
+        _print_table(("model", "kind", "equation of a step"), rows)
+        return
+    cls: Any = model_class(name)
+    print(f"{name}\n\n{inspect.getdoc(cls)}\n\n  {cls.equation}\n")
+    for base in reversed(cls.Config.__mro__):
+        own = [key for key in getattr(base, "__annotations__", {}) if key in cls.Config.model_fields]
+        if own and inspect.getdoc(base):
+            print(f"{inspect.getdoc(base)}\n")
+    print("options:")
+    for key, field in cls.Config.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        print(_wrapped(f"  model_args.{key} = {default!r}{_bounds(field)}"))
+    print(_wrapped(f"parameters: {_size(name, cls)}"))
+    print(_wrapped(f"source: {cls.source}"))
+
+
+def _kind(cls: Any) -> str:
+    return "solved" if cls.dynamics == "floor" else cls.dynamics
+
+
+def _size(name: str, cls: Any) -> str:
+    from ddl_dyn.models.oracles import Oracle
+
+    if issubclass(cls, Oracle):
+        return "none, it is told the truth"
+    if cls.closed_form:
+        return "solved from the training data, none is trained"
+    import torch
+
+    from ddl_dyn.models import make_model
+    from ddl_dyn.training.budget import count_parameters
+
+    with torch.random.fork_rng(devices=[]):
+        return f"{count_parameters(make_model(name, state_dim=2)):,} at these options and D = 2"
+
+
+def _bounds(field: Any) -> str:
+    from typing import Literal, get_args, get_origin
+
+    symbols = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    found = [
+        f"{symbol} {getattr(item, name):g}"
+        for item in field.metadata
+        for name, symbol in symbols.items()
+        if getattr(item, name, None) is not None
+    ]
+    choices = [f"{part!r}" for part in get_args(field.annotation)] if get_origin(field.annotation) is Literal else []
+    found += [" | ".join(choices)] if choices else []
+    return f"  ({', '.join(found)})" if found else ""
+
+
+def draw_model(name: str, folder: Path) -> Path | None:
+    """Draw how signal and gradient pass an untrained stack of the model; None for a model that is not trained."""
+    from ddl_dyn.models import model_class
+
+    if model_class(name).closed_form:
+        return None
+    from ddl_dyn import plots
+    from ddl_dyn.experiments.evaluation.propagation import initial_statistics
+
+    found = initial_statistics(name)
+    note = f"{len(found.state_std)} seeds, D = 8, untied layers at the default options"
+    figure = plots.initial_statistics(
+        found.layers, {name: found.state_std}, {name: found.gradient_norm}, title=name.rpartition(":")[2], note=note
+    )
+    return plots.save(figure, folder / name.rpartition(":")[2])[0]
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(str(row[i])) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, *rows]:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        print(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…")

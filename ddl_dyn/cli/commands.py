@@ -1,0 +1,296 @@
+"""The plain commands beside Sacred's: they read the store, draw, and catalogue."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Call a command; what goes wrong becomes one clear line on standard error and an exit code."""
+    from ddl_dyn.experiments.interrupts import as_interrupts, exit_code
+
+    try:
+        if getattr(options, "trust", None):
+            from ddl_dyn.runs.trust import allow
+
+            allow(options.trust)
+        with as_interrupts():
+            return command(options)
+    except KeyboardInterrupt as interrupt:
+        print("interrupted", file=sys.stderr)
+        return exit_code(interrupt)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if getattr(options, "debug", False):
+            raise
+        return complain(error)
+
+
+def complain(error: Exception) -> int:
+    """Print an error as one line (one each for several problems); the exit code it means."""
+    problems = getattr(error, "problems", None)
+    if problems is not None:
+        for line in problems:
+            print(f"error: {line}", file=sys.stderr)
+        return 1
+    text = " ".join(str(error).split()) or type(error).__name__
+    known = isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("ddl_dyn")
+    print(f"error: {text}" if known else f"error: {type(error).__name__}: {text}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(f"  {note}", file=sys.stderr)
+    return 2 if type(error).__name__ == "UsageError" else 1
+
+
+def _list(options: argparse.Namespace) -> int:
+    from ddl_dyn.runs.index import list_runs, print_list
+
+    where = Path(options.runs)
+    given = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
+    lines = list_runs(where, filters=_filters(given), sort=options.sort, reverse=options.reverse)
+    if options.json:
+        for line in lines:
+            print(json.dumps(line, ensure_ascii=False))
+    else:
+        print_list(lines, where)
+    return 0
+
+
+# What a list may be narrowed by, and the column of the list it is.
+FILTERS = {"status": "status", "task": "task", "model": "model", "kind": "kind", "tag": "tags"}
+
+
+def _filters(given: Mapping[str, str]) -> dict[str, str]:
+    """Column -> wanted values, from name -> values with commas."""
+    from ddl_dyn.runs import STATUSES
+
+    filters = {FILTERS[name]: value for name, value in given.items()}
+    if "status" in filters:
+        filters["status"] = filters["status"].upper()
+        for status in filters["status"].split(","):
+            if status not in STATUSES:
+                raise ValueError(f"unknown status {status!r}; there are {', '.join(STATUSES)}")
+    return filters
+
+
+def _query(text: str) -> dict[str, str]:
+    """`task=henon,lorenz63 model=ddl` as filters; what names no status or kind means completed single runs."""
+    import shlex
+
+    given = {"status": "COMPLETED", "kind": "run"}
+    try:
+        items = shlex.split(text)
+    except ValueError:
+        items = [text]
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not value or name not in FILTERS:
+            names = ", ".join(FILTERS)
+            raise ValueError(f"--query takes NAME=VALUE[,VALUE] with NAME one of {names}, got {item!r}")
+        given[name] = value
+    return _filters(given)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.summary import clean, describe, print_pairs
+    from ddl_dyn.runs import open_run
+
+    run = open_run(options.run, options.runs)
+    print_pairs(describe(run))
+    if options.output:
+        print("\n".join(clean(line) for line in run.output.splitlines()))
+    return 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.watch import watch
+
+    return watch(Path(options.runs), options.run, once=options.once, interval=options.interval)
+
+
+def _portrait(options: argparse.Namespace) -> int:
+    from ddl_dyn.results.figures.catalogue import available, draw
+    from ddl_dyn.runs import open_run
+
+    run = open_run(options.run, options.runs)
+    names = [name for name in options.what.split(",") if name] if options.what else None
+    if names == ["list"]:
+        for name, meaning, why_not in available(run):
+            print(f"{name:13} {'–  ' + why_not if why_not else meaning}")
+        return 0
+    for path in draw(run, names, Path(options.out) if options.out else run.path / "figures"):
+        print(path)
+    return 0
+
+
+def _analyse(options: argparse.Namespace) -> int:
+    from ddl_dyn.results.inspection.rebuild import rebuild
+    from ddl_dyn.results.inspection.sections import analyse, write_analysis
+    from ddl_dyn.results.inspection.table import print_analysis
+    from ddl_dyn.runs import open_run
+
+    run = open_run(options.run, options.runs)
+    subject = rebuild(run)
+
+    def tell(section: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{section.replace('_', ' ')} …", end="", file=sys.stderr, flush=True)
+
+    found = analyse(run, steps=options.steps, on_section=tell, subject=subject)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    print_analysis(found)
+    for path in write_analysis(found, subject, Path(options.out) if options.out else run.path):
+        print(path)
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.summary import difference, print_difference
+    from ddl_dyn.runs import open_run
+
+    first, second = open_run(options.run, options.runs), open_run(options.other, options.runs)
+    print_difference(first, second, difference(first, second))
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.summary import print_run
+    from ddl_dyn.experiments.rerun import resume
+    from ddl_dyn.results.comparison.records import conclude
+
+    done = resume(options.run, Path(options.runs), conclude, store=options.store)
+    if done.kind == "compare":
+        return 1 if done.result.get("failed") else 0
+    print_run(done.path.parent, done.id)
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from ddl_dyn.experiments.rerun import replay
+
+    return replay(options.run, Path(options.runs), options.tolerance)
+
+
+def _missing(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.launch_sweep import print_missing
+
+    return print_missing(options.sweep, Path(options.runs))
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from ddl_dyn.runs.annotate import change_tags
+
+    print(", ".join(change_tags(options.run, options.runs, options.tags)) or "no tags")
+    return 0
+
+
+def _note(options: argparse.Namespace) -> int:
+    from ddl_dyn.runs.annotate import set_note
+
+    set_note(options.run, options.runs, options.text)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ddl_dyn.runs.annotate import export
+
+    columns = [name for name in options.columns.split(",") if name] if options.columns else None
+    text = export(options.runs, options.format, columns)
+    if options.out:
+        from ddl_dyn.runs.atomic_files import write_text
+
+        write_text(Path(options.out), text)
+    else:
+        print(text, end="")
+    return 0
+
+
+def _send(options: argparse.Namespace) -> int:
+    from ddl_dyn.experiments.tracking.mongo import send_runs
+    from ddl_dyn.runs import COMPLETED, DEAD, FAILED, INTERRUPTED, open_run, scan
+
+    if options.which:
+        chosen = [open_run(name, options.runs) for name in options.which]
+    else:
+        chosen = [run for run in scan(options.runs) if run.status in (COMPLETED, DEAD, FAILED, INTERRUPTED)]
+    sent = send_runs(chosen, options.to, print)
+    print(f"{sent} sent" if sent else f"no runs in {options.runs} that have ended; nothing was sent")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from ddl_dyn.experiments.workers import cores
+    from ddl_dyn.results.report import write_report
+    from ddl_dyn.runs import open_run
+    from ddl_dyn.runs.index import list_runs
+
+    if options.which and options.query:
+        raise ValueError("give either runs or --query, not both")
+    if options.which:
+        chosen = [open_run(name, options.runs) for name in options.which]
+    else:
+        lines = list_runs(Path(options.runs), filters=_query(options.query or ""))
+        chosen = [open_run(line["id"], options.runs) for line in lines]
+        if not chosen and options.query:
+            raise ValueError(f"no run in {options.runs} fits --query {options.query!r}; `ddl-dyn list` shows them")
+    print(write_report(chosen, Path(options.out), markdown=options.markdown, jobs=cores()))
+    return 0
+
+
+def _tasks(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.catalogue import draw_task, print_tasks
+
+    if options.gallery:
+        if options.name or options.out:
+            raise ValueError("--gallery writes every task's portrait; drop NAME and --out")
+        from ddl_dyn.cli.gallery import write_gallery
+
+        for path in write_gallery(Path(options.gallery)):
+            print(path)
+        return 0
+    print_tasks(options.name)
+    return _draw(options, draw_task, "no portrait: a parameter is required")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.catalogue import draw_model, print_models
+
+    print_models(options.name)
+    return _draw(options, draw_model, "no figure of its start: it is solved, not trained")
+
+
+def _draw(options: argparse.Namespace, draw: Callable[[str, Path], Path | None], none: str) -> int:
+    """The figure beside one entry of a catalogue; its path is the last line printed."""
+    if options.name is None:
+        if options.out:
+            raise ValueError("--out is for the figure of one entry; name it")
+        return 0
+    # The text is there to be read while the figure is drawn.
+    sys.stdout.flush()
+    print(draw(options.name, Path(options.out or "out")) or none)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "show": _show,
+    "watch": _watch,
+    "portrait": _portrait,
+    "analyse": _analyse,
+    "diff": _diff,
+    "resume": _resume,
+    "replay": _replay,
+    "missing": _missing,
+    "tag": _tag,
+    "note": _note,
+    "export": _export,
+    "report": _report,
+    "send": _send,
+    "tasks": _tasks,
+    "models": _models,
+}

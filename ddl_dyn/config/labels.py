@@ -1,0 +1,34 @@
+"""Printed names: of architectures and of the regimes of a gate."""
+
+from __future__ import annotations
+
+# Registry key -> the name in tables, legends and sentences.
+MODEL_LABELS: dict[str, str] = {
+    "ddl": "DDL",
+    "resnet": "ResNet",
+    "highway": "Highway",
+    "neural_ode": "neural ODE",
+    "augmented_neural_ode": "augmented neural ODE",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "rkan": "RKAN",
+    "mlp": "MLP",
+    "write_only": "write-only",
+    "gated_residual": "gated residual",
+    "invertible_resnet": "invertible ResNet",
+    "nvar": "NVAR",
+    "householder_stack": "Householder stack",
+    "exact_map": "exact map",
+    "persistence": "persistence",
+    "mean": "training mean",
+    "linear": "linear map",
+    "analogue": "analogue",
+    "noise": "noise floor",
+}
+# Regimes of a gate β in the order of their borders.
+REGIMES = ("skip", "overwrite", "over_relaxed")
+
+
+def model_label(name: str) -> str:
+    """The printed name of a model; one of a user's file, `path/to/file.py:Class`, is named by its class."""
+    return MODEL_LABELS.get(name) or name.rpartition(":")[2].replace("_", " ")

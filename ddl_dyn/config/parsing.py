@@ -1,0 +1,206 @@
+"""Text to values: what was typed or read from a file, by the types of a section's fields."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with a configuration.
+
+    Args:
+        problems: one line each.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = list(dict.fromkeys(line for text in problems for line in text.splitlines() if line))
+        super().__init__("; ".join(self.problems))
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A value from the command line: the text, from which each field takes the type it needs."""
+
+    text: str
+
+    @property
+    def literal(self) -> Any:
+        """The Python literal, or the text itself."""
+        try:
+            return ast.literal_eval(self.text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return {"true": True, "false": False, "none": None, "null": None}.get(self.text.lower(), self.text)
+
+
+def parse_updates(items: Sequence[str]) -> dict[str, Any]:
+    """Nested updates from `key.sub=value` items and from JSON files of a configuration; the last one wins.
+
+    Raises:
+        ConfigError: for an item that is neither, or a key that is both a value and a section.
+    """
+    updates: dict[str, Any] = {}
+    problems = []
+    for item in items:
+        path, equals, text = item.partition("=")
+        try:
+            if equals:
+                _set(updates, path.strip(), Typed(text.strip()))
+            elif item.strip():
+                _merge(updates, _config_file(item))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return updates
+
+
+def _config_file(name: str) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix != ".json" or not path.is_file():
+        raise ConfigError([f"{name!r} is neither key=value nor a .json file; write e.g. `with model=ddl seeds=5`"])
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError([f"{name} cannot be read as JSON: {error}"]) from error
+    if not isinstance(value, dict):
+        raise ConfigError([f"{name} should hold a JSON object of configuration keys, got {type(value).__name__}"])
+    return value
+
+
+def _set(updates: dict[str, Any], path: str, value: Any) -> None:
+    *sections, last = path.split(".")
+    if not all([*sections, last]):
+        raise ConfigError([f"{path!r} is not a key; write e.g. train.lr=1e-3"])
+    place = updates
+    for i, name in enumerate(sections):
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise ConfigError([f"{'.'.join(sections[: i + 1])} is given both a value and the key {path!r}; keep one"])
+    if isinstance(place.get(last), dict) and place[last]:
+        raise ConfigError([f"{path} is given both a value and keys of its own; keep one"])
+    place[last] = value
+
+
+def _merge(updates: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(updates.get(key), dict):
+            _merge(updates[key], value)
+        else:
+            updates[key] = value
+
+
+def as_type(value: Any, annotation: Any) -> Any:
+    """A command-line value in the form that a field of this type expects; anything else passes unchanged."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        others = [argument for argument in arguments if argument is not type(None)]
+        if isinstance(value, Typed) and value.literal is None and type(None) in arguments:
+            return None
+        return as_type(value, others[0]) if len(others) == 1 else as_type(value, None)
+    if origin is tuple:
+        items: Any = value
+        if isinstance(value, Typed):
+            items = value.literal
+            if not isinstance(items, (list, tuple)):
+                items = [Typed(part.strip()) for part in value.text.strip("[]()").split(",") if part.strip()]
+        inner = arguments[0] if len(arguments) == 2 and arguments[1] is Ellipsis else None
+        return tuple(as_type(item, inner) for item in items) if isinstance(items, (list, tuple)) else items
+    if isinstance(value, Typed):
+        if annotation is str or (origin is typing.Literal and all(isinstance(item, str) for item in arguments)):
+            return _unquoted(value)
+        return value.literal
+    return value
+
+
+def _unquoted(value: Typed) -> str:
+    literal = value.literal
+    return literal if isinstance(literal, str) else value.text
+
+
+def plain_values(value: Any) -> Any:
+    """Command-line values of free sections (task_args, model_args) as literals."""
+    if isinstance(value, Typed):
+        return value.literal
+    if isinstance(value, Mapping):
+        return {key: plain_values(item) for key, item in value.items()}
+    return value
+
+
+def shaped(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested updates with every value in the form its field expects; unknown keys are kept for the validator."""
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        field = schema.model_fields.get(key)
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, Mapping):
+            out[key] = shaped(annotation, value)
+        elif isinstance(value, Mapping):
+            out[key] = plain_values(value)
+        else:
+            out[key] = as_type(value, annotation)
+    return out
+
+
+def keys_of(schema: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every key that a configuration accepts, dotted."""
+    out = []
+    for name, field in schema.model_fields.items():
+        out.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            out += keys_of(field.annotation, f"{prefix}{name}.")
+    return out
+
+
+def nearest_key(path: str, valid: Sequence[str]) -> str:
+    """` (did you mean 'train.lr'?)` for a misspelt or misplaced key, or nothing."""
+    last = path.rpartition(".")[2]
+    moved = [key for key in valid if key.rpartition(".")[2] == last]
+    near = moved or difflib.get_close_matches(path, valid, n=1, cutoff=0.6)
+    if not near:
+        by_name = {key.rpartition(".")[2]: key for key in valid}
+        near = [by_name[name] for name in difflib.get_close_matches(last, list(by_name), n=1, cutoff=0.7)]
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def explained(schema: type[BaseModel], error: ValidationError) -> list[str]:
+    """Each problem as one line: the key, what was expected, what came."""
+    valid = keys_of(schema)
+    lines = []
+    below = {problem["loc"][:-1] for problem in error.errors()}
+    for problem in error.errors():
+        if problem["type"] == "too_short" and problem["loc"] in below:
+            # The list is short only because its items are wrong, which is said already.
+            continue
+        path = ".".join(str(part) for part in problem["loc"])
+        message, came = problem["msg"].removeprefix("Value error, "), problem["input"]
+        if problem["type"] == "extra_forbidden":
+            section = path.rpartition(".")[0]
+            known = [key for key in valid if key.rpartition(".")[0] == section]
+            lines.append(f"unknown key {path!r}{nearest_key(path, valid)}; keys here: {', '.join(known)}")
+        elif problem["type"] in ("model_type", "dict_type", "model_attributes_type"):
+            example = next((key for key in valid if key.startswith(f"{path}.")), f"{path}.name")
+            lines.append(f"{path} is a section, got {came!r}; set one of its keys, e.g. {example}=…")
+        elif path and path not in message:
+            lines.append(f"{path}: {message[:1].lower()}{message[1:]}, got {came!r}")
+        else:
+            lines.append(message)
+    return lines
+
+
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested updates of both, the second's where they meet; neither is changed."""
+    out = dict(first)
+    for key, value in second.items():
+        mine = out.get(key)
+        out[key] = merged(mine, value) if isinstance(mine, Mapping) and isinstance(value, Mapping) else value
+    return out

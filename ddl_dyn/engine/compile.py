@@ -1,0 +1,56 @@
+"""Free runs of a model as compiled code. Axes: R replicas, D observed state."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from ddl_dyn.engine.cpp import CannotCompileError, FreeRun, compile_step
+from ddl_dyn.engine.replica_map import Method
+from ddl_dyn.models.base import StepModel
+
+
+def compile_free_run(model: StepModel, state: Mapping[str, Tensor]) -> FreeRun:
+    """Compile the free run of a model.
+
+    Args:
+        model: says what a step is; its own parameters are not used.
+        state: name in `Method` -> (R, …), the replicas' parameters and buffers.
+    Raises:
+        CannotCompileError: when a free run is not one loop over a step, or one adaptive solve, that can be written out.
+        NoCompilerError: when there is no C++ compiler, or it fails.
+    """
+    tensors = [t[0].detach() for t in state.values()]
+    device = tensors[0].device if tensors else torch.device("cpu")
+    dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
+    if device.type != "cpu":
+        raise CannotCompileError(f"only processors are compiled for, not {device.type}")
+    model = copy.deepcopy(model).to(device="cpu", dtype=dtype)
+    solver = model.solver() if model.joint else None
+    if model.config.sharing == "untied":
+        raise CannotCompileError("every step of an untied stack is another one")
+    method, names = Method(model), list(state)
+    latent = model.config.carry == "latent"
+
+    def step(tensors: Sequence[Tensor], s: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        state = dict(zip(names, tensors, strict=True))
+        if solver is not None:
+            return functional_call(method, state, ("slope", s, u)), functional_call(method, state, ("read", s))
+        after = functional_call(method, state, ("advance", s, AnyTime(), u))
+        return after, functional_call(method, state, ("read", after)) if latent else after
+
+    def lift(tensors: Sequence[Tensor], x: Tensor) -> Tensor:
+        return functional_call(method, dict(zip(names, tensors, strict=True)), ("lift", x)) if latent else x
+
+    # The numbers do not matter, only what is done with them.
+    x = torch.zeros(1, model.state_dim, dtype=dtype)
+    u = x.new_zeros(1, model.input_dim if solver is None else 1)
+    return compile_step(step, lift, tensors, [t.requires_grad for t in state.values()], x, u, solver)
+
+
+class AnyTime:
+    """The time index of a step that must not depend on it: no number, so that using it as one fails."""

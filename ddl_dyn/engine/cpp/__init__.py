@@ -1,0 +1,56 @@
+"""Free runs as machine code: a step's graph is captured, differentiated and written out as one C++ loop over time.
+
+capture: an ordinary module's step -> graphs of tensor operations for one sample.
+plan: what runs forward, what backward, what is kept in between.
+values, pointwise, statements, lower: graph nodes -> statements.   emit: statements -> C++.
+solver, adaptive: the same along a vector field, where an adaptive solver takes the place of the loop.
+build: C++ -> a loaded library, kept on disk.   run: the library as a differentiable function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from ddl_dyn.engine.cpp.free_run import FreeRun
+from ddl_dyn.engine.cpp.toolchain import NoCompilerError
+from ddl_dyn.models.errors import CannotCompileError
+from ddl_dyn.models.runge_kutta import Solver
+
+
+def compile_step(
+    step: Callable[[Sequence[Tensor], Tensor, Tensor], tuple[Tensor, Tensor]],
+    lift: Callable[[Sequence[Tensor], Tensor], Tensor],
+    tensors: Sequence[Tensor],
+    trainable: Sequence[bool],
+    x: Tensor,
+    u: Tensor,
+    solver: Solver | None = None,
+) -> FreeRun:
+    """The free run of a step, or of a flow, compiled for the processor.
+
+    Args:
+        step: (parameters and buffers, s (1, S), u (1, U)) -> (s' (1, S), x' (1, D)): what is carried, what is observed.
+            Of a flow: (parameters and buffers, s, time (1, 1)) -> (ds/dt (1, S), x (1, D)), time in steps.
+        lift: (parameters and buffers, x (1, D)) -> s (1, S), what a free run from an observed state carries first.
+        tensors: one replica's parameters and buffers.   trainable: which of them carry a gradient.
+        x, u: examples, whose dtype is computed in.   solver: integrates a flow.
+    Raises:
+        CannotCompileError: when the step does something that cannot be written out.
+        NoCompilerError: when there is no C++ compiler, or it fails.
+    """
+    from ddl_dyn.engine.cpp.adaptive import emit_solve
+    from ddl_dyn.engine.cpp.capture import capture
+    from ddl_dyn.engine.cpp.emit import emit
+
+    try:
+        captured, first = capture(step, lift, tensors, trainable, x, u)
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        # What torch raises when a step looks at its numbers, or at the time, to decide what to do.
+        raise CannotCompileError(f"its step cannot be captured ({str(error).splitlines()[0]})") from error
+    source = emit(captured, first, x.dtype) if solver is None else emit_solve(captured, first, solver, u)
+    return FreeRun(captured, source)
+
+
+__all__ = ["CannotCompileError", "FreeRun", "NoCompilerError", "Solver", "compile_step"]

@@ -1,0 +1,202 @@
+"""The C++ of a whole rollout: a forward sweep that may keep what the backward sweep reads, and that sweep.
+
+Memory of one tile of the batch: the tape has a slot for each time, the scratch is used over and over.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from ddl_dyn.engine.cpp.capture import Captured
+from ddl_dyn.engine.cpp.lowering import Section
+from ddl_dyn.engine.cpp.plan import Plan, make_plan
+from ddl_dyn.engine.cpp.statements import Memory, Statement, place, reuse
+from ddl_dyn.engine.cpp.values import Leaf, Loop, Store, Value, broadcast, leaves, render, start_of, whole
+from ddl_dyn.models.errors import CannotCompileError
+
+# Vectors of 64 bytes in a tile: enough independent sums to fill the arithmetic units, few enough to stay in registers.
+VECTORS = 4
+# Numbers in a vector of the narrowest type.
+WIDTH = 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """Generated code.
+
+    Args:
+        code: C++.   gradient: elements of all dφ.
+    """
+
+    code: str
+    gradient: int
+
+
+def emit(captured: Captured, lift: Captured, dtype: torch.dtype) -> Source:
+    """Write out the free run of a captured step and lift.
+
+    Raises:
+        CannotCompileError: when the step does something that cannot be written out.
+    """
+    code = [head(dtype), functions(lift, "lift"), functions(captured), text("problem.hpp"), text("sweeps.hpp")]
+    return Source("".join(code), gradient(captured))
+
+
+def head(dtype: torch.dtype) -> str:
+    """What stands before everything else."""
+    number = "float" if dtype == torch.float32 else "double"
+    return f"typedef {number} T;\nconstexpr int NV = {VECTORS};\n" + text("prelude.hpp")
+
+
+def gradient(captured: Captured) -> int:
+    """Elements of all dφ."""
+    return sum(p.numel() for p, t in zip(captured.phi, captured.trained, strict=True) if t)
+
+
+def functions(captured: Captured, namespace: str = "") -> str:
+    """A captured step as functions `ahead` (s, u -> s', x'), `back` (its gradients) and `finish` (sums over
+    lanes that were put off), in a namespace.
+
+    Raises:
+        CannotCompileError: when the step does something that cannot be written out.
+    """
+    plan, memory = make_plan(captured), Memory()
+    phi = [whole(Store(f"phi{i}", p.numel(), "uniform"), p.shape) for i, p in enumerate(captured.phi)]
+    s, u = (memory.new(size, "tape") for size in (captured.state, captured.inputs))
+    given: dict[fx.Node, Value] = dict(zip(plan.phi, phi, strict=True))
+    given |= {plan.s: whole(s, (1, s.size)), plan.u: whole(u, (1, u.size))}
+
+    kinds = dict.fromkeys(plan.kept, "tape")
+    # What is made lies where it is wanted from the first: the caller keeps s' apart from s, ds from gs.
+    after = Store("after", captured.state, "outside")
+    ahead = Section(
+        memory, dict(given), plan.forward, [plan.after, plan.observed, *plan.kept], kinds, {plan.after: after}
+    )
+    observed = ahead.leaf(plan.observed)
+    ahead.put(ahead.values[plan.after], after)
+
+    gs, gx, ds = (Store(n, size, "outside") for n, size in (("gs", s.size), ("gx", captured.observed), ("ds", s.size)))
+    given |= {n: ahead.values[n] for n in plan.kept}
+    given |= {plan.gs: whole(gs, (1, gs.size)), plan.gx: whole(gx, (1, gx.size))}
+    operands = [a for _, n, _ in plan.outer for a in n.all_input_nodes]
+    ends = [plan.ds, *(n for _, n, _ in plan.spread), *operands]
+    back = Section(memory, dict(given), plan.backward, ends, {}, {plan.ds: ds})
+    offsets = _offsets(captured)
+    _add_outer(back, memory, plan, offsets)
+    sums = [i for i in range(len(phi)) if any(i == j for j, _, _ in plan.spread)]
+    starts = dict(zip(sums, itertools.accumulate([0, *(captured.phi[i].numel() for i in sums)]), strict=False))
+    for i, node, address in plan.spread:
+        back.statements.append(_spread(back, memory, starts[i], address, node))
+    back.put(back.values[plan.ds], ds)
+    finish = []
+    for i in sums:
+        n = captured.phi[i].numel()
+        finish.append(f"for (int e = 0; e < {n}; e++) dphi[{offsets[i]} + e] += total(sums[{starts[i]} + e]);")
+    code = assemble(captured, memory, ahead, back, observed, finish, sum(captured.phi[i].numel() for i in sums))
+    return f"namespace {namespace} {{\n{code}}}\n" if namespace else code
+
+
+def _offsets(captured: Captured) -> list[int]:
+    """Where each φ's gradient begins among all of them."""
+    sizes = [p.numel() if t else 0 for p, t in zip(captured.phi, captured.trained, strict=True)]
+    return [sum(sizes[:i]) for i in range(len(sizes))]
+
+
+def _add_outer(back: Section, memory: Memory, plan: Plan, offsets: list[int]) -> None:
+    """The products g xᵀ, added to the weights' gradients; what several of them read is turned into rows once."""
+    rows: dict[tuple[str, Any, int], Store] = {}
+    for i, node, address in plan.outer:
+        g, x = map(back.leaf, node.all_input_nodes)
+        M, N = address.shape
+        if M * math.ceil(N / WIDTH) > N * math.ceil(M / WIDTH):
+            g, x, address, N = x, g, address.T, M
+        key = (x.store.name, start_of(x), N)
+        if key not in rows:
+            rows[key] = memory.new(math.ceil(N / WIDTH) * WIDTH, "scratch")
+            code = f"flip<{N}>({rows[key].name}, {x.store.name} + {start_of(x)} * NV);"
+            back.statements.append(Statement(code, [rows[key]], [x.store]))
+        back.statements.append(_outer(offsets[i], address, g, rows[key]))
+
+
+def _outer(offset: int, address: Tensor, g: Leaf, x: Store) -> Statement:
+    """The product g xᵀ, added to a weight's gradient; x with samples as rows."""
+    M, N = address.shape
+    first = int(address.flatten()[0])
+    so = int(address[1, 0]) - first if M > 1 else 0
+    si = int(address[0, 1]) - first if N > 1 else 0
+    if not torch.equal(first + torch.arange(M)[:, None] * so + torch.arange(N) * si, address):
+        raise CannotCompileError("a weight's gradient that is not laid out evenly")
+    where = f"{g.store.name} + {start_of(g)} * NV, {x.name}"
+    code = f"outer<{M}, {N}, {so}, {si}>(dphi + {offset + first}, {where}, soon);"
+    return Statement(code, [Store("dphi", 0, "outside")], [g.store, x])
+
+
+def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.Node) -> Statement:
+    """A value added to a parameter's gradient, lane by lane."""
+    value = broadcast(back.values[node], address.shape)
+    found = leaves(value)
+    loop = Loop(address.shape, [address, *(x.address for x in found)], memory.tables)
+    body = f"V sum{{}}; for (int v = 0; v < NV; v++) sum += {render(value, loop.at)};"
+    code = f"{loop.heads}{{ {body} sums[{base} + {loop.at(address)}] += sum; }}"
+    return Statement(code, [Store("sums", 0, "outside")], [x.store for x in found])
+
+
+def assemble(
+    captured: Captured,
+    memory: Memory,
+    ahead: Section,
+    back: Section,
+    observed: Leaf,
+    finish: list[str],
+    sums: int,
+) -> str:
+    """The text of the functions."""
+    tape, tape_size = place(memory.stores["tape"])
+    ahead_places, ahead_size = reuse(ahead.statements, {observed.store.name})
+    back_places, back_size = reuse(back.statements, set())
+
+    def pointers(places: dict[str, int], base: str) -> str:
+        return "".join(f"  V* const {name} = {base} + {at} * NV; (void){name};\n" for name, at in places.items())
+
+    given = "".join(f"  const T* const phi{i} = phi[{i}]; (void)phi{i};\n" for i in range(len(captured.phi)))
+    kept = pointers(tape, "slot")
+    tables = "".join(
+        f"static const int table{i}[] = {{{', '.join(map(str, t.tolist()))}}};\n" for i, t in enumerate(memory.tables)
+    )
+    lines = lambda section: "".join(f"  {s.code}\n" for s in section.statements)  # noqa: E731
+    sizes = {
+        "STATE": captured.state, "INPUTS": captured.inputs, "OBSERVED": captured.observed, "TAPE": tape_size,
+        "SCRATCH": max(ahead_size, back_size, 1), "SUMS": max(sums, 1), "PHI": len(captured.phi),
+        "GRADIENT": gradient(captured),
+    }  # fmt: skip
+    code = [
+        "".join(f"constexpr int {name} = {n};\n" for name, n in sizes.items()),
+        tables,
+        "static void ahead(const T* const* phi, V* slot, V* after, V* scratch, V* seen) {\n",
+        "  (void)phi; (void)scratch;\n  Soon<true> soon{slot + TAPE * NV, slot + 2 * TAPE * NV};\n"
+        + given
+        + kept
+        + pointers(ahead_places, "scratch")
+        + lines(ahead),
+        f"  const V* const x = {observed.store.name} + {start_of(observed)} * NV;\n",
+        "  if (seen) std::memcpy(seen, x, OBSERVED * NV * sizeof(V));\n}\n",
+        "static void back(const T* const* phi, V* slot, V* scratch, V* gs, V* gx, V* ds, V* sums, T* dphi) {\n",
+        "  (void)phi; (void)scratch; (void)gs; (void)gx; (void)sums; (void)dphi;\n",
+        "  Soon<false> soon{slot - TAPE * NV, slot};\n",
+        given + kept + pointers(back_places, "scratch") + lines(back) + "}\n",
+        "static void finish(T* dphi, V* sums) {\n  (void)dphi; (void)sums;\n",
+        "".join(f"  {line}\n" for line in finish) + "}\n",
+    ]
+    return "".join(code)
+
+
+def text(name: str) -> str:
+    """A file of this folder."""
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")

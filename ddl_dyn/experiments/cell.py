@@ -1,0 +1,62 @@
+"""One cell of a sweep, done by a worker: begun, continued, waited for, or found complete."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.run import Launch, run
+from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, heartbeat
+from ddl_dyn.runs.lock import is_locked
+from ddl_dyn.runs.writer import BusyError
+
+# Between two looks at a run that another process writes.
+POLL_SECONDS = 1.0
+
+
+def job(run_id: str, config: Any) -> dict[str, Any]:
+    """What `do_cell` takes, in JSON's types."""
+    return {"run_id": run_id, "config": config.model_dump(mode="json")}
+
+
+def do_cell(task: Mapping[str, Any], launch: Launch) -> None:
+    """Bring a cell's run to its end: from its checkpoint where there is one, not at all where it is complete.
+
+    While another process writes the run this one waits; when that process dies, it takes the run over.
+
+    Args:
+        task: what `job` made.
+        launch: where and how.
+    Raises:
+        BusyError: when the run's folder cannot be read.
+        StoreError, ValueError: as `running.run`.
+    """
+    stored = Run(launch.base / task["run_id"])
+    config = None
+    while True:
+        fresh = Run(stored.path)
+        exists = (stored.path / "run.json").exists()
+        if exists and fresh.status == COMPLETED:
+            return
+        if is_locked(stored.path) or (exists and _elsewhere(fresh)):
+            time.sleep(POLL_SECONDS)
+            continue
+        config = config or resolve_run(task["config"])
+        try:
+            run(config, dataclasses.replace(launch, run_id=task["run_id"]))
+            return
+        except BusyError:
+            # Somebody else was quicker. A folder that cannot be read will not mend by itself.
+            if Run(stored.path).status == UNREADABLE and not is_locked(stored.path):
+                raise
+
+
+def _elsewhere(stored: Run) -> bool:
+    """Whether a process of another machine writes the run, as far as its heartbeat tells."""
+    if stored.status != RUNNING:
+        return False
+    process = stored.entry.get("process")
+    return not isinstance(process, Mapping) or process.get("machine") != heartbeat.machine()

@@ -1,0 +1,222 @@
+"""One finished model on one dataset: plain numbers, and the arrays that every figure needs.
+
+Axes: R replicas, N trajectories, T steps, D observed state, E validations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ddl_dyn import metrics
+from ddl_dyn.config.sections import EvalConfig, RunConfig, TrainConfig
+from ddl_dyn.engine.normalizer import Normalizer
+from ddl_dyn.engine.replicas import Replicas
+from ddl_dyn.engine.rollout import Status, rollout
+from ddl_dyn.experiments.evaluation.phase_space import describe_map
+from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, tracking
+from ddl_dyn.models import make_model
+from ddl_dyn.training.budget import count_flops
+from ddl_dyn.training.result import FitResult
+from ddl_dyn.training.timing import milliseconds_per_step
+from ddl_dyn.training.trainer import fit
+
+Array = NDArray[Any]
+# What any model must beat to have learned something; trained on the same split, run through the same code.
+FLOORS = ("persistence", "mean", "linear", "analogue")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Numbers for tables and arrays for figures.
+
+    Args:
+        numbers: nested; a list has one entry per replica.   arrays: name -> array, states in physical units.
+    """
+
+    numbers: dict[str, Any]
+    arrays: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What errors are measured with: training scale σ (D,), dt, the task's time scale, trusted steps, thresholds."""
+
+    sigma: Array
+    dt: float
+    timescale: float
+    trust_steps: int
+    config: EvalConfig
+
+
+def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitResult, config: RunConfig) -> Evaluation:
+    """Free runs on the test and out-of-distribution sets, their errors, the floors', and the learned map's portrait.
+
+    Args:
+        replicas: trained.   data: with .task, .train, .test, .ood (or None) in physical units.
+        normalizer: of the training split.   result: of `fit`.   config: of the run.
+    Returns:
+        `Evaluation`; a free run that fails scores infinite errors, and its share is reported.
+    """
+    sigma = training_scale(data.train.states)
+    # Some time scales are found by integrating the task: once is enough.
+    yardstick = Yardstick(sigma, data.task.dt, data.task.timescale, data.trust_steps, config.eval)
+    floors = fit_floors(data, normalizer) if data.task.state_kind == "continuous" else {}
+    numbers: dict[str, Any] = {
+        "parameters": replicas.count_parameters(),
+        "flops_per_step": count_flops(replicas.model(0)),
+        "milliseconds_per_step": milliseconds_per_step(replicas, config.train.batch),
+        "training": training_numbers(result, replicas),
+        "data": {
+            "trust_steps": int(data.trust_steps),
+            "notes": list(getattr(data, "notes", ())),
+            "splits": _sizes(data),
+        },
+    }
+    arrays: dict[str, Array] = history_arrays(result) | {"sigma": sigma, "dt": np.asarray(data.task.dt)}
+    for split in ("test", "ood"):
+        truth = getattr(data, split)
+        if truth is None:
+            numbers[split] = None
+            continue
+        steps = min(config.eval.long, truth.steps, replicas.max_steps or truth.steps)
+        run = free_run(replicas, truth, normalizer, steps)
+        true = truth.states[:, : steps + 1]
+        numbers[split] = score(run["pred"], true, yardstick, steps) | failures(run["status"])
+        arrays |= {
+            f"{split}_times": truth.times[: steps + 1],
+            f"{split}_true": true,
+            f"{split}_pred": run["pred"].astype(np.float32),
+            f"{split}_status": run["status"],
+            f"{split}_nrmse": pooled_curve(run["pred"], true, sigma),
+        }
+        for name, floor in floors.items():
+            pred = free_run(floor, truth, normalizer, steps)["pred"]
+            found = numbers.setdefault("floors", {}).setdefault(name, {})
+            found[split] = {key: value[0] for key, value in score(pred, true, yardstick, steps).items() if value}
+            arrays[f"{split}_nrmse_{name}"] = pooled_curve(pred, true, sigma)[0]
+    numbers["theory"] = theory_numbers(data.task, replicas, numbers["test"]["nrmse_short"])
+    if data.task.state_kind == "categorical":
+        numbers["tracking"], tracked = tracking(replicas, data, normalizer, config.data.seed)
+        arrays |= tracked
+    numbers["gates"], audited = gate_audit(replicas, data.test, normalizer)
+    described = describe_map(replicas, data, normalizer, chosen_replica(result))
+    return Evaluation(numbers | described.numbers, arrays | audited | described.arrays)
+
+
+def _sizes(data: Any) -> dict[str, dict[str, int]]:
+    """Trajectories and steps of each split; a recorded series may give fewer than were asked for."""
+    parts = {name: getattr(data, name, None) for name in ("train", "val", "test", "ood")}
+    return {
+        name: {"trajectories": int(part.states.shape[0]), "steps": int(part.states.shape[1]) - 1}
+        for name, part in parts.items()
+        if part is not None
+    }
+
+
+def free_run(replicas: Replicas, truth: Any, normalizer: Normalizer, steps: int) -> dict[str, Array]:
+    """Free run from the initial states of `truth`: pred (R, N, steps+1, D) in physical units and status (R, N)."""
+    x0 = torch.as_tensor(normalizer.normalize(truth.states[:, 0]))
+    inputs = torch.as_tensor(truth.inputs[:, :steps]).to(device=replicas.device, dtype=replicas.dtype)
+    run = rollout(replicas, x0, steps, inputs)
+    pred = normalizer.denormalize(run.states.double().cpu().numpy())
+    # The initial state is given, not predicted: float32 must not blur it.
+    pred[:, :, 0] = truth.states[:, 0]
+    return {"pred": pred, "status": run.status.cpu().numpy()}
+
+
+def training_scale(states: Array) -> Array:
+    """σ (D,), standard deviation of each component over the training split; 1 for a constant one."""
+    sigma = states.reshape(-1, states.shape[-1]).std(axis=0)
+    return np.where(sigma > 0, sigma, 1.0)
+
+
+def score(pred: Array, true: Array, yardstick: Yardstick, steps: int) -> dict[str, list[Any]]:
+    """Every error of R free runs as lists of R numbers (infinite where a run failed).
+
+    pred (R, N, T+1, D) and true (N, T+1, D) in physical units.
+    """
+    sigma, config, dt = yardstick.sigma, yardstick.config, yardstick.dt
+    short = min(config.short, steps)
+    curve = metrics.nrmse_curve(pred, true, sigma)
+    time, censored = metrics.valid_prediction_time(curve, dt, config.threshold, trust_steps=yardstick.trust_steps)
+    found: dict[str, list[Any]] = {
+        "nrmse_short": metrics.nrmse(pred, true, sigma, short).tolist(),
+        "nrmse_long": metrics.nrmse(pred, true, sigma, steps).tolist(),
+        "vpt": (np.median(time, axis=-1) / yardstick.timescale).tolist(),
+        "vpt_censored": censored.mean(axis=-1).tolist(),
+    }
+    series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
+    found["period_error"] = typical(metrics.period_error(series, reference, dt))
+    found["amplitude_error"] = typical(metrics.amplitude_error(series, reference))
+    return found
+
+
+def typical(error: Array) -> list[float | None]:
+    """Median over trajectories and components (R, N, D) of what is defined for the truth; None where nothing is."""
+    rows = error.reshape(error.shape[0], -1)
+    return [float(np.median(row[~np.isnan(row)])) if (~np.isnan(row)).any() else None for row in rows]
+
+
+def failures(status: Array) -> dict[str, list[float]]:
+    """Share of free runs of each replica that left the finite range, or whose solver gave up."""
+    return {
+        "diverged": (status == Status.DIVERGED).mean(axis=-1).tolist(),
+        "solver_failed": (status == Status.SOLVER_FAILED).mean(axis=-1).tolist(),
+    }
+
+
+def pooled_curve(pred: Array, true: Array, sigma: Array) -> Array:
+    """(R, T+1), NRMSE at each step pooled over trajectories; infinite once one of them has failed."""
+    with np.errstate(over="ignore"):
+        return np.sqrt(np.square(metrics.nrmse_curve(pred, true, sigma)).mean(axis=-2))
+
+
+def fit_floors(data: Any, normalizer: Normalizer) -> dict[str, Replicas]:
+    """The floors, solved on the training split of the same data."""
+    train, val = (part.replace(states=normalizer.normalize(part.states)) for part in (data.train, data.val))
+    shape = {"state_dim": data.task.state_dim, "input_dim": data.task.input_dim, "dt": data.task.dt}
+    found = {}
+    for name in FLOORS:
+        replicas = Replicas(lambda name=name: make_model(name, **shape, lift="identity"), [0])  # type: ignore[misc]
+        replicas.to(dtype=torch.float64)
+        fit(replicas, train, val, TrainConfig(updates=0, horizon=1, compile="off"))
+        found[name] = replicas
+    return found
+
+
+def training_numbers(result: FitResult, replicas: Replicas) -> dict[str, Any]:
+    """What training cost and how it ended, per replica where it differs."""
+    seconds = result.seconds
+    return {
+        "seconds": seconds,
+        "updates": result.updates,
+        "milliseconds_per_update": 1e3 * seconds / result.updates if result.updates else 0.0,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "compiled": result.compiled,
+        "best_val": [float(v) for v in result.best_val],
+        "best_update": [int(v) for v in result.best_update],
+        "diverged": [bool(v) for v in result.diverged],
+        "nfe_total": int(getattr(replicas.model_on_call, "nfe", 0)),
+    }
+
+
+def history_arrays(result: FitResult) -> dict[str, Array]:
+    """Training curves: history_update, _horizon and _lr (E,), history_loss and history_val (E, R)."""
+    rows = result.history
+    return {
+        "history_update": np.array([p.update for p in rows]),
+        "history_loss": np.array([p.loss for p in rows], dtype=np.float64),
+        "history_val": np.array([p.val for p in rows], dtype=np.float64),
+        "history_horizon": np.array([p.horizon for p in rows]),
+        "history_lr": np.array([p.lr for p in rows]),
+    }
+
+
+def chosen_replica(result: FitResult) -> int:
+    """The replica shown where only one can be: the one with the median validation error."""
+    return int(np.argsort(result.best_val, kind="stable")[(len(result.best_val) - 1) // 2])

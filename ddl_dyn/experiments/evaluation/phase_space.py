@@ -1,0 +1,153 @@
+"""What a trained map looks like, as arrays: step field, gates, layer spectra, fixed points.
+
+Axes: R replicas, G grid points a side, P points, D observed state, H latent state, L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ddl_dyn import analysis
+from ddl_dyn.analysis.jacobians import layer_spectra
+from ddl_dyn.engine.normalizer import Normalizer
+from ddl_dyn.engine.replicas import Replicas
+from ddl_dyn.engine.rollout import rollout
+
+Array = NDArray[Any]
+SIDE = 41
+# States at which layer spectra are taken, and starts of the search for fixed points.
+POINTS, STARTS = 64, 128
+# Newton doubles its digits once it is near: what has not converged by then wanders, and costs a step of the stack each.
+ITERATIONS = 25
+# Above this many dimensions a search for fixed points from a box is a lottery: it is not made.
+SEARCHED = 3
+
+
+@dataclass(frozen=True)
+class Description:
+    """Numbers and arrays of the learned map, named as in `describe_map`."""
+
+    numbers: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, Array] = field(default_factory=dict)
+
+
+def describe_map(replicas: Replicas, data: Any, normalizer: Normalizer, chosen: int) -> Description:
+    """Portrait of the learned map of every replica, beside the true one where the task has one.
+
+    Args:
+        replicas: trained.   data: with .task and .train.   normalizer: of the training split.
+        chosen: replica whose layer spectra are taken.
+    Returns:
+        arrays `portrait_grid` (P, D) (a plane of the first two components, the others at their training mean; a line
+        for D = 1), `portrait_step` (R, P, D) = Φ(x) − x from a fresh lift, `portrait_step_true` (P, D),
+        `gate_beta` (R, L, P, r), `eigen_operator` (L, B, d), `eigen_jacobian` (L, B, H), `fixed_points` (K, D) with
+        `fixed_points_replica`, `fixed_points_stability`, and the same with suffix `_true`.
+    """
+    task = data.task
+    arrays: dict[str, Array] = {"portrait_replica": np.asarray(chosen)}
+    numbers: dict[str, Any] = {"portrait": {"replica": replicas.seeds[chosen]}}
+    if task.input_dim:
+        # The map changes with its inputs from step to step: it has no one portrait.
+        return Description(numbers, arrays)
+    grid = portrait_grid(data.train.states)
+    arrays["portrait_grid"] = grid
+    z = torch.as_tensor(normalizer.normalize(grid)).to(device=replicas.device, dtype=replicas.dtype)
+    moved = normalizer.denormalize(rollout(replicas, z, 1).states[:, :, 1].double().cpu().numpy())
+    arrays["portrait_step"] = moved - grid
+    arrays |= gate_arrays(replicas, z) | spectra_arrays(replicas.model(chosen), data, normalizer)
+    truth = true_map(task)
+    if truth is not None:
+        with torch.no_grad():
+            arrays["portrait_step_true"] = truth.step(torch.as_tensor(grid)).numpy() - grid
+    if task.state_dim <= SEARCHED and replicas.max_steps is None:
+        box = search_box(data.train.states)
+        found = fixed_point_arrays(replicas, task, normalizer, box)
+        arrays |= found
+        numbers["fixed_points"] = fixed_point_numbers(replicas, found)
+    return Description(numbers, arrays)
+
+
+def true_map(task: Any) -> analysis.DiscreteMap | None:
+    """The task's own map, or None for observed data."""
+    return analysis.from_task(task) if hasattr(task, "vector_field") or hasattr(task, "next_state") else None
+
+
+def search_box(states: Array) -> Array:
+    """(D, 2): the range of the training states with a tenth on either side."""
+    flat = states.reshape(-1, states.shape[-1])
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    margin = 0.1 * np.where(high > low, high - low, 1.0)
+    return np.stack([low - margin, high + margin], axis=-1)
+
+
+def portrait_grid(states: Array, side: int = SIDE) -> Array:
+    """(side², D) points on the plane of the first two components, x varying slowest; (8·side, 1) for D = 1."""
+    box = search_box(states)
+    if len(box) == 1:
+        return np.linspace(box[0, 0], box[0, 1], 8 * side)[:, None]
+    x, y = np.meshgrid(np.linspace(box[0, 0], box[0, 1], side), np.linspace(box[1, 0], box[1, 1], side), indexing="ij")
+    grid = np.tile(states.reshape(-1, len(box)).mean(axis=0), (side * side, 1))
+    grid[:, 0], grid[:, 1] = x.ravel(), y.ravel()
+    return grid
+
+
+def gate_arrays(replicas: Replicas, z: torch.Tensor) -> dict[str, Array]:
+    """`gate_beta` (R, L, P, r) at model-unit states z (P, D), where the model has gates; the stack's first step."""
+    with torch.no_grad():
+        h = replicas.lift(z.expand(replicas.size, *z.shape))
+        trace = replicas.trace(h, 0, h.new_zeros(*h.shape[:-1], 0))
+    return {"gate_beta": trace["beta"].float().cpu().numpy()} if "beta" in trace else {}
+
+
+def spectra_arrays(model: Any, data: Any, normalizer: Normalizer) -> dict[str, Array]:
+    """Spectra of each layer at states drawn evenly from the training split: operator (where there is one), Jacobian."""
+    if model.dynamics in ("flow", "floor", "oracle"):
+        return {}
+    flat = data.train.states.reshape(-1, data.train.states.shape[-1])
+    points = flat[np.linspace(0, len(flat) - 1, POINTS).astype(int)]
+    spectra = layer_spectra(model, normalizer.normalize(points))
+    found = {"eigen_jacobian": spectra.eigenvalues}
+    if spectra.operator_eigenvalues is not None:
+        found["eigen_operator"] = spectra.operator_eigenvalues
+    return found
+
+
+def fixed_point_arrays(replicas: Replicas, task: Any, normalizer: Normalizer, box: Array) -> dict[str, Array]:
+    """Isolated fixed points of Φ: R^D → R^D inside the box, of every replica and of the true map.
+
+    A latent free run is another map, of the latent space; it is searched only where the two are one.
+    """
+    found = {}
+    learned = analysis.from_replicas(replicas, normalizer=normalizer)
+    if learned.dim == len(box):
+        found[""] = analysis.fixed_points(learned, box=box, count=STARTS, iterations=ITERATIONS)
+    if hasattr(task, "vector_field"):
+        found["_true"] = analysis.equilibria(task, box=box, count=STARTS)
+    elif hasattr(task, "next_state"):
+        found["_true"] = analysis.fixed_points(task, box=box, count=STARTS)
+    arrays: dict[str, Array] = {}
+    for suffix, every in found.items():
+        # A curve of fixed points has no number of them: whichever the search meets are only where it began.
+        points = [point for point in every if point.isolated]
+        arrays[f"fixed_points_continuum{suffix}"] = np.asarray(len(points) < len(every))
+        arrays[f"fixed_points{suffix}"] = np.array([c.points[0] for c in points]).reshape(-1, len(box))
+        arrays[f"fixed_points_replica{suffix}"] = np.array([c.replica for c in points], dtype=np.int64)
+        arrays[f"fixed_points_stability{suffix}"] = np.array([c.stability for c in points], dtype=str)
+        arrays[f"fixed_points_multipliers{suffix}"] = np.array([c.multipliers for c in points]).reshape(-1, len(box))
+    return arrays
+
+
+def fixed_point_numbers(replicas: Replicas, found: dict[str, Array]) -> dict[str, Any]:
+    """How many fixed points each replica has, and the true map."""
+    numbers: dict[str, Any] = {}
+    if "fixed_points_replica" in found:
+        numbers["count"] = np.bincount(found["fixed_points_replica"], minlength=replicas.size).tolist()
+    if "fixed_points_true" in found:
+        numbers["true"] = len(found["fixed_points_true"])
+        numbers["true_continuum"] = bool(found["fixed_points_continuum_true"])
+    return numbers

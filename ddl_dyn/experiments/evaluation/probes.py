@@ -1,0 +1,134 @@
+"""What theory had said of a run, what its gates do along the test set, and how long it tracks a state: plain numbers
+for the run's result.
+
+Axes: R replicas, B states, N words, T steps or tokens, L layers, r directions, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ddl_dyn import metrics
+from ddl_dyn.analysis import gates, theory
+from ddl_dyn.engine.normalizer import Normalizer
+from ddl_dyn.engine.replicas import Replicas
+from ddl_dyn.engine.rollout import rollout
+
+Array = NDArray[Any]
+# A map counts as represented when the typical replica's short free runs are this good (training σ = 1).
+REPRESENTED = 0.1
+# Free runs whose gates are audited: steps and initial states.
+AUDIT_STEPS, AUDIT_STATES = 20, 16
+# Words behind an accuracy (standard error at most .03), and the numbers that one batch of them may hold.
+WORDS, BATCH = 256, 2**24
+
+
+def theory_numbers(task: Any, replicas: Replicas, nrmse_short: list[float]) -> dict[str, Any]:
+    """Prediction from the task's obstruction and the model's class and options, and whether the outcome refutes it.
+
+    Args:
+        nrmse_short: (R,), of the test set.
+    Returns:
+        verdict, reason, source, scope; represented (the median replica's error is below a tenth of σ); failed (what
+        was called impossible was represented: either the label or the theorem's use is wrong).
+    """
+    found = theory.predict_for(task, replicas.template)
+    represented = bool(np.quantile(nrmse_short, 0.5, method="inverted_cdf") < REPRESENTED)
+    return {
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "source": found.source,
+        "scope": found.scope,
+        "represented": represented,
+        "failed": found.verdict == "impossible" and represented,
+    }
+
+
+def gate_audit(replicas: Replicas, truth: Any, normalizer: Normalizer) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Delta audit along free runs from test states; empty for a model without gates, or one whose runs leave
+    the finite range.
+
+    Returns:
+        numbers, each with an entry per replica: law_error (max |e_post − (1−β) e_pre|, only where k has unit length),
+        occupancy (R, L, 3) of skip, overwrite and over-relaxed, effective_reflections, reversing, and (where there
+        are two rewrites) mirror_angle and rotation_angle, medians over consecutive pairs in rad; and the arrays
+        audit_beta (R, T, L, B, r), audit_spent (R, N), audit_mirror_angle (R, N−1, B).
+    """
+    steps = min(AUDIT_STEPS, truth.steps, replicas.max_steps or truth.steps)
+    x0 = normalizer.normalize(truth.states[:AUDIT_STATES, 0])
+    inputs = truth.inputs[:AUDIT_STATES, :steps]
+    traces = gates.trace_orbit(replicas, x0, steps, inputs)
+    if "beta" not in traces or not all(np.isfinite(values).all() for values in traces.values()):
+        return {}, {}
+    found = gates.audit(traces)
+    numbers = {
+        "borders": list(found.borders),
+        "law_error": found.law_error.tolist(),
+        "length_error": found.length_error.tolist(),
+        "occupancy": found.occupancy.mean(axis=(1, 3)).tolist(),
+        "beta_low": found.beta_low.min(axis=(1, 3)).tolist(),
+        "beta_high": found.beta_high.max(axis=(1, 3)).tolist(),
+        "effective_reflections": found.effective_reflections.mean(axis=(1, 2)).tolist(),
+        "reversing": found.reversing.mean(axis=(1, 2)).tolist(),
+    }
+    if found.mirror_angle.shape[1]:
+        numbers["mirror_angle"] = np.median(found.mirror_angle, axis=(1, 2)).tolist()
+        numbers["rotation_angle"] = np.median(found.rotation_angle, axis=(1, 2)).tolist()
+    arrays: dict[str, Array] = {
+        "audit_beta": np.asarray(traces["beta"], dtype=np.float32),
+        "audit_k": np.asarray(traces["k"], dtype=np.float32),
+        "audit_spent": found.spent,
+        "audit_mirror_angle": found.mirror_angle,
+    }
+    return numbers, arrays
+
+
+def tracking(
+    replicas: Replicas, data: Any, normalizer: Normalizer, seed: int
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """State-tracking accuracy at every length up to the task's longest, on words of their own.
+
+    Args:
+        data: with .task (categorical: .inputs, .simulate and .longest) and .train, whose length is what was trained.
+        seed: of the words; the same seed gives every model the same words.
+    Returns:
+        numbers: words, chance = 1/C, trained_length, longest_tested, and per replica accuracy_trained, accuracy_longest
+        (token accuracy at these two lengths), sequence_longest, and longest_length (up to which token accuracy stays at
+        or above .99); arrays tracking_accuracy and tracking_sequence, (R, T) at lengths 1 … T.
+    """
+    task, trained = data.task, int(data.train.steps)
+    steps = min(int(getattr(task, "longest", trained)), replicas.max_steps or int(getattr(task, "longest", trained)))
+    # A key of its own keeps these words apart from the streams that the splits are drawn from.
+    rng = np.random.default_rng([seed, 0x776F7264])
+    x0 = task.initial_states(WORDS, rng=rng, split="test")
+    inputs = task.inputs(WORDS, steps, rng=rng, split="test")
+    size = max(1, BATCH // (replicas.size * (steps + 1) * task.state_dim))
+    parts = [
+        _words_correct(replicas, task, normalizer, x0[i : i + size], inputs[i : i + size])
+        for i in range(0, WORDS, size)
+    ]
+    correct = np.concatenate(parts, axis=1)
+    token, sequence = metrics.token_accuracy(correct), metrics.sequence_accuracy(correct)
+    numbers = {
+        "words": WORDS,
+        "chance": 1 / task.state_dim,
+        "trained_length": trained,
+        "longest_tested": steps,
+        "accuracy_trained": token[:, min(trained, steps) - 1].tolist(),
+        "accuracy_longest": token[:, -1].tolist(),
+        "sequence_longest": sequence[:, -1].tolist(),
+        "longest_length": metrics.longest_length(token).tolist(),
+    }
+    return numbers, {"tracking_accuracy": token, "tracking_sequence": sequence}
+
+
+def _words_correct(replicas: Replicas, task: Any, normalizer: Normalizer, x0: Array, inputs: Array) -> Array:
+    """(R, N, T), whether the state after each token is right."""
+    true = task.simulate(x0, inputs.shape[1], inputs).states
+    drive = torch.as_tensor(inputs).to(device=replicas.device, dtype=replicas.dtype)
+    run = rollout(replicas, torch.as_tensor(normalizer.normalize(x0)), inputs.shape[1], drive)
+    return metrics.token_correct(normalizer.denormalize(run.states.double().cpu().numpy()), true)

@@ -1,0 +1,66 @@
+"""Portraits of the map kept while it trains, to show how it forms.
+
+Axes: K portraits, R replicas, P grid points, D observed state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ddl_dyn.engine.normalizer import Normalizer
+from ddl_dyn.engine.replicas import Replicas
+from ddl_dyn.experiments.evaluation.phase_space import portrait_grid
+
+Array = NDArray[Any]
+
+
+class PortraitSeries:
+    """The step field of every replica at K updates spread evenly from the first to the last (the last alone for K = 1).
+
+    Args:
+        replicas: being trained.   states: (N, T+1, D), of the training split, in physical units.
+        normalizer: of the training split.   count: K.   updates: that training will make.
+    """
+
+    def __init__(self, replicas: Replicas, states: Array, normalizer: Normalizer, *, count: int, updates: int) -> None:
+        self.replicas, self.normalizer = replicas, normalizer
+        self.grid = portrait_grid(states)
+        self.due = set(np.linspace(updates, 0, count).round().astype(int).tolist())
+        self.update: list[int] = []
+        self.steps: list[torch.Tensor] = []
+
+    def visit(self, update: int) -> None:
+        """Keep a portrait where one is due at this update and none is kept yet."""
+        if update in self.due and update not in self.update:
+            self.take(update)
+
+    @torch.no_grad()
+    def take(self, update: int) -> None:
+        """Keep a portrait."""
+        replicas = self.replicas
+        z = torch.as_tensor(self.normalizer.normalize(self.grid)).to(replicas.device, replicas.dtype)
+        x = z.expand(replicas.size, *z.shape)
+        # Layer by layer and eagerly: a step compiled for the training batch would be compiled anew for the grid.
+        moved = replicas.read(replicas.step(replicas.lift(x), 0, x.new_zeros(*x.shape[:-1], 0)))
+        step = self.normalizer.denormalize(moved.double().cpu().numpy()) - self.grid
+        self.update.append(update)
+        self.steps.append(torch.as_tensor(step, dtype=torch.float32))
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it, as tensors and plain numbers."""
+        return {"update": list(self.update), "steps": list(self.steps)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.update, self.steps = list(state["update"]), list(state["steps"])
+
+    def arrays(self) -> dict[str, Array]:
+        """kept_update (K,) and kept_step (K, R, P, D), float32: Φ(x) − x on the portrait's grid."""
+        if not self.update:
+            return {}
+        return {"kept_update": np.array(self.update), "kept_step": torch.stack(self.steps).numpy()}

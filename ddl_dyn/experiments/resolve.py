@@ -1,0 +1,80 @@
+"""From what a user typed to a typed configuration, or to a list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from ddl_dyn.config.parsing import ConfigError, explained, shaped
+from ddl_dyn.config.sections import RunConfig
+
+FREE = ("task_args", "model_args")
+# Sacred hands the seed to numpy's global generator, which takes 32 bits.
+SEED_LIMIT = 2**32
+
+
+def resolve_run(updates: Mapping[str, Any]) -> RunConfig:
+    """The whole configuration of a run, checked against the task and the model it names.
+
+    Args:
+        updates: nested; values are Python's own or `Typed` text from the command line.
+    Returns:
+        The configuration with the model's options completed by their defaults.
+    Raises:
+        ConfigError: with every problem found, one line each.
+    """
+    problems: list[str] = []
+    values = shaped(RunConfig, updates)
+    config: RunConfig | None = None
+    try:
+        config = RunConfig(**values)
+    except ValidationError as error:
+        problems += explained(RunConfig, error)
+    chosen = {
+        key: values.get(key, RunConfig.model_fields[key].get_default(call_default_factory=True))
+        for key in ("task", "task_args", "model", "model_args")
+    }
+    task = _task(chosen["task"], chosen["task_args"], problems)
+    options = _model_options(chosen["model"], updates.get("model_args", {}), problems)
+    if config is not None and config.seed + config.seeds > SEED_LIMIT:
+        problems.append(f"seed + seeds must not exceed {SEED_LIMIT}, got {config.seed} + {config.seeds}")
+    if not problems and config is not None and options is not None and task is not None:
+        _try_model(config, options, task, problems)
+    if problems or config is None:
+        raise ConfigError(problems)
+    return config.model_copy(update={"model_args": options})
+
+
+def _task(name: Any, params: Any, problems: list[str]) -> Any:
+    if not isinstance(name, str) or not isinstance(params, Mapping):
+        return None
+    from ddl_dyn.tasks import make_task
+
+    try:
+        return make_task(name, **params)
+    except (ValueError, TypeError, OSError) as error:
+        problems.append(f"task: {error}" if "task" not in str(error) else str(error))
+    return None
+
+
+def _model_options(name: Any, params: Any, problems: list[str]) -> dict[str, Any] | None:
+    if not isinstance(name, str) or not isinstance(params, Mapping):
+        return None
+    from ddl_dyn.models import model_class, model_config
+
+    try:
+        return model_config(name, **shaped(model_class(name).Config, params)).model_dump(mode="json")
+    except (ValueError, TypeError) as error:
+        problems += str(error).splitlines()
+    return None
+
+
+def _try_model(config: RunConfig, options: Mapping[str, Any], task: Any, problems: list[str]) -> None:
+    from ddl_dyn.models import model_class
+    from ddl_dyn.models.check import complaints
+
+    shape = (task.state_dim, task.input_dim, task.dt)
+    problems += complaints(model_class(config.model), config.model, json.dumps(options, sort_keys=True), shape)

@@ -1,0 +1,224 @@
+"""Starting, continuing and repeating runs: Sacred's Experiment, the run store and the execution put together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from ddl_dyn import runs
+from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.experiments.execute import execute
+from ddl_dyn.experiments.fingerprint import config_hash
+from ddl_dyn.experiments.outcome import Callbacks, Outcome
+from ddl_dyn.experiments.prepare import prepare
+from ddl_dyn.experiments.progress import Validation, account, throttled
+from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.tracking.sacred import make_experiment, medians
+from ddl_dyn.runs.observer import RunStore
+from ddl_dyn.runs.trust import digests
+from ddl_dyn.runs.writer import StoreError, check_writable
+
+# The state that a killed run continues from; a completed one needs it no more.
+RESUME_FILE = "resume.pt"
+# Between two writings of that state; what a kill may cost.
+CHECKPOINT_SECONDS = 10.0
+
+
+def _say(text: str) -> None:
+    # The present one: a worker's is silenced, so that many runs do not repeat what one of them has said.
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How a run is started, apart from what it computes.
+
+    Args:
+        base: the runs folder.
+        options: Sacred's options by their long flag.
+        run_id: continue this run instead of making a new one.
+        on_account: told how far the run is.
+        on_start: told the run's id once it has one.
+        say: told in words what a person should know while the run goes on.
+    """
+
+    base: Path = Path("runs")
+    options: Mapping[str, Any] = field(default_factory=dict)
+    run_id: str | None = None
+    on_account: Callable[[Mapping[str, Any]], None] | None = None
+    on_start: Callable[[str], None] | None = None
+    say: Callable[[str], None] = _say
+
+    @property
+    def observed(self) -> bool:
+        """Whether anything is to be written."""
+        return not self.options.get("--unobserved")
+
+
+def make_store(launch: Launch, entry: Mapping[str, Any]) -> RunStore | None:
+    """The store of a run about to start, or None for an unobserved one. Writes nothing yet.
+
+    Raises:
+        StoreError: when the runs folder cannot be written, or the wanted id is taken or no id.
+    """
+    if not launch.observed:
+        return None
+    check_writable(launch.base)
+    wanted = launch.options.get("--id")
+    if wanted is not None:
+        if not runs.ID.fullmatch(wanted):
+            raise StoreError(f"--id must be a folder's name (letters, digits, '.', '_' and '-'), got {wanted!r}")
+        if (launch.base / wanted).exists():
+            raise StoreError(f"run {wanted!r} exists already in {launch.base}; choose another --id or leave it out")
+    beat = beat_interval(launch.options.get("--beat-interval"))
+    resume = launch.run_id is not None
+    return RunStore(launch.base, entry=entry, run_id=launch.run_id or wanted, beat_interval=beat, resume=resume)
+
+
+def beat_interval(text: str | None) -> float:
+    """Seconds between heartbeats from the option's text.
+
+    Raises:
+        ValueError: when it is not a positive number: without heartbeats nothing printed would be kept.
+    """
+    if text is None:
+        return 10.0
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 < seconds < 1e6:
+        raise ValueError(f"--beat-interval must be a positive number of seconds, got {text!r}")
+    return seconds
+
+
+def start(experiment: Any, launch: Launch, store: RunStore | None, config: Mapping[str, Any]) -> str | None:
+    """Let Sacred run the experiment's main command; the run's id, or None for an unobserved run.
+
+    Raises:
+        StoreError: when the run could not be written to its end.
+    """
+    experiment.observers = [] if store is None else [store, *_mirrors(launch, store)]
+    options = {key: value for key, value in launch.options.items() if key not in ("--id", "--file_storage", "--store")}
+    if store is not None:
+        options["--beat-interval"] = str(store.entry["beat_interval"])
+    try:
+        experiment.run(config_updates=dict(config), meta_info={"config_updates": {}}, options=options)
+    except Exception as error:
+        if store is not None and store.path is not None:
+            error.add_note(f"run {store.path.name} is kept as FAILED; see {store.path / 'traceback.txt'}")
+        raise
+    if store is None:
+        return None
+    if store.failure is not None:
+        raise StoreError(f"run {store.directory.name} is incomplete: {store.failure}") from store.failure
+    return store.directory.name
+
+
+def _mirrors(launch: Launch, store: RunStore) -> list[Any]:
+    """The observer of a database beside the run store, where one is asked for."""
+    url = launch.options.get("--store")
+    if not url:
+        return []
+    from ddl_dyn.experiments.tracking.mongo import parse_address
+    from ddl_dyn.experiments.tracking.mongo_observer import MongoMirror
+
+    return [MongoMirror(parse_address(str(url)), lambda: store.directory, launch.say)]
+
+
+def run(config: RunConfig, launch: Launch) -> str | None:
+    """Train and evaluate one configuration and store it.
+
+    Args:
+        config: a resolved configuration (`validation.resolve_run`).
+        launch: where and how.
+    Returns:
+        The run's id, or None for an unobserved run.
+    Raises:
+        StoreError: when the run cannot be written.
+        ValueError: when the configuration does not fit its task.
+    """
+    entry = {
+        "kind": "run",
+        "task": config.task,
+        "model": config.model,
+        "seeds": config.seeds,
+        "carry": config.model_args.get("carry"),
+        "config_hash": config_hash(config),
+        "code": digests(config.model_dump()),
+        "tags": config.tags,
+        "note": config.note,
+    }
+    store = make_store(launch, entry)
+    prepared = prepare(config)
+
+    def body(_run: Any, _config: Mapping[str, Any]) -> None:
+        if store is not None and launch.on_start is not None:
+            launch.on_start(store.directory.name)
+        outcome = execute(resolve_run(_config), _callbacks(_run, store, launch), prepared)
+        if store is not None:
+            keep(store, outcome)
+
+    experiment = make_experiment("run", RunConfig().model_dump(mode="json"), body, resolve_run)
+    return start(experiment, launch, store, config.model_dump(mode="json"))
+
+
+def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callbacks:
+    tell = throttled(launch.on_account) if launch.on_account is not None else None
+
+    def on_data(digest: str, device: str) -> None:
+        if store is not None:
+            store.update(data_hash=digest, device=device)
+
+    def on_epoch(progress: Validation) -> None:
+        now = account(progress)
+        if tell is not None:
+            tell(now)
+        for name, value in medians(progress).items():
+            sacred_run.log_scalar(name, value, progress.update)
+        if store is not None:
+            store.progress(now)
+            store.record(
+                {
+                    "update": progress.update,
+                    "horizon": progress.horizon,
+                    "lr": progress.lr,
+                    "seconds": progress.seconds,
+                    "loss": progress.loss,
+                    "val": progress.val,
+                    "alive": progress.alive,
+                }
+            )
+
+    def on_checkpoint(state: Mapping[str, Any]) -> None:
+        if store is not None:
+            store.save_with(RESUME_FILE, _torch_writer(dict(state)))
+
+    state = None
+    if store is not None and launch.run_id is not None and (launch.base / launch.run_id / RESUME_FILE).exists():
+        state = runs.Run(launch.base / launch.run_id).checkpoint(RESUME_FILE)
+    return Callbacks(
+        on_data=on_data,
+        on_epoch=on_epoch,
+        on_checkpoint=on_checkpoint if store is not None else None,
+        state=state,
+        seconds=CHECKPOINT_SECONDS,
+    )
+
+
+def _torch_writer(state: Mapping[str, Any]) -> Callable[[IO[bytes]], None]:
+    import torch
+
+    return lambda file: torch.save(dict(state), file)
+
+
+def keep(store: RunStore, outcome: Outcome) -> None:
+    """Store what a finished run leaves behind; the result last, as the sign that the rest is there."""
+    store.save_arrays(outcome.arrays)
+    store.save_with("checkpoint.pt", _torch_writer({"replicas": dict(outcome.state)}))
+    store.update(resolved=outcome.resolved)
+    store.save_json("result.json", outcome.numbers)
+    (store.directory / RESUME_FILE).unlink(missing_ok=True)

@@ -1,0 +1,268 @@
+"""Runs side by side: worker processes that each do one run after another, and stop together."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.run import Launch
+
+if TYPE_CHECKING:
+    from ddl_dyn.experiments.run import Launch
+
+# What closing a run takes after an interrupt; a worker that needs longer is stuck.
+STOP_SECONDS = 15.0
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How one of the runs ended.
+
+    Args:
+        number: its place in the list.
+        run_id: its folder's name, None when it never got one.
+        error: None for a completed run, otherwise the reason in one line.
+    """
+
+    number: int
+    run_id: str | None
+    error: str | None
+
+
+def run_fresh(job: Mapping[str, Any], launch: Launch) -> None:
+    """Do a resolved configuration in JSON's types as a run of its own."""
+    from ddl_dyn.experiments.run import run
+
+    run(resolve_run(job), launch)
+
+
+def run_all(
+    configs: Sequence[Mapping[str, Any]],
+    base: Path,
+    *,
+    jobs: int,
+    do: Callable[[Mapping[str, Any], Launch], object] = run_fresh,
+    options: Mapping[str, Any] | None = None,
+    on_account: Callable[[int, Mapping[str, Any]], None] | None = None,
+    on_start: Callable[[int, str], None] | None = None,
+    on_end: Callable[[Ended], None] | None = None,
+) -> list[Ended]:
+    """Do every configuration as a run of its own, `jobs` at a time.
+
+    Args:
+        configs: what `do` takes, in JSON's types.
+        base: the runs folder.
+        jobs: worker processes; each keeps its imports from one run to the next.
+        do: a function of a module, called in a worker with a configuration and how to start it.
+        options: Sacred's options for every run.
+    Returns:
+        One `Ended` per configuration, in order. A worker that dies takes only its own run with it.
+    Raises:
+        KeyboardInterrupt: passed on after all workers have been told to stop and have closed their runs.
+    """
+    team = _Team(configs, Service(base=base, options=dict(options or {}), do=do), on_end)
+    try:
+        team.hire(min(jobs, len(configs)))
+        while len(team.ended) < len(configs):
+            team.hand_out()
+            for worker, kind, payload in team.listen():
+                number = worker.number
+                assert number is not None
+                if kind == "started":
+                    team.started[number] = payload
+                    if on_start is not None:
+                        on_start(number, payload)
+                elif kind == "account":
+                    if on_account is not None:
+                        on_account(number, payload)
+                else:
+                    team.finish(worker, payload)
+    finally:
+        _stop(team.workers)
+    return [team.ended[number] for number in range(len(configs))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What a worker process is there for; see `run_all`."""
+
+    base: Path
+    options: dict[str, Any]
+    do: Callable[[Mapping[str, Any], Launch], object]
+
+
+class _Team:
+    """The workers, and which run is waiting, under way or over."""
+
+    def __init__(
+        self, configs: Sequence[Mapping[str, Any]], service: Service, on_end: Callable[[Ended], None] | None
+    ) -> None:
+        self.configs, self.service, self.on_end = configs, service, on_end
+        self.waiting = deque(range(len(configs)))
+        self.started: dict[int, str] = {}
+        self.ended: dict[int, Ended] = {}
+        self.workers: list[_Worker] = []
+
+    def hire(self, count: int) -> None:
+        """Start worker processes."""
+        with _single_threaded():
+            self.workers += [_Worker(self.service) for _ in range(count)]
+
+    def hand_out(self) -> None:
+        """Give every idle worker a run, a dead one's successor too."""
+        for place, worker in enumerate(self.workers):
+            if worker.number is None and self.waiting:
+                if not worker.process.is_alive():
+                    with _single_threaded():
+                        self.workers[place] = worker = _Worker(self.service)
+                number = self.waiting.popleft()
+                worker.send(number, self.configs[number])
+
+    def listen(self) -> Iterator[tuple[_Worker, str, Any]]:
+        """What busy workers have to tell; a worker that died has ended its run."""
+        busy = {worker.connection: worker for worker in self.workers if worker.number is not None}
+        for ready in wait(list(busy)):
+            worker = busy[ready]  # type: ignore[index]
+            try:
+                kind, payload = worker.connection.recv()
+            except (EOFError, OSError):
+                worker.process.join(STOP_SECONDS)
+                kind, payload = "ended", f"its worker process died (exit code {worker.process.exitcode})"
+            yield worker, kind, payload
+
+    def finish(self, worker: _Worker, error: str | None) -> None:
+        """Note how a worker's run ended; the worker is idle again."""
+        number, worker.number = worker.number, None
+        assert number is not None
+        self.ended[number] = Ended(number=number, run_id=self.started.get(number), error=error)
+        if self.on_end is not None:
+            self.on_end(self.ended[number])
+
+
+class _Worker:
+    """One process and the end of the pipe to it; `number` is the run it is busy with."""
+
+    def __init__(self, service: Service) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, service, sys.argv), daemon=False)
+        self.process.start()
+        theirs.close()
+        self.number: int | None = None
+
+    def send(self, number: int, config: Mapping[str, Any]) -> None:
+        self.connection.send(dict(config))
+        self.number = number
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.connection.close()
+        # An idle worker leaves by itself when its pipe closes.
+        if worker.number is not None and worker.process.is_alive():
+            worker.process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for worker in workers:
+        worker.process.join(max(deadline - time.monotonic(), 0.1))
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Within the block new processes start with one thread for linear algebra; side by side, more would compete."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("OMP_NUM_THREADS", None)
+
+
+def in_one_line(problem: BaseException) -> str:
+    """An error without its notes: where the traceback lies is said by the run itself."""
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Within the block nothing is printed: runs side by side would mix their lines, and each keeps its own."""
+    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    with nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
+
+
+def _serve(connection: Connection, service: Service, argv: list[str]) -> None:
+    from ddl_dyn.experiments.interrupts import as_interrupts, exit_code
+
+    sys.argv = argv
+    try:
+        with as_interrupts():
+            _serve_each(connection, service)
+    except KeyboardInterrupt as interrupt:
+        # The pipe may be closed already, and interpreter shutdown would print a traceback that says nothing.
+        os._exit(exit_code(interrupt))
+
+
+def _serve_each(connection: Connection, service: Service) -> None:
+    from ddl_dyn.experiments.interrupts import Terminated
+    from ddl_dyn.experiments.run import Launch
+
+    def tell(kind: str, payload: Any) -> None:
+        try:
+            connection.send((kind, payload))
+        except OSError as error:
+            # The parent is gone: nobody waits for this run, so it ends as an interrupted one.
+            raise Terminated(15) from error
+
+    launch = Launch(
+        base=service.base,
+        options=service.options,
+        on_account=lambda now: tell("account", dict(now)),
+        on_start=lambda run_id: tell("started", run_id),
+    )
+    while True:
+        try:
+            config = connection.recv()
+        except (EOFError, OSError):
+            return
+        error = None
+        with silence():
+            try:
+                service.do(config, launch)
+            except Exception as problem:
+                error = in_one_line(problem)
+        tell("ended", error)
+
+
+# More side by side on one GPU only wait for each other.
+JOBS_PER_GPU = 4
+
+
+def default_jobs(device: str) -> int:
+    """One worker per core that this process may use, fewer on a GPU.
+
+    Args:
+        device: the runs' `train.device`.
+    """
+    import torch
+
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    return min(cores(), JOBS_PER_GPU) if on_gpu else cores()

@@ -1,0 +1,228 @@
+"""Which runs may be compared with which, and how their scores stand: the arithmetic behind every table of results.
+
+Axes: R replicas.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddl_dyn.config.labels import MODEL_LABELS
+from ddl_dyn.metrics.statistics import Interval, median_interval, separated, winner
+from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
+from ddl_dyn.runs.result import FLOORS, HORIZONS, SPLITS, at, scores
+
+# Where and how fast a run is computed changes no claim made about it.
+NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every"}
+SPLIT_NAMES = {"test": "in distribution", "ood": "out of distribution"}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One run of a setting under the name it has there: its model, and what sets it apart from others of that model."""
+
+    label: str
+    run: Run
+
+    @property
+    def model(self) -> str:
+        """Registry key of the model."""
+        return str(self.run.config["model"])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that may be compared: one task on one data set under one protocol and one training budget.
+
+    Args:
+        task: its registry key.   protocol: carry, lift and whatever else tells settings of a task apart.
+    """
+
+    task: str
+    protocol: str
+    contestants: tuple[Contestant, ...]
+
+    @property
+    def title(self) -> str:
+        """Task and protocol."""
+        return f"{self.task} ({self.protocol})"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One split and horizon of a setting: every contestant's replica scores and median with its interval.
+
+    Args:
+        values: label -> (R,), infinite where a replica failed.   floors: name -> score.   steps: the horizon.
+    """
+
+    setting: Setting
+    split: str
+    horizon: str
+    steps: int | None
+    values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    floors: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Split and horizon in words."""
+        return f"{SPLIT_NAMES[self.split]}, {self.steps if self.steps is not None else self.horizon} steps"
+
+    @property
+    def best(self) -> str | None:
+        """The contestant whose interval lies below all others', or None."""
+        return winner(self.intervals) if len(self.intervals) > 1 else None
+
+    def order(self) -> list[str]:
+        """Labels by median, best first."""
+        return sorted(self.intervals, key=lambda label: self.intervals[label].estimate)
+
+    def relation(self, first: str, second: str) -> str:
+        """`better`, `worse` or `open`: how the first one's interval lies to the second one's."""
+        a, b = self.intervals[first], self.intervals[second]
+        if not separated(a, b):
+            return "open"
+        return "better" if a.high < b.low else "worse"
+
+    def best_floor(self) -> tuple[str, float] | None:
+        """Name and score of the lowest floor."""
+        known = {name: value for name, value in self.floors.items() if math.isfinite(value)}
+        return min(known.items(), key=lambda pair: pair[1]) if known else None
+
+    def beats(self, label: str, level: float) -> bool:
+        """Whether a contestant's whole interval (its median, where there is none) lies below a level."""
+        interval = self.intervals[label]
+        return (interval.high if not math.isnan(interval.high) else interval.estimate) < level
+
+
+def spoken(label: str) -> str:
+    """A contestant's label with its model's printed name."""
+    model, bracket, rest = label.partition(" ")
+    return MODEL_LABELS.get(model, model) + bracket + rest
+
+
+def complete(runs: Sequence[Run]) -> list[Run]:
+    """Runs that have a result and can be read, in the order given."""
+    return [run for run in runs if kind(run) == "run" and run.status == COMPLETED and _whole(run)]
+
+
+def kind(run: Run) -> str:
+    """`run` or `compare`; empty where run.json cannot be read."""
+    try:
+        return run.kind
+    except RunError:
+        return ""
+
+
+def _whole(run: Run) -> bool:
+    try:
+        return bool(run.result) and {"task", "model"} <= set(run.config)
+    except RunError:
+        return False
+
+
+def flat_config(run: Run) -> dict[str, Any]:
+    """Every leaf of the configuration by its dotted name; lists stay whole, an empty section is one leaf."""
+    found = dict(flatten(run.config))
+    return found | {key: value for key, value in run.config.items() if value == {}}
+
+
+def settings(runs: Sequence[Run]) -> list[Setting]:
+    """Completed runs grouped by what makes them comparable, in the order in which each group first appears.
+
+    Task, its parameters, the data (content hash), carry, lift, training and evaluation must agree; model options,
+    seeds and matched budgets may differ, and are then part of a contestant's name where one model appears twice.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in complete(runs):
+        groups.setdefault(json.dumps(_key(run), sort_keys=True, default=str), []).append(run)
+    members = list(groups.values())
+    out = []
+    for place, group in enumerate(members):
+        # Only what differs between settings of the same task and protocol has to be named.
+        rivals = [
+            flat_config(other[0])
+            for i, other in enumerate(members)
+            if i != place and _claim(other[0]) == _claim(group[0])
+        ]
+        own = _comparable(flat_config(group[0]))
+        extra = [key for key, value in own.items() if any(rival.get(key) != value for rival in rivals)]
+        protocol = ", ".join([_protocol(group[0]), *(f"{key} = {own[key]}" for key in extra)])
+        if any(_comparable(rival) == own for rival in rivals):
+            protocol += f", data {str(group[0].entry.get('data_hash'))[:8]}"
+        out.append(Setting(str(group[0].config["task"]), protocol, tuple(_contestants(group))))
+    order = {task: i for i, task in enumerate(dict.fromkeys(setting.task for setting in out))}
+    return sorted(out, key=lambda setting: order[setting.task])
+
+
+def _comparable(flat: Mapping[str, Any]) -> dict[str, Any]:
+    roots = ("task_args", "data", "train", "eval")
+    return {key: value for key, value in flat.items() if key.split(".")[0] in roots and key not in NEUTRAL}
+
+
+def _claim(run: Run) -> tuple[str, str]:
+    return str(run.config["task"]), _protocol(run)
+
+
+def _protocol(run: Run) -> str:
+    return ", ".join(f"{name} = {at(run.config, f'model_args.{name}') or 'unstated'}" for name in ("carry", "lift"))
+
+
+def _key(run: Run) -> dict[str, Any]:
+    own = _comparable(flat_config(run))
+    digest = run.entry.get("data_hash")
+    if digest:
+        own = {key: value for key, value in own.items() if not key.startswith(("data.n_", "data.steps", "data.seed"))}
+    return own | {"claim": _claim(run), "data_hash": digest}
+
+
+def _contestants(group: Sequence[Run]) -> list[Contestant]:
+    flats = [flat_config(run) for run in group]
+    out = []
+    for run, mine in zip(group, flats, strict=True):
+        twins = [flat for flat in flats if flat["model"] == mine["model"]]
+        keys = [
+            key
+            for key in mine
+            if key.startswith(("model_args.", "budget.", "seed")) and any(twin.get(key) != mine[key] for twin in twins)
+        ]
+        label = str(mine["model"])
+        if keys:
+            options = ", ".join(f"{key.split('.', 1)[-1]} = {mine[key]}" for key in keys)
+            label += f" ({options})"
+        out.append(Contestant(label, run))
+    labels = [contestant.label for contestant in out]
+    return [Contestant(f"{c.label} [run {c.run.id}]", c.run) if labels.count(c.label) > 1 else c for c in out]
+
+
+def contests(setting: Setting) -> list[Contest]:
+    """The setting's contests, one for each split and horizon that any of its runs was tested on."""
+    found = []
+    for split in SPLITS:
+        for horizon in HORIZONS:
+            first = setting.contestants[0].run
+            steps = at(first.config, f"eval.{horizon}")
+            contest = Contest(setting, split, horizon, steps if isinstance(steps, int) else None)
+            for contestant in setting.contestants:
+                run = contestant.run
+                values = scores(run, split, horizon)
+                if values is None:
+                    continue
+                resamples = int(at(run.config, "eval.bootstrap") or 2000)
+                contest.values[contestant.label] = values
+                contest.intervals[contestant.label] = median_interval(values, resamples=resamples, seed=0)
+                for name in FLOORS:
+                    value = at(run.result, f"floors.{name}.{split}.nrmse_{horizon}")
+                    if isinstance(value, (int, float)) and not math.isnan(value):
+                        contest.floors.setdefault(name, float(value))
+            if contest.intervals:
+                found.append(contest)
+    return found

@@ -1,0 +1,115 @@
+"""The table of a comparison, made from finished runs only: on the screen, as CSV, as a figure, as a page.
+
+Axes: R replicas.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddl_dyn.results.comparison.groups import Contest, Contestant, contests, settings
+from ddl_dyn.results.comparison.terminal import as_table, decisions, expectations
+from ddl_dyn.runs import Run
+from ddl_dyn.runs.atomic_files import write_text
+from ddl_dyn.runs.observer import RunStore
+from ddl_dyn.runs.result import at
+
+FIELDS = (
+    "task", "protocol", "split", "horizon", "model", "median", "low", "high", "best", "replicas", "failed",
+    "parameters", "seconds", "run",
+)  # fmt: skip
+
+
+def rows(members: Iterable[Run]) -> list[dict[str, Any]]:
+    """One record per contestant, split and horizon: median NRMSE over replicas with its bootstrap interval.
+
+    Args:
+        members: runs; those that are not complete are left out.
+    Returns:
+        records with the keys of `FIELDS`; `best` marks a model whose interval lies below all others' of its contest.
+        Floors have one record per contest, with no interval.
+    """
+    out: list[dict[str, Any]] = []
+    for setting in settings(list(members)):
+        for contest in contests(setting):
+            place = {"task": setting.task, "protocol": setting.protocol, "split": contest.split}
+            place["horizon"] = f"{contest.steps} steps"
+            models = [place | _model(contest, contestant) for contestant in setting.contestants]
+            out += [record for record in models if record["replicas"]]
+            out += [place | _floor(name, value) for name, value in contest.floors.items()]
+    return out
+
+
+def _model(contest: Contest, contestant: Contestant) -> dict[str, Any]:
+    label, run = contestant.label, contestant.run
+    values = contest.values.get(label, np.empty(0))
+    interval = contest.intervals.get(label)
+    measured = {} if interval is None else {"median": interval.estimate, "low": interval.low, "high": interval.high}
+    counts = {"replicas": len(values), "failed": int(np.isinf(values).sum())}
+    cost = {"parameters": run.result.get("parameters"), "seconds": at(run.result, "training.seconds")}
+    return {"model": label, "best": label == contest.best, "run": run.id} | measured | counts | cost
+
+
+def _floor(name: str, value: float) -> dict[str, Any]:
+    measured = {"median": value, "low": math.nan, "high": math.nan, "best": False}
+    counts = {"replicas": 1, "failed": int(not math.isfinite(value))}
+    return {"model": name, "run": None, "parameters": None, "seconds": None} | measured | counts
+
+
+def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """The records as CSV with a header, full precision."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, jobs: int = 1) -> dict[str, Any]:
+    """Make table, CSV, figure and page of a comparison in its own directory.
+
+    Args:
+        store: of the comparison.
+        run_ids: its runs, in order.
+        failed: one line for each run that failed.
+        jobs: processes that draw the page.
+    Returns:
+        What is printed in short, for Sacred's result.
+    """
+    from rich.console import Console
+
+    members = [Run(store.base / name) for name in run_ids]
+    found = rows(members)
+    store.save_json("result.json", {"rows": found, "failed": list(failed)})
+    write_text(store.directory / "comparison.csv", as_csv(found))
+    console = Console()
+    grouped = settings(members)
+    for part in (as_table(found), expectations(grouped), decisions(grouped)) if found else ():
+        if part is not None:
+            console.print(part)
+    for line in failed:
+        console.print(f"failed: {line}", markup=False)
+    made = draw(store.directory, found, members, jobs=jobs) if found else []
+    console.print(
+        f"comparison {store.directory.name}: {', '.join(str(path) for path in made)}", markup=False, soft_wrap=True
+    )
+    return {"runs": len(run_ids), "failed": len(failed)}
+
+
+def draw(folder: Path, found: Sequence[Mapping[str, Any]], members: Sequence[Run], *, jobs: int = 1) -> list[Path]:
+    """Comparison figure and page; the paths of what was made."""
+    from ddl_dyn import plots
+    from ddl_dyn.results import report
+
+    inside = [record for record in found if record["split"] == "test"]
+    seeds = max((int(record["replicas"]) for record in inside), default=1)
+    made = list(plots.save(plots.comparison(inside, seeds=seeds), folder / "figures" / "comparison"))
+    page = report.write_page(folder, [run.path for run in members], jobs=jobs)
+    return [folder / "comparison.csv", *made, page]

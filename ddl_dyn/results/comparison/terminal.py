@@ -1,0 +1,116 @@
+"""A comparison in the terminal: its table, the theory beside the outcome, the learning rates that tuning kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ddl_dyn.results.comparison.groups import Setting, contests
+from ddl_dyn.runs.result import FLOORS, at, number
+
+
+def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
+    """The records for a terminal of 80 columns: a block per task and protocol; `*` marks a winner."""
+    from rich.console import Group
+    from rich.text import Text
+
+    horizons = list(dict.fromkeys((record["split"], record["horizon"]) for record in records))
+    blocks: dict[tuple[str, str], dict[str, dict[tuple[str, str], Mapping[str, Any]]]] = {}
+    for record in records:
+        block = blocks.setdefault((record["task"], record["protocol"]), {})
+        block.setdefault(record["model"], {})[(record["split"], record["horizon"])] = record
+    parts = [Text("NRMSE of free runs: median over seeds, 95 % interval below; * separated from all others")]
+    for (task, protocol), block in blocks.items():
+        parts += [Text(), Text(f"{task}, {protocol}", style="bold"), _block(block, horizons)]
+    return Group(*parts)
+
+
+def _block(
+    block: Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]], horizons: Sequence[tuple[str, str]]
+) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("model", min_width=12, no_wrap=True)
+    for split, horizon in horizons:
+        place = "in" if split == "test" else "out of"
+        table.add_column(f"{place}\ndistr.,\n{horizon}", justify="right", min_width=11, no_wrap=True)
+    table.add_column("para-\nmeters", justify="right", no_wrap=True)
+    for model, line in block.items():
+        size = Text(number(next(iter(line.values()))["parameters"]))
+        cells = [_cell(line.get(key)) for key in horizons]
+        table.add_row(Text(model), *cells, size, style="dim" if model in FLOORS else "")
+    return table
+
+
+def _cell(record: Mapping[str, Any] | None) -> Any:
+    from rich.text import Text
+
+    if record is None:
+        return Text("")
+    low, median, high = (_short(record[name]) for name in ("low", "median", "high"))
+    text = Text(("* " if record["best"] else "") + median, style="bold" if record["best"] else "")
+    if low:
+        text.append(f"\n{low}–{high}", style="dim")
+    return text
+
+
+def _short(value: Any) -> str:
+    """Without the zero before the point: 80 columns hold four horizons."""
+    text = number(value)
+    return text[1:] if text.startswith("0.") else text
+
+
+def expectations(found: Sequence[Setting]) -> Any:
+    """What theory had said of each contestant beside what came out, failed ones marked; None if none is stored."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[Any] = []
+    for setting in found:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for title in ("model", "theory says", "outcome"):
+            table.add_column(title)
+        errors = {c.horizon: c.intervals for c in contests(setting) if c.split == "test"}.get("short", {})
+        for contestant in setting.contestants:
+            stored = at(contestant.run.result, "theory")
+            if not isinstance(stored, Mapping) or "verdict" not in stored:
+                continue
+            outcome = Text("represented" if stored.get("represented") else "not represented")
+            if contestant.label in errors:
+                outcome.append(f" ({number(errors[contestant.label].estimate)})")
+            if stored.get("failed"):
+                outcome.append("  the prediction failed", style="bold")
+            table.add_row(Text(contestant.label), Text(str(stored["verdict"])), outcome)
+        if table.row_count:
+            parts += [Text(), Text(f"{setting.task}, {setting.protocol}", style="bold"), table]
+    if not parts:
+        return None
+    head = "Can it represent the map? Theory beside outcome: represented means a median below .1 at the short horizon"
+    return Group(Text(head), *parts)
+
+
+def decisions(found: Sequence[Setting]) -> Any:
+    """The learning rates that tuning kept, one line a setting; None where nothing was tuned."""
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = []
+    for setting in found:
+        kept = []
+        for contestant in setting.contestants:
+            tuning = at(contestant.run.result, "tuning")
+            if not isinstance(tuning, Mapping):
+                continue
+            rates = [row["lr"] for row in tuning["grid"]]
+            edge = "*" if len(rates) > 1 and tuning["lr"] in (min(rates), max(rates)) else ""
+            kept.append(f"{contestant.label} {tuning['lr']:.3g}{edge}")
+        if kept:
+            lines.append(Text(f"{setting.task}, {setting.protocol}: {', '.join(kept)}"))
+    if not lines:
+        return None
+    return Group(Text("Learning rates that tuning kept on validation (* at the edge of the grid)"), *lines, Text())

@@ -1,0 +1,1 @@
+"""What the trained map of a finished run does, beside the true one: the run made whole again, numbers, a table."""

@@ -1,0 +1,233 @@
+"""An analysis as a compact table: each quantity with its true and its trained value. Axes: R replicas, D components."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ddl_dyn.config.labels import REGIMES
+
+Row = tuple[str, str, str]
+
+
+def number(value: Any) -> str:
+    """A number as the table prints it; a dash where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.4g}".replace("-", "−")
+
+
+def listed(values: Sequence[Any]) -> str:
+    """Several numbers, such as a spectrum."""
+    return ", ".join(number(v) for v in values)
+
+
+def over_seeds(values: Sequence[Any]) -> str:
+    """The typical replica and the extremes: median [lowest, highest], failures (NaN) counted apart."""
+    known = sorted(float(v) for v in values if v is not None and not math.isnan(v))
+    if not known:
+        return "–"
+    middle, failed = known[(len(known) - 1) // 2], len(values) - len(known)
+    shown = [number(v) for v in (middle, known[0], known[-1])]
+    text = shown[0] if len(set(shown)) == 1 else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    return f"{text}, {failed} of {len(values)} none" if failed else text
+
+
+def uncertain(values: Sequence[float], errors: Sequence[float]) -> str:
+    """Numbers with their standard errors, where these show in the digits printed."""
+    return ", ".join(
+        f"{number(v)} ± {e:.1g}" if not math.isnan(e) and e > 1e-6 * max(abs(v), 1e-3) else number(v)
+        for v, e in zip(values, errors, strict=True)
+    )
+
+
+def rows(found: dict[str, Any]) -> Iterator[Row]:
+    """(quantity, true, trained) of every section that an analysis has."""
+    for name, write in WRITERS.items():
+        if name in found:
+            yield from write(found[name], found)
+
+
+def _spectrum(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+    ours, theirs, r = part["trained"], part["true"], found["chosen"]
+    count = len(ours["exponents"][r])
+    for i in range(min(count, 6)):
+        true = "" if theirs is None else uncertain(theirs["exponents"][i : i + 1], theirs["standard_error"][i : i + 1])
+        yield f"λ{i + 1} [1/{found['time_unit']}]", true, over_seeds([row[i] for row in ours["exponents"]])
+    yield "Σλ", "" if theirs is None else number(theirs["sum"]), over_seeds(ours["sum"])
+    yield "D_KY", "" if theirs is None else number(theirs["kaplan_yorke"]), over_seeds(ours["kaplan_yorke"])
+
+
+def _cycles(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+    r = found["chosen"]
+    for period, one in part["periods"].items():
+        what = "fixed points" if period == "1" else f"{period}-cycles"
+        if not one["true"] and not any(one["trained"]) and not one["continuum"]:
+            continue
+        true = "a continuum" if one["continuum"] else str(len(one["true"]))
+        yield what, true, over_seeds([len(each) for each in one["trained"]])
+        if one["true"]:
+            yield "  found, of the true", "1", over_seeds(one["recall"])
+            yield "  true, of the found", "1", over_seeds(one["precision"])
+        for true_one in one["true"][:3]:
+            near = _nearest(true_one, one["trained"][r])
+            yield f"  {_cycle(true_one)}", _multipliers(true_one), "–" if near is None else _cycle_with(near)
+
+
+def _nearest(one: dict[str, Any], candidates: list[dict[str, Any]]) -> dict[str, Any] | None:
+    def distance(other: dict[str, Any]) -> float:
+        return min(math.dist(one["points"][0], point) for point in other["points"])
+
+    return min(candidates, key=distance, default=None)
+
+
+def _cycle(one: dict[str, Any]) -> str:
+    point = one["points"][0]
+    return f"({listed(point[:3])}{', …' if len(point) > 3 else ''}) {one['stability']}"
+
+
+def _cycle_with(one: dict[str, Any]) -> str:
+    return f"{_cycle(one)}; {_multipliers(one)}"
+
+
+def _multipliers(one: dict[str, Any]) -> str:
+    real, pairs = [], []
+    for a, b in one["multipliers"][:4]:
+        if abs(b) < 1e-12:
+            real.append(number(a))
+        elif b > 0:
+            pairs.append(f"{number(a)} ± {number(b)}i")
+    return "m = " + ", ".join(pairs + real)
+
+
+def _limit_cycle(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+    true, ours = part["true"], part["trained"]
+    yield "limit cycle: share of orbits", "1", over_seeds(ours["closed"])
+    yield f"  period [{found['time_unit']}]", number(true["period"]), over_seeds(ours["period"])
+    for i, value in enumerate(true["amplitude"]):
+        yield f"  amplitude {i + 1}", number(value), over_seeds([row[i] for row in ours["amplitude"]])
+    for i, value in enumerate(true["multipliers"]):
+        yield f"  Floquet |m{i + 1}|", number(value), over_seeds([row[i] for row in ours["multipliers"]])
+
+
+def _local(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    yield (
+        "turned over (det J < 0), of the orbit",
+        number(part["reversed_share_true"]),
+        over_seeds(part["reversed_share"]),
+    )
+    if "reversed_box" in part:
+        yield "  and of the box", number(part["reversed_box_true"]), over_seeds(part["reversed_box"])
+    yield "orientation agreement", "1", over_seeds(part["orientation_agreement"])
+    yield "Jacobian error, relative", "0", over_seeds(part["jacobian_error"])
+
+
+def _symmetries(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for name, values in part.items():
+        yield f"symmetry defect, {name} [σ]", "0", over_seeds(values)
+
+
+def _accuracy(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    labels = {
+        "smape": "sMAPE [0–200]",
+        "mase": "MASE",
+        "phase_drift": "phase drift [rad/time scale]",
+        "turning_timing": "turning points off by [time scales]",
+    }
+    for name, label in labels.items():
+        if any(value is not None and not math.isnan(value) for value in part[name]):
+            yield label, "0", over_seeds(part[name])
+
+
+def _tracking(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for key, length in (("accuracy_trained", part["trained_length"]), ("accuracy_longest", part["longest_tested"])):
+        yield f"token accuracy at {length} (chance {number(part['chance'])})", "1", over_seeds(part[key])
+    yield f"  right throughout {part['longest_tested']}", "1", over_seeds(part["sequence_longest"])
+    yield "  longest length with ≥ 0.99", f"≥ {part['longest_tested']}", over_seeds(part["longest_length"])
+
+
+def _invariants(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for name, values in part.items():
+        yield f"drift of {name}", "0", over_seeds(values)
+
+
+def _climate(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for key, label in (("d_stsp", "D_stsp"), ("d_h", "D_H")):
+        floor = part[f"{key}_floor"]
+        yield label, f"floor {number(floor['mean'])} ± {floor['std']:.1g}", over_seeds(part[key])
+
+
+def _verdicts(part: list[dict[str, float]], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for name in part[0]:
+        shares = [each[name] for each in part]
+        if any(shares):
+            yield f"runs judged {name.replace('_', ' ')}", "", over_seeds(shares)
+
+
+def _survival(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for threshold, one in part.items():
+        if isinstance(one, dict):
+            lost = f", {100 * one['censored']:.3g} % outlive the runs" if one["censored"] else ""
+            text = f"{number(one['restricted_mean'])}{lost}"
+            yield f"valid time, NRMSE ≤ {threshold} [time scales]", f"≤ {number(part['horizon'])}", text
+
+
+def _constants(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    for name, one in part.items():
+        yield name, number(one["truth"]), over_seeds(one["values"])
+
+
+def _laws(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    yield "max |e⁺ − (1 − β) e|", "0", over_seeds(part["law_error"])
+    if "jacobian_gap" in part:
+        yield "closed-form Jacobian − autograd", "0", over_seeds(part["jacobian_gap"])
+    for i, regime in enumerate(REGIMES):
+        shares = [sum(layer[i] for layer in each) / len(each) for each in part["occupancy"]]
+        yield f"gates: {regime.replace('_', '-')}", "", over_seeds(shares)
+    yield "effective reflections a step", "", over_seeds(part["effective_reflections"])
+    if "mirror_angle" in part:
+        yield "angle between mirrors [rad]", "", over_seeds(part["mirror_angle"])
+        yield "  rotation that they make [rad]", "", over_seeds(part["rotation_angle"])
+
+
+WRITERS: dict[str, Callable[[Any, dict[str, Any]], Iterator[Row]]] = {
+    "spectrum": _spectrum,
+    "cycles": _cycles,
+    "limit_cycle": _limit_cycle,
+    "local": _local,
+    "symmetries": _symmetries,
+    "invariants": _invariants,
+    "accuracy": _accuracy,
+    "tracking": _tracking,
+    "climate": _climate,
+    "verdicts": _verdicts,
+    "survival": _survival,
+    "constants": _constants,
+    "laws": _laws,
+}
+
+
+def print_analysis(found: dict[str, Any]) -> None:
+    """Print an analysis: the table, the precision card in one line, and what was left out."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    count = len(found["seeds"])
+    seeds = f"median [lowest, highest] of {count} seeds" if count > 1 else "one seed"
+    table = Table(title=f"{found['model']} on {found['task']} (run {found['run']})", title_justify="left", box=None)
+    for heading in ("", "true", f"trained, {seeds}"):
+        table.add_column(escape(heading), overflow="fold")
+    for row in rows(found):
+        table.add_row(*(escape(cell) for cell in row))
+    console.print(table)
+    card = (f"{one['dtype']} 1 − {1 - one['largest']:.1e}" for one in map(_plain, found.get("precision", ())))
+    console.print(f"largest |1 − β| below 1: {'; '.join(card)}", highlight=False)
+    for name, reason in found["skipped"].items():
+        console.print(f"without {name}: {reason}", highlight=False, markup=False)
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return row if isinstance(row, dict) else vars(row)

@@ -1,0 +1,294 @@
+"""The run directory's schema, and reading runs back.
+
+    runs/<id>/run.json          status, times, process, machine, device, git state, command line, attempts
+              config.json       the resolved configuration
+              environment.json  versions of every installed package, digests of the sources
+              git.diff          what differs from the commit
+              metrics.jsonl     one record per validation, per-replica values; only ever appended to
+              cout.txt          what the run printed
+              result.json       numbers of the evaluation
+              arrays.npz        curves, predictions and everything else that the figures need
+              checkpoint.pt     parameters (torch, weights only)
+              figures/          PNG and SVG
+
+Nothing here executes what it reads: JSON, .npz without pickle, and checkpoints with weights only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddl_dyn.runs.heartbeat import is_dead
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+SCHEMA = 1
+QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED = "QUEUED", "RUNNING", "COMPLETED", "FAILED", "INTERRUPTED"
+# Two that are never stored: a reader infers them.
+DEAD, UNREADABLE = "DEAD", "UNREADABLE"
+STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED, DEAD, UNREADABLE)
+SHORTEST_PREFIX = 4
+# An id is a folder's name and nothing else: no separator, no leading dot.
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class RunError(ValueError):
+    """A run that is missing or cannot be read."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        RunError: when the file is missing, is not JSON or does not hold an object.
+    """
+    try:
+        with open(path, "rb") as file:
+            value = json.loads(file.read())
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing; expected a run written by `ddl-dyn run`") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} should hold a JSON object, got {type(value).__name__}")
+    return value
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested mappings with their dotted names; an empty mapping has none."""
+    leaves: list[tuple[str, Any]] = []
+    _gather(value, prefix, leaves)
+    return iter(leaves)
+
+
+def _gather(value: Mapping[str, Any], prefix: str, leaves: list[tuple[str, Any]]) -> None:
+    # Generators within generators took most of the time of reading thousands of runs.
+    for key, item in value.items():
+        if isinstance(item, (dict, Mapping)):
+            _gather(item, f"{prefix}{key}.", leaves)
+        else:
+            leaves.append((f"{prefix}{key}", item))
+
+
+def _sort_key(name: str) -> tuple[int, int, str]:
+    # isdecimal also holds for digits that int() reads in other scripts; ids are ASCII by the pattern above.
+    return (0, int(name), "") if name.isdecimal() else (1, 0, name)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory, read lazily.
+
+    Args:
+        path: the run's folder.
+    """
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @cached_property
+    def entry(self) -> dict[str, Any]:
+        """Contents of run.json."""
+        return read_json(self.path / "run.json")
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        return read_json(self.path / "config.json")
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """Numbers of the evaluation; empty before the run completes."""
+        path = self.path / "result.json"
+        return read_json(path) if path.exists() else {}
+
+    @property
+    def kind(self) -> str:
+        """`run`, `compare` or `sweep`."""
+        return str(self.entry.get("kind", "run"))
+
+    @property
+    def status(self) -> str:
+        """The stored status, or DEAD for a running one whose process is gone, or UNREADABLE."""
+        try:
+            return status_of(self.entry)
+        except RunError:
+            return UNREADABLE
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Every array of arrays.npz by name; empty where there are none.
+
+        Raises:
+            RunError: when the file is damaged or holds pickled objects.
+        """
+        import numpy as np
+
+        path = self.path / "arrays.npz"
+        if not path.exists():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Records of metrics.jsonl in order of their update; a line torn by a killed process is left out.
+
+        A resumed run repeats what it did after its last checkpoint: the later record of an update stands.
+        """
+        path = self.path / "metrics.jsonl"
+        records: dict[int, dict[str, Any]] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(record, dict) and isinstance(record.get("update"), int):
+                    records[record["update"]] = record
+        return [records[update] for update in sorted(records)]
+
+    @property
+    def output(self) -> str:
+        """What the run printed."""
+        path = self.path / "cout.txt"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    @property
+    def members(self) -> list[str]:
+        """Ids of the runs that a comparison is made of; empty for a single run."""
+        stored = self.entry.get("members", [])
+        # A stored id becomes part of a path, so a folder from elsewhere must not be able to point outside.
+        return [item for item in stored if isinstance(item, str) and ID.fullmatch(item)]
+
+    def checkpoint(self, name: str = "checkpoint.pt") -> Any:
+        """A stored state, loaded as weights only.
+
+        Args:
+            name: `checkpoint.pt` holds the parameters of a finished run, `resume.pt` the training state of another.
+        Raises:
+            RunError: when there is none or it holds anything but weights.
+        """
+        import pickle
+
+        import torch
+
+        path = self.path / name
+        if not path.exists():
+            raise RunError(f"run {self.id} has no checkpoint ({path})")
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
+            # Only the first line: torch's own goes on to explain how to switch the protection off.
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunError(f"{path} is not a checkpoint of weights alone: {reason}") from error
+
+
+def status_of(entry: Mapping[str, Any]) -> str:
+    """Status of a run from its run.json, DEAD where it says RUNNING and its process is gone."""
+    stored = entry.get("status")
+    if stored not in (QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED):
+        return UNREADABLE
+    return DEAD if stored == RUNNING and is_dead(entry) else str(stored)
+
+
+def ids(where: str | os.PathLike[str] = "runs") -> list[str]:
+    """Ids of the runs in a folder, numbers first and in order; empty where there is no folder."""
+    try:
+        with os.scandir(where) as entries:
+            names = [entry.name for entry in entries if ID.fullmatch(entry.name) and entry.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"{os.fspath(where)} cannot be listed: {error.strerror}; expected a folder of runs") from error
+    return sorted(names, key=_sort_key)
+
+
+def scan(where: str | os.PathLike[str] = "runs") -> list[Run]:
+    """Every run of a folder in order of id; folders that hold no run.json are passed over."""
+    base = os.fspath(where)
+    return [Run(Path(base, name)) for name in ids(base) if os.path.exists(f"{base}/{name}/run.json")]
+
+
+def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = "runs") -> Run:
+    """One run by its folder, by its id within `where` or the beginning of that, or `last` for the newest.
+
+    Raises:
+        RunError: when there is no such run; the message names the nearest ids.
+    """
+    text = os.fspath(reference)
+    base = Path(where)
+    if text == "last":
+        found = scan(base)
+        if not found:
+            raise RunError(f"no runs in {base}; start one with `ddl-dyn run with task=… model=…`")
+        return max(found, key=lambda run: (run.path / "run.json").stat().st_ctime)
+    candidates = [base / text] if ID.fullmatch(text) else []
+    for path in [*candidates, Path(text)]:
+        if (path / "run.json").is_file():
+            return Run(path)
+    known = [run.id for run in scan(base)]
+    # Ids of a sweep's runs are long; as many letters do as no other run begins with.
+    alike = [name for name in known if len(text) >= SHORTEST_PREFIX and name.startswith(text)]
+    if len(alike) == 1:
+        return Run(base / alike[0])
+    listing = ", ".join(known[-8:]) if known else "none yet"
+    raise RunError(f"no run {text!r} in {base} (there are: {listing}); `ddl-dyn list` shows them all")
+
+
+def row(run: Run) -> dict[str, Any]:
+    """One run as a flat record: id, status, kind, task, model, seeds, times, config.* and result.*."""
+    record: dict[str, Any] = {"id": run.id, "status": run.status}
+    try:
+        entry, config, result = run.entry, run.config, run.result
+    except RunError:
+        record["status"] = UNREADABLE
+        return record
+    record |= {key: config.get(key, entry.get(key)) for key in ("task", "model", "seeds")}
+    record["kind"] = entry.get("kind", "run")
+    record |= {key: entry.get(key) for key in ("start_time", "stop_time", "name", "comment", "device", "data_hash")}
+    record |= {"tags": entry.get("tags") or [], "note": entry.get("note") or ""}
+    record |= {f"config.{key}": value for key, value in flatten(config) if key not in ("tags", "note")}
+    record |= {f"result.{key}": value for key, value in flatten(result)}
+    return record
+
+
+def load(where: str | os.PathLike[str] = "runs", *, kind: str | None = "run") -> pd.DataFrame:
+    """Runs of a folder as a table, one row each.
+
+    Args:
+        where: the runs folder, or one run's folder.
+        kind: `run` leaves comparisons out, `compare` keeps only those, None keeps both.
+    Returns:
+        columns id, status, task, model, seeds, kind, times, config.* and result.*; values per replica are lists.
+        Damaged runs keep their row, with status UNREADABLE.
+    Raises:
+        RunError: when `where` exists and is not a folder.
+    """
+    import pandas as pd
+
+    base = Path(where)
+    found = [Run(base)] if (base / "run.json").is_file() else scan(base)
+    rows = [row(run) for run in found]
+    if kind is not None:
+        rows = [record for record in rows if record.get("kind", kind) == kind]
+    first = ["id", "status", "task", "model", "seeds", "kind"]
+    table = pd.DataFrame(rows)
+    return table.reindex(columns=[*first, *(name for name in table.columns if name not in first)])

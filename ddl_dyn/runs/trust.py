@@ -1,0 +1,88 @@
+"""Which code from files a stored run may execute when it is done again.
+
+Reading a run executes nothing. Doing one again (resume, replay, analyse, figures of the trained map) executes the files
+that define its model or task where these are not the suite's own. A run folder may come from a stranger, so that
+happens only when the user names those very files, and only while they hold what the run was made with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ddl_dyn.runs.run import Run, RunError
+
+_allowed: set[Path] = set()
+
+
+def allow(files: Iterable[str | Path]) -> None:
+    """From now on this process may execute these files, and no others, for a stored run.
+
+    Raises:
+        ValueError: when one of them does not exist.
+    """
+    chosen = [Path(file) for file in files]
+    for path in chosen:
+        if not path.is_file():
+            raise ValueError(f"--trust {path}: there is no such file (looked in {Path.cwd()})")
+    _allowed.clear()
+    _allowed.update(path.resolve() for path in chosen)
+
+
+def code_files(config: Mapping[str, Any]) -> list[str]:
+    """Files of code that a run's or a comparison's configuration names, as written: `path/to/file.py:Class`."""
+    names: list[Any] = [config.get("task"), config.get("model")]
+    for key in ("tasks", "models"):
+        listed = config.get(key)
+        names += listed if isinstance(listed, (list, tuple)) else []
+    for section in ("per_task", "per_model"):
+        for settings in (config.get(section) or {}).values() if isinstance(config.get(section), Mapping) else ():
+            if isinstance(settings, Mapping):
+                names += [settings.get("task"), settings.get("model")]
+    files = [name.rpartition(":")[0] or name for name in names if isinstance(name, str) and ".py" in name]
+    return list(dict.fromkeys(files))
+
+
+def digests(config: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of each of those files, for the run to store."""
+    return {name: _digest(Path(name)) for name in code_files(config)}
+
+
+def check_code(run: Run) -> None:
+    """Whether a stored run may be done again here.
+
+    Raises:
+        RunError: when it would execute a file that the user has not named, or one that has changed since.
+    """
+    files = code_files(run.config)
+    stored = run.entry.get("code")
+    known = stored if isinstance(stored, Mapping) else {}
+    missing = [name for name in files if not Path(name).is_file()]
+    if missing:
+        raise RunError(
+            f"run {run.id} was made with code from {missing[0]}, which is not in {Path.cwd()}; change to the folder "
+            "that holds it"
+        )
+    unnamed = [name for name in files if Path(name).resolve() not in _allowed]
+    if unnamed:
+        flags = " ".join(f"--trust {name}" for name in unnamed)
+        raise RunError(
+            f"run {run.id} would execute {' and '.join(unnamed)}, which {'is' if len(unnamed) == 1 else 'are'} no part "
+            f"of ddl-dyn; read {'it' if len(unnamed) == 1 else 'them'} first, then add {flags}"
+        )
+    for name in files:
+        if _digest(Path(name)) != known.get(name):
+            raise RunError(
+                f"{name} is not what run {run.id} was made with (SHA-256 {_digest(Path(name))[:12]}…, then "
+                f"{str(known.get(name))[:12]}…); restore it, or start a new run"
+            )
+    used = {Path(name).resolve() for name in files}
+    spare = sorted(str(path) for path in _allowed - used)
+    if spare:
+        raise RunError(f"--trust {spare[0]}: run {run.id} executes no such file; leave it out")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,126 @@
+"""Equal budgets: the width at which a model has as many parameters (or costs as many FLOPs a step) as another.
+
+Axes: D observed state, U inputs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.models import StepModel, make_model, model_class, model_config
+
+# A budget counts as met within this share of its target.
+TOLERANCE = 0.05
+# Widths beyond this are not searched: the models of this suite are small.
+WIDEST = 16_384
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A model's options after its width was chosen.
+
+    Args:
+        options: to give to `make_model`.
+        parameters: trainable numbers of one replica.   flops: multiplications and additions of one step.
+        target: what was asked for (None without a budget).   met: whether the count is within 5 % of it.
+    """
+
+    options: dict[str, Any]
+    parameters: int
+    flops: int
+    target: int | None
+    met: bool
+
+
+def count_parameters(model: StepModel) -> int:
+    """Trainable numbers."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_flops(model: StepModel) -> int:
+    """Floating-point operations in the matrix products of one carried step of one trajectory.
+
+    A product of (m, k) and (k, n) counts 2·m·k·n; pointwise work is not counted (torch.utils.flop_counter). What is
+    counted is what a free run repeats: lift, step and read-out with carry="observed", the step alone with "latent".
+    """
+    # The counter hangs a hook on every output that wants gradients, and a view of a parameter has none to hang it on.
+    model = copy.deepcopy(model).requires_grad_(False)
+    weight = next(model.parameters(), torch.zeros(()))
+    if model.dynamics == "oracle":
+        # It looks its answer up: there is nothing to count.
+        return 0
+    x = torch.zeros(1, model.state_dim, dtype=weight.dtype)
+    u = torch.zeros(1, model.input_dim, dtype=weight.dtype)
+    with torch.no_grad():
+        h = model.lift(x)
+        with FlopCounterMode(display=False) as counter:
+            if model.config.carry == "observed":
+                model.read(model.step(model.lift(x), 0, u))
+            else:
+                model.step(h, 0, u)
+    return int(counter.get_total_flops())
+
+
+def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> Budget:
+    """The options of a run's model under its budget: `hidden_dim` is solved for, everything else is as given.
+
+    Args:
+        config: of the run; its `budget.target`, where None, is the count of DDL with the default width and the run's
+            lift, carry and sharing (and layers, where they are the time steps).
+        state_dim: D.   input_dim: U.   dt: sampling interval.
+    Returns:
+        `Budget`; a target that no width reaches gives the nearest, with `met` False. With kind "wall_clock" options are
+        as given: what is solved for is the number of updates, by the clock (`cost.updates_within`).
+    """
+    shape = {"state_dim": state_dim, "input_dim": input_dim, "dt": dt}
+    kind, options = config.budget.kind, dict(config.model_args)
+    count = count_flops if kind == "flops" else count_parameters
+    if kind in ("none", "wall_clock"):
+        return _describe(config.model, options, shape, None, True)
+    target = config.budget.target or count(_build("ddl", reference_options(options), shape))
+
+    def measure(width: int) -> int:
+        return count(_build(config.model, options | {"hidden_dim": width}, shape))
+
+    if model_class(config.model).closed_form or measure(1) == measure(2):
+        # A model without a width (a floor, an oracle): its size is what it is.
+        return _describe(config.model, options, shape, target, False)
+    high = 1
+    while measure(high) < target and high < WIDEST:
+        high *= 2
+    low = max(high // 2, 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if measure(middle) <= target else (low, middle)
+    width = min((low, high), key=lambda w: abs(measure(w) - target))
+    met = abs(measure(width) - target) <= TOLERANCE * target
+    return _describe(config.model, options | {"hidden_dim": width}, shape, target, met)
+
+
+def reference_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the DDL stack whose size or speed is the target for every model of a comparison under one protocol.
+
+    Tied stacks may differ in depth; untied ones have one layer a step.
+    """
+    kept = ("lift", "carry", "sharing") + (("layers",) if options.get("sharing") == "untied" else ())
+    return {key: value for key, value in options.items() if key in kept}
+
+
+def _describe(name: str, options: dict[str, Any], shape: dict[str, Any], target: int | None, met: bool) -> Budget:
+    model = _build(name, options, shape)
+    resolved = model_config(name, **options).model_dump()
+    return Budget(
+        options=resolved, parameters=count_parameters(model), flops=count_flops(model), target=target, met=met
+    )
+
+
+def _build(name: str, options: dict[str, Any], shape: dict[str, Any]) -> StepModel:
+    with torch.random.fork_rng(devices=[]):
+        return make_model(name, **shape, **options)

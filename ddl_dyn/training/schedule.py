@@ -1,0 +1,101 @@
+"""What an update depends on by its number alone: learning rate, horizon, windows.
+
+Axes: R replicas, B batch, N trajectories, T steps, D observed state, U inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddl_dyn.config.sections import TrainConfig
+
+# An update's random windows are drawn in blocks: one seeding and one transfer for many updates.
+BLOCK = 64
+
+
+class Series(Protocol):
+    """Trajectories in model units: states (N, T+1, D) and inputs (N, T, U)."""
+
+    states: Any
+    inputs: Any
+
+
+def learning_rate(config: TrainConfig, update: int) -> float:
+    """Learning rate of an update: one-cycle (Smith & Topin 2019, arXiv 1708.07120), cosine to 0, or constant."""
+    if config.schedule == "constant" or config.updates <= 1:
+        return config.lr
+    progress = update / (config.updates - 1)
+    warm, start, end = (0.3, 1 / 25, 1e-4) if config.schedule == "one_cycle" else (0.0, 1.0, 0.0)
+    if progress < warm:
+        low, high, x = start, 1.0, progress / warm
+    else:
+        low, high, x = 1.0, end, (progress - warm) / (1.0 - warm)
+    return config.lr * (high + (low - high) * (1.0 + math.cos(math.pi * x)) / 2.0)
+
+
+def horizon_at(config: TrainConfig, update: int) -> int:
+    """Free-run steps in an update's windows: doubling from 5 to the full horizon during the first half."""
+    stages = [config.horizon]
+    while config.curriculum and stages[0] > 5:
+        stages.insert(0, max(5, (stages[0] + 1) // 2))
+    stage = min(int(2 * len(stages) * update / max(config.updates, 1)), len(stages) - 1)
+    return stages[stage]
+
+
+class Windows:
+    """Random training windows; each replica draws its own from its seed, the same for every model.
+
+    Args:
+        series: training trajectories, in model units.   seeds: (R,).   batch: B.
+        device, dtype: of the tensors handed out.
+    Raises:
+        ValueError: when trajectories are shorter than a window.
+    """
+
+    def __init__(
+        self, series: Series, seeds: tuple[int, ...], batch: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.states = torch.as_tensor(np.asarray(series.states), dtype=dtype).to(device)
+        self.inputs = torch.as_tensor(np.asarray(series.inputs), dtype=dtype).to(device)
+        self.seeds, self.batch = seeds, batch
+        self._block: tuple[int, Tensor] | None = None
+
+    def draw(self, update: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        """x0 (R, B, D), targets (R, B, horizon, D) and inputs (R, B, horizon, U) of an update."""
+        return self.cut(self.uniform(update), horizon)
+
+    def uniform(self, update: int) -> Tensor:
+        """The random numbers (R, 2, B) in [0, 1) that an update's windows follow from."""
+        index, offset = divmod(update, BLOCK)
+        if self._block is None or self._block[0] != index:
+            # Seeded by (replica's seed, block): any update can be drawn again without replaying those before it.
+            uniform = [
+                np.random.default_rng(np.random.SeedSequence([seed, index])).random((BLOCK, 2, self.batch))
+                for seed in self.seeds
+            ]
+            block = torch.as_tensor(np.stack(uniform))
+            if self.states.is_cuda:
+                # From pinned memory the copy runs beside the host, which goes on.
+                block = block.pin_memory()
+            self._block = index, block.to(self.states.device, non_blocking=True)
+        return self._block[1][:, offset]
+
+    def cut(self, u: Tensor, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Windows as `draw` gives them, from their random numbers (R, 2, B)."""
+        n, length = self.states.shape[:2]
+        which = (u[:, 0] * n).long()
+        start = (u[:, 1] * (length - horizon)).long()
+        times = torch.arange(horizon + 1, device=start.device)
+        window = _rows(self.states, (which * length + start)[..., None] + times)
+        inputs = _rows(self.inputs, (which * (length - 1) + start)[..., None] + times[:-1])
+        return window[..., 0, :], window[..., 1:, :], inputs
+
+
+def _rows(series: Tensor, which: Tensor) -> Tensor:
+    """Rows (…, D) of a series (N, T, D) by their place in all of it: whole rows are copied faster than indexed."""
+    return series.flatten(0, 1).index_select(0, which.flatten()).unflatten(0, which.shape)

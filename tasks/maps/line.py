@@ -1,0 +1,256 @@
+"""Maps of the line that fold and flip: logistic (and its family), tent, Ricker, Gauss, flip-flop.
+
+Axes: N trajectories, D state components (D = 1 here).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ddl_dyn.tasks.base import Array, MapTask, Obstruction, Split, parameter
+from ddl_dyn.tasks.flows.families import ConditionedTask
+from ddl_dyn.tasks.symmetry import change_of_sign
+
+Band = tuple[float, float]
+
+
+def draw_bands(n: int, rng: np.random.Generator, bands: tuple[Band, ...]) -> Array:
+    """Uniform draws (n, 1) from a union of disjoint half-open intervals [low, high); one uniform number per row."""
+    edges = np.asarray(bands, dtype=np.float64)
+    lengths = edges[:, 1] - edges[:, 0]
+    ends = np.cumsum(lengths)
+    position = rng.random((n, 1)) * ends[-1]
+    band = np.minimum(np.searchsorted(ends, position, side="right"), len(bands) - 1)
+    return edges[band, 0] + position - (ends[band] - lengths[band])
+
+
+def lyapunov_time(task: MapTask, *, orbits: int = 16, transient: int = 200, steps: int = 2000) -> float:
+    """1/|λ| in the task's unit of time, λ the largest exponent along orbits from the training support; at least dt.
+
+    A positive λ gives the time in which an error grows e-fold, a negative one the time in which it shrinks e-fold.
+    A tangent vector is carried along each orbit by the analytic Jacobian and renormalised at every step.
+    """
+    x = task.initial_states(orbits, rng=np.random.default_rng(0), split="train")
+    tangent = np.ones((orbits, task.state_dim, 1))
+    growth = np.zeros(orbits)
+    for step in range(transient + steps):
+        jacobian = task.jacobian(x)
+        assert jacobian is not None
+        tangent = jacobian @ tangent
+        norm = np.linalg.norm(tangent, axis=(1, 2))
+        tangent = tangent / np.where(norm > 0, norm, 1.0)[:, None, None]
+        if step >= transient:
+            growth += np.log(np.maximum(norm, 1e-300))
+        x = task.next_state(x)
+    exponent = abs(float(growth.mean()) / steps)
+    return task.dt * max(1.0, 1.0 / max(exponent, 1.0 / steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineMap(MapTask):
+    """A map of the line x⁺ = f(x), given by f and f′ and by the intervals that initial states are drawn from."""
+
+    train_bands: ClassVar[tuple[Band, ...]]
+    ood_bands: ClassVar[tuple[Band, ...]]
+    state_names = ("x",)
+    family = "map"
+    obstruction: ClassVar[Obstruction] = "non_injective"
+    obstruction_reason = "two states share one image, while the time-dt map of a flow is injective"
+
+    def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
+        """Uniform draws (n, 1) from the training intervals, or from the disjoint out-of-distribution ones."""
+        return draw_bands(n, rng, self.ood_bands if split == "ood" else self.train_bands)
+
+    @abstractmethod
+    def slope(self, x: Array) -> Array:
+        """f′(x), (...,) -> (...,)."""
+
+    def jacobian(self, x: Array) -> Array:
+        """f′(x) as a matrix, (..., 1) -> (..., 1, 1)."""
+        return self.slope(x[..., 0])[..., None, None]
+
+    @property
+    def timescale(self) -> float:
+        """1/|λ|: the time in which an error grows or shrinks e-fold."""
+        return lyapunov_time(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logistic(LineMap):
+    """The logistic map.
+
+    Equations: x⁺ = r x (1 − x).
+    State (x): population as a share of the largest possible one, dimensionless; [0, 1] is carried into itself. r:
+    growth rate per generation.
+    Regime: chaos with λ = .4956 at the default.
+    Facts: r = 4 is conjugate to the tent map of slope 2, λ = ln 2; r = 3.2 has the attracting 2-cycle .513045, .799455
+    with λ = ½ ln .16 = −.9163; the cycle's points are (r + 1 ± √((r + 1)(r − 3)))/(2r). An orbit at r = 4 ends in
+    0 once rounding brings it to ½, about once in 1e8 steps.
+    Initial states: .2 ≤ x < .8 (train); .02 ≤ x < .2 and .8 ≤ x < .98 (ood).
+    """
+
+    source = "May (1976), Simple mathematical models with very complicated dynamics, doi:10.1038/261459a0"
+    equations = "x⁺ = r x (1 − x)"
+    train_bands = ((0.2, 0.8),)
+    ood_bands = ((0.02, 0.2), (0.8, 0.98))
+
+    r: float = parameter(3.9, low=0.0, high=4.0, open_low=True, doc="growth rate per generation")
+
+    def next_state(self, x: Array) -> Array:
+        """r x (1 − x)."""
+        return np.asarray(self.r)[..., None] * x * (1.0 - x)
+
+    def slope(self, x: Array) -> Array:
+        """r (1 − 2x)."""
+        return self.r * (1.0 - 2.0 * x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogisticFamily(ConditionedTask):
+    """Logistic maps whose r differs from trajectory to trajectory.
+
+    Equations: x⁺ = r x (1 − x); input r. State (x) as in `Logistic`. The training range holds fixed points (r < 3),
+    2-cycles (3 < r < 3.449) and the start of the period-doubling cascade; the gap lies among the 2-cycles; the ood
+    range is chaotic but for narrow periodic windows (the widest of all, of period 3, begins beyond it, at 1 + √8 =
+    3.828).
+    Initial states: the training interval of `Logistic`.
+    """
+
+    member = Logistic
+    conditioned_on = "r"
+    state_names = Logistic.state_names
+    input_names = ("r",)
+    source = Logistic.source
+    equations = Logistic.equations
+    family = "map"
+    obstruction = "non_injective"
+    obstruction_reason = "for each r two states share one image, while the time-dt map of a flow is injective"
+    dt: float = 1.0
+    train_range: tuple[float, float] = (2.6, 3.55)
+    gap: tuple[float, float] = (3.1, 3.3)
+    ood_range: tuple[float, float] = (3.6, 3.8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tent(LineMap):
+    """The tent map.
+
+    Equations: x⁺ = μ min(x, 1 − x).
+    State (x): dimensionless, [0, 1] is carried into itself. mu: slope of either side.
+    Regime: chaos on the whole interval [μ(1 − μ/2), μ/2].
+    Facts: λ = ln μ exactly, at every orbit. μ = 2 is refused: doubling shifts a binary fraction to the left, so that
+    every double-precision orbit reaches 0 within some 55 steps.
+    Initial states: .2 ≤ x < .8 (train); .02 ≤ x < .2 and .8 ≤ x < .98 (ood).
+    """
+
+    source = "Strogatz (2015), Nonlinear Dynamics and Chaos, 2nd ed., example 10.5.2, ISBN 978-0-8133-4910-7"
+    equations = "x⁺ = μ min(x, 1 − x)"
+    train_bands = ((0.2, 0.8),)
+    ood_bands = ((0.02, 0.2), (0.8, 0.98))
+
+    mu: float = parameter(1.99, low=0.0, high=1.9999, open_low=True, doc="slope of either side")
+
+    def next_state(self, x: Array) -> Array:
+        """μ min(x, 1 − x)."""
+        return self.mu * np.minimum(x, 1.0 - x)
+
+    def slope(self, x: Array) -> Array:
+        """μ left of ½, −μ right of it."""
+        return np.where(x < 0.5, self.mu, -self.mu)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ricker(LineMap):
+    """The Ricker map of stock and recruitment.
+
+    Equations: x⁺ = x exp(r − x).
+    State (x): population in units of the one that cuts reproduction to 1/e, positive. r: growth rate per generation.
+    Regime: chaos with λ = .4159 at the default; the attractor reaches from exp(2r − 1 − e^(r−1)) to e^(r−1).
+    Facts: the fixed point x = r has slope 1 − r and loses stability at r = 2.
+    Initial states: .2 ≤ x < 5 (train); .02 ≤ x < .2 and 5 ≤ x < 9 (ood).
+    """
+
+    source = "Ricker (1954), Stock and recruitment, J. Fish. Res. Board Can. 11, 559, doi:10.1139/f54-039"
+    equations = "x⁺ = x exp(r − x)"
+    train_bands = ((0.2, 5.0),)
+    ood_bands = ((0.02, 0.2), (5.0, 9.0))
+
+    r: float = parameter(3.3, low=0.0, high=4.5, open_low=True, doc="growth rate per generation")
+
+    def next_state(self, x: Array) -> Array:
+        """x exp(r − x)."""
+        return x * np.exp(self.r - x)
+
+    def slope(self, x: Array) -> Array:
+        """(1 − x) exp(r − x)."""
+        return (1.0 - x) * np.exp(self.r - x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gauss(LineMap):
+    """The Gauss map (mouse map): a bell-shaped fold.
+
+    Equations: x⁺ = exp(−a x²) + b.
+    State (x): dimensionless, (b, 1 + b] after one step. a: sharpness of the bell; b: offset.
+    Regime: chaos at (6.2, −.5) with λ = .3837, and at (4.9, −.5) with λ = .1763.
+    Initial states: |x| < .4 (train); .4 ≤ |x| < .9 (ood).
+    """
+
+    source = "Hilborn (2000), Chaos and Nonlinear Dynamics, 2nd ed., §5.7, ISBN 978-0-19-850723-9"
+    equations = "x⁺ = exp(−a x²) + b"
+    train_bands = ((-0.4, 0.4),)
+    ood_bands = ((-0.9, -0.4), (0.4, 0.9))
+
+    a: float = parameter(6.2, low=0.0, high=30.0, open_low=True, doc="sharpness of the bell")
+    b: float = parameter(-0.5, low=-1.0, high=1.0, doc="offset")
+
+    def next_state(self, x: Array) -> Array:
+        """exp(−a x²) + b."""
+        return np.exp(-self.a * x * x) + self.b
+
+    def slope(self, x: Array) -> Array:
+        """−2 a x exp(−a x²)."""
+        return -2.0 * self.a * x * np.exp(-self.a * x * x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlipFlop(LineMap):
+    """A line map whose every orbit settles on jumping between +1 and −1.
+
+    Equations: x⁺ = −x (1 + c (1 − x²)).
+    State (x): dimensionless. c: strength of the pull towards |x| = 1.
+    Regime: one attracting 2-cycle {+1, −1}.
+    Facts: its multiplier is f′(1) f′(−1) = (2c − 1)² = .16 at the default, so λ = ln|2c − 1| = −.9163; the fixed points
+    0 (slope −(1 + c)) and ±√(1 + 2/c) repel. The cycle attracts every |x| < √(1 + 2/c) but 0 and its preimages, and
+    √(1 + 2/c) > √3 for every admissible c.
+    Initial states: .3 ≤ |x| < 1.5 (train); .05 ≤ |x| < .3 and 1.5 ≤ |x| < 1.7 (ood).
+    """
+
+    source = "Strogatz (2015), Nonlinear Dynamics and Chaos, 2nd ed., §10.3 (2-cycles and multipliers of a line map)"
+    equations = "x⁺ = −x (1 + c (1 − x²))"
+    obstruction = "one_dimensional_nonmonotone"
+    obstruction_reason = "the time-dt map of a flow on the line increases; this one decreases at 0 and swaps +1 and −1"
+    train_bands = ((-1.5, -0.3), (0.3, 1.5))
+    ood_bands = ((-1.7, -1.5), (-0.3, -0.05), (0.05, 0.3), (1.5, 1.7))
+
+    c: float = parameter(0.3, low=0.0, high=0.95, open_low=True, doc="strength of the pull towards |x| = 1")
+
+    def next_state(self, x: Array) -> Array:
+        """−x (1 + c (1 − x²))."""
+        return -x * (1.0 + self.c * (1.0 - x * x))
+
+    def slope(self, x: Array) -> Array:
+        """−(1 + c) + 3 c x²."""
+        return -(1.0 + self.c) + 3.0 * self.c * x * x
+
+    @property
+    def timescale(self) -> float:
+        """Period of the attracting cycle, two steps."""
+        return 2.0 * self.dt
+
+    def symmetries(self) -> dict[str, Array]:
+        return change_of_sign(self.state_dim)

@@ -1,0 +1,369 @@
+"""The report of finished runs: who is compared with whom, what the sentences claim, what the page and Markdown hold."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.results import report
+from ddl_dyn.results.comparison import records
+from ddl_dyn.results.comparison.groups import contests, settings
+from ddl_dyn.results.report import gates as audit
+from ddl_dyn.results.report import headline, provenance, significance
+from ddl_dyn.results.report.document import Picture, percent, shown
+from ddl_dyn.results.report.html import size
+from ddl_dyn.runs import FAILED, Run
+from ddl_dyn.runs.result import FLOORS
+from tests.helpers.synthetic_runs import write_comparison, write_run
+
+HOSTILE = '<img src=x onerror="document.title=1"> & "quoted" `code` |pipe|'
+LOW, HIGH = [0.10, 0.11, 0.12, 0.13, 0.14, 0.15], [0.50, 0.51, 0.52, 0.53, 0.54, 0.55]
+WIDE = [0.05, 0.10, 0.12, 0.50, 0.60, 0.70]
+SHORT = ("test", "short")
+
+
+def one_contest(base, **scores):
+    """The contest over the short horizon of models with the given replica scores."""
+    runs = [
+        write_run(base, str(i), model=m, scores={SHORT: s}, arrays={}) for i, (m, s) in enumerate(scores.items(), 1)
+    ]
+    (setting,) = settings(runs)
+    (contest,) = contests(setting)
+    return contest
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.04444, "0.0444"), (12.345, "12.3"), (1234.5, "1,230"), (123456, "123,456"), (2.5e-5, "2.50 × 10⁻⁵"),
+        (-0.5, "-0.500"), (0.0, "0"), (math.inf, "failed"), (math.nan, "–"), (None, "–"), (True, "yes"),
+        (9.999, "10.0"),
+    ],
+)  # fmt: skip
+def test_numbers_are_printed_with_three_significant_digits(value, text):
+    assert shown(value) == text
+
+
+def test_a_share_is_never_rounded_to_nothing_or_everything():
+    assert [percent(share) for share in (0.0, 0.004, 0.5, 0.996, 1.0)] == ["0 %", "< 1 %", "50 %", "> 99 %", "100 %"]
+
+
+def test_runs_are_grouped_by_task_data_protocol_and_training(tmp_path):
+    runs = [
+        write_run(tmp_path, "1", arrays={}),
+        write_run(tmp_path, "2", model="resnet", arrays={}),
+        write_run(tmp_path, "3", config={"model_args": {"carry": "observed"}}, arrays={}),
+        write_run(tmp_path, "4", config={"train": {"updates": 7}}, arrays={}),
+        write_run(tmp_path, "5", entry={"data_hash": "cd" * 32}, arrays={}),
+    ]
+    found = {tuple(c.run.id for c in setting.contestants): setting.protocol for setting in settings(runs)}
+    assert set(found) == {("1", "2"), ("3",), ("4",), ("5",)}
+    assert found["3",] == "carry = observed, lift = linear"
+    assert "train.updates = 7" in found["4",]
+    assert len(set(found.values())) == 4, "two settings of a task must not carry the same name"
+
+
+def test_where_a_run_was_computed_does_not_part_it_from_the_others(tmp_path):
+    runs = [
+        write_run(tmp_path, "1", arrays={}),
+        write_run(tmp_path, "2", model="resnet", config={"train": {"threads": 2, "device": "cpu"}}, arrays={}),
+    ]
+    assert len(settings(runs)) == 1
+
+
+def test_twins_are_named_by_what_sets_them_apart_and_none_is_dropped(tmp_path):
+    wide = {"model_args": {"carry": "latent", "layers": 4}}
+    runs = [
+        write_run(tmp_path, "1", arrays={}),
+        write_run(tmp_path, "2", config=wide, arrays={}),
+        write_run(tmp_path, "3", config=wide, arrays={}),
+    ]
+    (setting,) = settings(runs)
+    assert [c.label for c in setting.contestants] == [
+        "ddl (layers = 2)", "ddl (layers = 4) [run 2]", "ddl (layers = 4) [run 3]",
+    ]  # fmt: skip
+
+
+def test_a_winner_is_marked_only_where_intervals_separate(tmp_path):
+    apart = one_contest(tmp_path / "a", ddl=LOW, resnet=HIGH)
+    assert apart.best == "ddl"
+    assert headline.verdict(apart).startswith("In distribution, 20 steps: DDL 0.125 [0.1")
+    assert "is better than ResNet 0.525" in headline.verdict(apart)
+    # The median is lower, yet the intervals overlap: no claim.
+    overlapping = one_contest(tmp_path / "b", ddl=WIDE, resnet=HIGH)
+    assert overlapping.intervals["ddl"].estimate < overlapping.intervals["resnet"].estimate
+    assert overlapping.best is None
+    assert "the two do not separate, DDL 0.310" in headline.verdict(overlapping)
+
+
+def test_a_loss_of_ddl_is_told_like_a_win(tmp_path):
+    contest = one_contest(tmp_path, ddl=HIGH, resnet=LOW, highway=WIDE)
+    assert contest.best is None, "Highway's interval overlaps both"
+    assert re.search(r"DDL 0\.525 \[.*\] is worse than ResNet", headline.verdict(contest))
+    assert "DDL against ResNet: better in 0, worse in 1, not separated in 0 of 1." in headline.headline([[contest]])
+    assert "DDL against Highway: better in 0, worse in 0, not separated in 1 of 1." in headline.headline([[contest]])
+
+
+def test_a_model_above_the_floor_is_named(tmp_path):
+    # The floor of these runs is 0.9.
+    contest = one_contest(tmp_path, ddl=[1.0, 1.1, 1.2, 1.3, 1.4, 1.5], resnet=LOW)
+    assert "; above the best floor (persistence, 0.900): DDL." in headline.verdict(contest)
+    assert not any("best floor" in line for line in headline.headline([[contest]])), "ResNet is below it"
+    lost = one_contest(tmp_path / "b", ddl=[1.0] * 6, resnet=[1.0] * 6)
+    assert any("No model is clearly below the best floor in 1 test" in line for line in headline.headline([[lost]]))
+
+
+def test_failed_replicas_count_and_are_listed(tmp_path):
+    run = write_run(
+        tmp_path,
+        "1",
+        scores={SHORT: [0.1, 0.1, math.inf, math.inf, math.inf, math.inf]},
+        result={"training": {"diverged": [False, True] + [False] * 4}},
+        arrays={},
+    )
+    found = settings([run])
+    (contest,) = contests(found[0])
+    assert math.isinf(contest.intervals["ddl"].estimate)
+    sentences, tables = provenance.failures([run], found, [])
+    assert sentences == []
+    assert "1 of 6 replicas" in {cell.text for row in tables[0].rows for cell in row}
+
+
+def test_nothing_failed_is_said_only_when_nothing_failed(tmp_path):
+    good = write_run(tmp_path, "1", arrays={})
+    assert "Every run completed" in provenance.failures([good], settings([good]), [])[0][0]
+    bad = write_run(tmp_path, "2", entry={"status": FAILED, "error": "ValueError: no"}, arrays={})
+    sentences, tables = provenance.failures(
+        [good, bad], settings([good, bad]), ["harmonic resnet latent: ValueError: no"]
+    )
+    assert sentences == [], "the comparison's line repeats what the table holds"
+    assert [cell.text for cell in tables[0].rows[0]][-2:] == ["FAILED", "ValueError: no"]
+    assert provenance.failures([good], settings([good]), ["a run that has no folder"])[0] == [
+        "a run that has no folder"
+    ]
+
+
+def test_caveats_name_few_seeds_and_unequal_sizes(tmp_path):
+    runs = [
+        write_run(tmp_path, "1", scores={SHORT: [0.1, 0.2, 0.3]}, arrays={}),
+        write_run(
+            tmp_path, "2", model="resnet", scores={SHORT: [0.1, 0.2, 0.3]}, result={"parameters": 1051}, arrays={}
+        ),
+    ]
+    found = settings(runs)
+    text = " ".join(headline.caveats(found, [contests(s) for s in found]))
+    # Three values span their median with probability 1 − 2^(1−3).
+    assert "With 3 seeds" in text
+    assert "75 %" in text
+    assert "DDL 1,000 and ResNet 1,051" in text
+    matched = one_contest(tmp_path / "b", ddl=LOW, resnet=HIGH)
+    assert headline.caveats([matched.setting], [[matched]]) == ["Some tasks have no out-of-distribution test."]
+
+
+def test_the_page_agrees_with_the_comparison_in_the_terminal(tmp_path):
+    scores = {(split, horizon): LOW for split in ("test", "ood") for horizon in ("short", "long")}
+    worse = dict.fromkeys(scores, HIGH)
+    runs = [
+        write_run(tmp_path, "1", scores=scores, arrays={}),
+        write_run(tmp_path, "2", model="resnet", scores=worse, arrays={}),
+    ]
+    (setting,) = settings(runs)
+    mine = {
+        (c.split, f"{c.steps} steps", label): (i.estimate, i.low, i.high, c.best == label)
+        for c in contests(setting)
+        for label, i in c.intervals.items()
+    }
+    theirs = {
+        (r["split"], r["horizon"], r["model"]): (r["median"], r["low"], r["high"], r["best"])
+        for r in records.rows(runs)
+        if r["model"] not in FLOORS
+    }
+    assert mine == theirs
+    assert len(mine) == 8
+
+
+def test_paired_tests_need_the_same_seeds(tmp_path):
+    contest = one_contest(tmp_path / "a", ddl=LOW, resnet=HIGH, highway=WIDE)
+    assert significance.pairs(contest) == [("ddl", "resnet"), ("ddl", "highway")]
+    table = significance.paired_table([[contest]])
+    # Six wins of six: two-sided exact p = 2/2⁶, doubled by Holm for two rows.
+    assert [cell.text for cell in table.rows[0]][4:7] == ["1.00 [0.61, 1.00]", "0.0312", "0.0625"]
+    runs = [
+        write_run(tmp_path / "b", "1", arrays={}),
+        write_run(tmp_path / "b", "2", model="resnet", config={"seed": 9}, arrays={}),
+    ]
+    (setting,) = settings(runs)
+    assert significance.paired_table([contests(setting)]) is None
+
+
+def test_occupancy_of_the_regimes():
+    beta = np.array([0.0, 0.49, 0.5, 1.0, 1.01, 2.0, np.nan, 1.5])
+    np.testing.assert_allclose(audit.occupancy(beta), [2 / 7, 2 / 7, 3 / 7], rtol=1e-15)
+
+
+def test_gates_and_theory_are_left_out_where_no_run_has_any(tmp_path):
+    runs = [write_run(tmp_path, "1", model="resnet", arrays={})]
+    assert audit.gate_table(settings(runs)) is None
+    assert audit.theory_table(settings(runs)) is None
+    told = {
+        "theory": {"verdict": "impossible", "scope": "D = 2", "reason": "a flow", "source": "somebody", "failed": True}
+    }
+    runs = [write_run(tmp_path, "2", result=told)]
+    (row,) = audit.theory_table(settings(runs)).rows
+    assert row[3].text == "impossible (the prediction failed)"
+    assert "below the best floor (0.900)" in row[5].text
+    gates = audit.gate_table(settings(runs))
+    assert [row[4].text for row in gates.rows] == ["1", "2"]
+    # The synthetic gates are drawn around 0.3 and 1.6.
+    assert gates.rows[0][7].text == ""
+    assert gates.rows[0][8].order > 0.7
+    assert gates.rows[1][10].order > 0.95
+
+
+def test_visited_states_and_the_laws_of_the_layers_are_audited(tmp_path):
+    # (R, T, L, B, r): layer 1 always skips, layer 2 overwrites in the first and reflects in the second half of time.
+    beta = np.full((6, 4, 2, 3, 1), 0.1)
+    beta[:, :2, 1], beta[:, 2:, 1] = 0.75, 2.0
+    laws = {"gates": {"law_error": [1e-7] * 5 + [3e-7], "length_error": [0.0] * 6, "reversing": [1.0] * 6}}
+    run = write_run(tmp_path, "1", arrays={"audit_beta": beta}, result=laws)
+    rows = audit.gate_table(settings([run])).rows
+    assert [row[3].text for row in rows] == ["states visited"] * 2
+    assert [[cell.order for cell in row[8:]] for row in rows] == [[1, 0, 0], [0, 0.5, 0.5]]
+    assert rows[1][7].shares == (0, 0.5, 0.5)
+    (row,) = audit.law_table(settings([run])).rows
+    assert [cell.text for cell in row[3:]] == ["1.00 [1.00,\u00a01.00]", "–", "3.00\u00a0×\u00a010⁻⁷", "0"]
+
+
+def test_the_command_trains_the_same_configuration(tmp_path):
+    run = write_run(tmp_path, "1", config={"note": "it's 5 o'clock, isn't it", "tags": ["a", "b"]}, arrays={})
+    words = shlex.split(provenance.command(run))
+    assert words[:3] == ["ddl-dyn", "run", "with"]
+    import ast
+
+    updates: dict = {}
+    for item in words[3:]:
+        name, _, text = item.partition("=")
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        place = updates
+        for part in name.split(".")[:-1]:
+            place = place.setdefault(part, {})
+        place[name.split(".")[-1]] = value
+    assert resolve_run(updates).model_dump(mode="json") == run.config
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.ids = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A comparison of two runs with hostile names, and its page and Markdown."""
+    base = tmp_path_factory.mktemp("runs")
+    options = {"entry": {"note": HOSTILE, "tags": [HOSTILE], "error": HOSTILE, "command_line": HOSTILE}}
+    scores = {(split, horizon): LOW for split in ("test", "ood") for horizon in ("short", "long")}
+    runs = [
+        write_run(base, "1", scores=scores, config={"note": HOSTILE}, **options),
+        write_run(base, "2", model="resnet", scores=dict.fromkeys(scores, HIGH)),
+        write_run(base, "3", model="highway", entry={"status": FAILED, "error": HOSTILE}, arrays={}),
+    ]
+    whole = write_comparison(base, "4", runs, note=HOSTILE, tags=[HOSTILE])
+    page = report.write_page(whole.path, [run.path for run in runs])
+    text = report.write_report([whole], base / "supplement", markdown=True)
+    return page, text
+
+
+def test_the_page_is_whole_and_asks_for_nothing_else(made):
+    source = made[0].read_text(encoding="utf-8")
+    page = Page(source)
+    assert made[0].name == "index.html"
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "srcset", "action", "data"):
+            assert re.match(r"data:|#", attributes.get(name, "#")), f"<{tag} {name}> leaves the page"
+    assert "url(" not in source
+    assert "@import" not in source
+    assert "default-src 'none'" in source
+    assert len(page.ids) == len(set(page.ids))
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) >= 5
+    assert all(len(attributes["alt"]) > 30 for attributes in images)
+    links = {attributes["href"][1:] for tag, attributes in page.tags if tag == "a"}
+    assert links <= set(page.ids)
+
+
+def test_the_page_says_what_it_should(made):
+    words = " ".join(Page(made[0].read_text(encoding="utf-8")).words)
+    for heading in ("What was asked", "What came out", "Task by task", "What the gates do", "Cost", "Failures"):
+        assert heading in words
+    assert "Theory against result" not in words, "no run holds predictions"
+    assert "DDL separates from all the others in 4 of 4 comparisons" in words
+    assert "carry = latent, lift = linear" in words
+    assert "ab" * 32 in words
+
+
+def test_what_users_named_is_escaped(made):
+    source = made[0].read_text(encoding="utf-8")
+    page = Page(source)
+    assert HOSTILE in "".join(page.words)
+    assert "<img src=x" not in source
+    assert not any(attributes.get("onerror") for _, attributes in page.tags)
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+
+
+def test_markdown_holds_tables_and_figures_that_exist(made):
+    text = made[1].read_text(encoding="utf-8")
+    assert made[1].name == "report.md"
+    assert "<img" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL).replace("\\<", "")
+    targets = re.findall(r"!\[[^\n]*\]\(([^)]+)\)", text)
+    assert len(targets) >= 5
+    assert len(set(targets)) == len(targets)
+    for target in targets:
+        assert (made[1].parent / target).stat().st_size > 1000
+    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1, "every row of a table has the same number of cells"
+
+
+def test_a_report_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least one run"):
+        report.write_report([], tmp_path / "x.html")
+
+
+def test_damaged_and_unfinished_runs_are_listed_not_fatal(tmp_path):
+    (tmp_path / "runs" / "1").mkdir(parents=True)
+    (tmp_path / "runs" / "1" / "run.json").write_text("{")
+    odd = write_run(tmp_path / "runs", "2", model="resnet", arrays={"test_true": np.zeros(3), "test_pred": np.zeros(2)})
+    out = report.write_report([Run(tmp_path / "runs" / "1"), odd], tmp_path / "page.html")
+    words = " ".join(Page(out.read_text(encoding="utf-8")).words)
+    assert "UNREADABLE" in words
+    assert "cannot be drawn: expected predictions" in words
+    assert str(tmp_path) not in words, "a page that is passed on tells nothing of this machine's folders"
+
+
+def test_the_size_of_a_picture_on_the_page():
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="72pt" height="36.0pt" viewBox="0 0 72 36">'
+    # One inch is 96 CSS pixels, enlarged by 1.2.
+    assert size(Picture("a", "svg", svg, "")) == (115, 58)
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (200).to_bytes(4, "big") + (100).to_bytes(4, "big") + b"\0" * 8
+    assert size(Picture("a", "png", png, "")) == (115, 58)
+    assert size(Picture("a", "svg", b"<svg>", "")) is None

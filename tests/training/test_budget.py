@@ -1,0 +1,78 @@
+"""Budgets: widths that make counts equal, counts that agree with a closed form."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ddl_dyn import make_model
+from ddl_dyn.config.sections import BudgetConfig, RunConfig
+from ddl_dyn.training import budget
+
+SHAPE = {"state_dim": 2, "input_dim": 0, "dt": 0.1}
+
+
+def run(model, kind="parameters", target=None, **options):
+    return RunConfig(model=model, model_args=options, budget=BudgetConfig(kind=kind, target=target))
+
+
+@pytest.mark.parametrize("model", ["ddl", "resnet", "highway", "neural_ode"])
+@pytest.mark.parametrize("kind", ["parameters", "flops"])
+@pytest.mark.parametrize("target", [3000, 6000])
+def test_width_is_solved_to_within_five_percent(model, kind, target):
+    found = budget.resolve(run(model, kind, target), **SHAPE)
+    count = found.parameters if kind == "parameters" else found.flops
+    assert found.met
+    assert abs(count - target) <= 0.05 * target
+    built = make_model(model, **SHAPE, **found.options)
+    assert sum(p.numel() for p in built.parameters()) == found.parameters
+    # The neighbouring widths are no nearer.
+    for other in (-1, 1):
+        near = make_model(model, **SHAPE, **(found.options | {"hidden_dim": found.options["hidden_dim"] + other}))
+        measure = budget.count_parameters if kind == "parameters" else budget.count_flops
+        assert abs(measure(near) - target) >= abs(count - target)
+
+
+def test_default_target_is_ddl_of_the_same_protocol():
+    for carry in ("observed", "latent"):
+        ddl = budget.resolve(run("ddl", carry=carry), **SHAPE)
+        other = budget.resolve(run("resnet", carry=carry), **SHAPE)
+        assert ddl.options["hidden_dim"] == 32
+        assert other.target == ddl.parameters
+        assert abs(other.parameters - ddl.parameters) <= 0.05 * ddl.parameters
+
+
+def test_target_out_of_reach_is_said():
+    found = budget.resolve(run("resnet", target=3), **SHAPE)
+    assert not found.met
+    assert found.options["hidden_dim"] == 1
+
+
+def test_without_a_budget_nothing_changes():
+    found = budget.resolve(run("resnet", "none", hidden_dim=7), **SHAPE)
+    assert found.options["hidden_dim"] == 7
+    assert found.target is None
+
+
+def test_flops_agree_with_the_closed_form():
+    # ResNet: per layer two products H×W and W×H; lift and read-out D×H each; two operations a multiply-add.
+    model = make_model("resnet", **SHAPE, latent_dim=8, hidden_dim=32, layers=3, carry="latent")
+    assert budget.count_flops(model) == 3 * 2 * (8 * 32 + 32 * 8)
+    observed = make_model("resnet", **SHAPE, latent_dim=8, hidden_dim=32, layers=3, carry="observed")
+    assert budget.count_flops(observed) == 3 * 2 * (8 * 32 + 32 * 8) + 2 * 2 * (2 * 8)
+    # A neural ODE by rk4 evaluates its field four times.
+    ode = make_model("neural_ode", **SHAPE, latent_dim=8, hidden_dim=32, carry="latent")
+    assert budget.count_flops(ode) == 4 * 2 * (8 * 32 + 32 * 8)
+
+
+def test_counting_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    budget.resolve(run("resnet"), **SHAPE)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_flops_of_constant_directions_gates_and_targets_are_none():
+    """Nothing of a constant rewrite is a product of an affine map; two of inputs (3 to 4, 3 to 1 and 3 to 1) are."""
+    constant = {"lift": "identity", "generator": "constant", "value": "constant", "gate": "constant", "layers": 2}
+    assert budget.count_flops(make_model("ddl", state_dim=4, **constant)) == 0
+    assert budget.count_flops(make_model("ddl", state_dim=4, input_dim=3, **constant)) == 2 * 2 * 3 * (4 + 1 + 1)
