@@ -145,7 +145,7 @@ def test_a_runs_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixt
         ("replay 1", "no run '1'"),
         ("diff 1 2", "no run '1'"),
         ("tasks hennon", "unknown task 'hennon' (did you mean 'henon'?)"),
-        ("models resnt", "unknown model 'resnt' (did you mean 'resnet'?)"),
+        ("models resnt", "unknown model 'resnt'. Did you mean 'resnet'?"),
         ("list --status DONE", "unknown status 'DONE'"),
         ("export", "no runs in runs"),
         ("compare with models=ddl,ddl", "models names 'ddl' twice"),

@@ -19,9 +19,9 @@ from ddl_dyn.experiments.cell import do_cell, job
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
-from ddl_dyn.experiments.sweep import resolve_sweep
 from ddl_dyn.experiments.sweep import sweep as sweeping
 from ddl_dyn.experiments.sweep.axes import split
+from ddl_dyn.experiments.sweep.grid import resolve_sweep
 from ddl_dyn.experiments.workers import Ended
 from tests.helpers import fake_runs
 from tests.helpers.commands import SMALL, SMALL_ARGUMENTS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ddl_dyn import runs
-from ddl_dyn.runs import index
+from ddl_dyn.runs import heartbeat, index
 from ddl_dyn.runs.atomic_files import write_json
 from ddl_dyn.runs.index import INDEX, all_lines, list_runs, table
 
@@ -60,7 +60,7 @@ def test_what_has_ended_is_read_once_and_what_changed_again(tmp_path: Path, monk
 
 def test_what_runs_is_never_taken_from_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "1")
-    gone = {"pid": 2**22 + 1, "machine": __import__("ddl_dyn.runs.heartbeat").liveness.machine()}
+    gone = {"pid": 2**22 + 1, "machine": heartbeat.machine()}
     put(tmp_path, "2", status="RUNNING", process=gone)
     put(tmp_path, "3", status="RUNNING", process={"pid": os.getpid(), "machine": gone["machine"]})
     seen = reads(monkeypatch)
