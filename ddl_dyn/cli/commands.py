@@ -128,23 +128,23 @@ def _portrait(options: argparse.Namespace) -> int:
 
 
 def _analyse(options: argparse.Namespace) -> int:
-    from ddl_dyn.results.inspection.rebuild import rebuild
+    from ddl_dyn.experiments.setup import restore_setup
     from ddl_dyn.results.inspection.sections import analyse, write_analysis
     from ddl_dyn.results.inspection.table import print_analysis
     from ddl_dyn.runs import open_run
 
     run = open_run(options.run, options.runs)
-    subject = rebuild(run)
+    setup = restore_setup(run)
 
     def tell(section: str) -> None:
         if sys.stderr.isatty():
             print(f"\r\x1b[K{section.replace('_', ' ')} …", end="", file=sys.stderr, flush=True)
 
-    found = analyse(run, steps=options.steps, on_section=tell, subject=subject)
+    found = analyse(run, steps=options.steps, on_section=tell, subject=setup)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     print_analysis(found)
-    for path in write_analysis(found, subject, Path(options.out) if options.out else run.path):
+    for path in write_analysis(found, setup, Path(options.out) if options.out else run.path):
         print(path)
     return 0
 

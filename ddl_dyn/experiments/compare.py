@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from ddl_dyn import runs
 from ddl_dyn.config.parsing import ConfigError, explained, merged, nearest_key, shaped
 from ddl_dyn.config.sections import BudgetConfig, DataConfig, EvalConfig, RunConfig, Section, TrainConfig
-from ddl_dyn.experiments.prepare import check_data
+from ddl_dyn.experiments.data import check_data
 from ddl_dyn.experiments.progress import Bars
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, make_store, start

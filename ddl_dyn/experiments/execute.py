@@ -1,66 +1,56 @@
-"""The composition root: a configuration becomes a task, a dataset, trained replicas and an evaluation.
-
-The one module besides `validation` that knows both the tasks and the models. It writes nothing.
-"""
+"""The execution of a run: its replicas trained and evaluated. Nothing is written here."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ddl_dyn.config.sections import RunConfig
-from ddl_dyn.engine.device import choose_device, device_name
+from ddl_dyn.engine.device import device_name
 from ddl_dyn.experiments.outcome import Callbacks, Outcome
-from ddl_dyn.experiments.prepare import Prepared, prepare
+from ddl_dyn.experiments.setup import Setup, member_of
+from ddl_dyn.tasks.base import Task
 
 
-def execute(config: RunConfig, callbacks: Callbacks, prepared: Prepared | None = None) -> Outcome:
-    """Train all replicas on a task's data and evaluate them. No files are written here.
+def execute(setup: Setup, callbacks: Callbacks) -> Outcome:
+    """Train all replicas on their task's data and evaluate them.
 
+    Args:
+        setup: its replicas untrained; they are trained in place.
+        callbacks: for what is reported on the way.
     Raises:
         ValueError: when configuration and task contradict each other.
     """
-    from ddl_dyn.experiments.evaluation import evaluate
+    from ddl_dyn.experiments.evaluation.evaluate import evaluate
     from ddl_dyn.experiments.train import train
-    from ddl_dyn.training import budget
 
-    ready = prepared or prepare(config)
-    task, data = ready.task, ready.data
-    device = choose_device(config.train.device)
+    device = device_name(setup.device)
     if callbacks.on_data is not None:
-        callbacks.on_data(data.content_hash, device_name(device))
-    normalizer = ready.normalizer
-    size = budget.resolve(config, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt)
-    trained = train(config, size, ready.shape, data, normalizer, device, callbacks)
-    replicas = trained.replicas
-    found = evaluate.evaluate(replicas, data, normalizer, trained.result, config)
+        callbacks.on_data(setup.data.content_hash, device)
+    training = train(setup, callbacks)
+    found = evaluate(training.setup, training.result)
     return Outcome(
-        numbers=found.numbers | {"budget": trained.budget, "tuning": trained.tuning},
-        arrays=found.arrays | trained.arrays,
-        state=replicas.state_dict(),
+        numbers=found.numbers | {"budget": training.budget, "tuning": training.tuning},
+        arrays=found.arrays | training.arrays,
+        state=training.setup.replicas.state_dict(),
         resolved={
-            "model_args": size.options,
-            "pace": trained.pace,
-            "device": device_name(device),
-            "compiled": trained.result.compiled,
-            "task": drawing_facts(task),
+            "model_args": setup.budget.options,
+            "pace": training.pace,
+            "device": device,
+            "compiled": training.result.compiled,
+            "task": drawing_facts(setup.task),
         },
     )
 
 
-def drawing_facts(task: Any) -> dict[str, Any]:
-    """What figures need to know of a task, so that a stored run can be drawn without it."""
+def drawing_facts(task: Task) -> dict[str, Any]:
+    """Facts about a task that figures of a stored run are drawn by."""
+    # A family is what its members are.
+    system = member_of(task)[0] or task
+    discrete = hasattr(system, "next_state") or system.state_kind == "categorical"
     return {
         "state_names": list(task.state_names),
-        "kind": "map" if _discrete(task) else "flow",
+        "kind": "map" if discrete else "flow",
         "time_unit": task.time_unit,
         "isotropic": task.isotropic,
         "timescale": task.timescale,
         "dt": task.dt,
     }
-
-
-def _discrete(task: Any) -> bool:
-    """Whether time runs in steps: a map, a word of tokens, or a family whose members are maps."""
-    if hasattr(task, "at") and hasattr(task, "gap"):
-        return _discrete(task.at(sum(task.gap) / 2))
-    return hasattr(task, "next_state") or task.state_kind == "categorical"

@@ -16,6 +16,7 @@ from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.progress import Bars, account
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
+from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, flatten, open_run
 from ddl_dyn.runs.trust import check_code
 
@@ -93,7 +94,9 @@ def replay(reference: str, base: Path, tolerance: float | None = None) -> int:
     config = stored_config(stored)
     with Bars([f"replay of {stored.id}"], config.train.updates) as bars:
         pace = stored.entry.get("resolved", {}).get("pace")
-        outcome = execute(config, Callbacks(on_epoch=lambda progress: bars.show(0, account(progress)), pace=pace))
+        outcome = execute(
+            make_setup(config), Callbacks(on_epoch=lambda progress: bars.show(0, account(progress)), pace=pace)
+        )
     numbers = largest_difference(_numbers(stored.result), _numbers(outcome.numbers))
     arrays = largest_difference(_numeric(stored.arrays), _numeric(outcome.arrays))
     worst = 0.0

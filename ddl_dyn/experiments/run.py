@@ -13,9 +13,9 @@ from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.outcome import Callbacks, Outcome
-from ddl_dyn.experiments.prepare import prepare
 from ddl_dyn.experiments.progress import Validation, account, throttled
 from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.tracking.sacred import make_experiment, medians
 from ddl_dyn.runs.observer import RunStore
 from ddl_dyn.runs.trust import digests
@@ -153,12 +153,12 @@ def run(config: RunConfig, launch: Launch) -> str | None:
         "note": config.note,
     }
     store = make_store(launch, entry)
-    prepared = prepare(config)
+    setup = make_setup(config)
 
     def body(_run: Any, _config: Mapping[str, Any]) -> None:
         if store is not None and launch.on_start is not None:
             launch.on_start(store.directory.name)
-        outcome = execute(resolve_run(_config), _callbacks(_run, store, launch), prepared)
+        outcome = execute(setup, _callbacks(_run, store, launch))
         if store is not None:
             keep(store, outcome)
 

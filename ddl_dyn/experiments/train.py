@@ -7,37 +7,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
-import torch
 from numpy.typing import NDArray
 
-from ddl_dyn.config.sections import RunConfig, TrainConfig
-from ddl_dyn.engine.normalizer import Normalizer
+from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.evaluation.snapshots import PortraitSeries
-from ddl_dyn.models import make_model
+from ddl_dyn.experiments.outcome import Callbacks
+from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.tasks.base import Trajectories
 from ddl_dyn.training import timing, tuning
-from ddl_dyn.training.budget import TOLERANCE, Budget, reference_options
+from ddl_dyn.training.budget import TOLERANCE, reference_options
 from ddl_dyn.training.result import FitResult
 from ddl_dyn.training.trainer import Trainer, fit
 
-if TYPE_CHECKING:
-    from ddl_dyn.experiments.outcome import Callbacks
-
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A run's trained replicas and what deciding about them left behind.
+class Training:
+    """Trained replicas, and what was decided on the way.
 
     Args:
-        replicas: (R,), with their best checkpoints.   result: of `fit`, for these replicas.
+        setup: its replicas hold their best checkpoints.   result: of `fit`, for these replicas.
         budget: target, and whether it was met.   pace: what a budget of time decided (None for other budgets).
         tuning: the learning rates tried (None without tuning).   arrays: portraits kept on the way.
     """
 
-    replicas: Replicas
+    setup: Setup
     result: FitResult
     budget: dict[str, Any]
     pace: dict[str, Any] | None
@@ -45,35 +42,21 @@ class Trained:
     arrays: dict[str, NDArray[Any]]
 
 
-def train(
-    config: RunConfig,
-    size: Budget,
-    shape: Mapping[str, Any],
-    data: Any,
-    normalizer: Normalizer,
-    device: str,
-    callbacks: Callbacks,
-) -> Trained:
-    """Build a run's replicas and train them.
-
-    Args:
-        config: of the run.   size: its model's options under its budget.   shape: what `make_model` needs of the task.
-        data: with .train and .val in physical units.   normalizer: of the training split.
-        device: "cpu" or "cuda".   callbacks: see `execution.Callbacks`.
-    """
-    parts = _series(data.train, normalizer), _series(data.val, normalizer)
-    replicas = build_replicas(config, config.model, size.options, shape, device)
+def train(setup: Setup, callbacks: Callbacks) -> Training:
+    """Train a run's replicas, in place or, under tuning, in copies of which one learning rate's are kept."""
+    config, replicas = setup.config, setup.replicas
+    parts = setup.scaled(setup.data.train), setup.scaled(setup.data.val)
     schedule, pace = config.train, None
     solved = replicas.template.closed_form
     if config.budget.kind == "wall_clock" and not solved:
         pace = callbacks.pace if callbacks.state is None else callbacks.state["pace"]
-        pace = pace or _pace(config, replicas, shape, parts, device)
+        pace = pace or _pace(setup, parts)
         schedule = schedule.model_copy(update={"updates": pace["updates"], "compile": pace["compile"]})
     factors = () if solved else schedule.lr_factors
     each = None
     if factors:
         replicas, each = tuning.candidates(replicas, factors)
-    portraits = _portraits(config, schedule.updates, replicas, data, normalizer, callbacks.state)
+    portraits = _portraits(setup, schedule.updates, callbacks.state)
     result = fit(
         replicas,
         *parts,
@@ -90,12 +73,12 @@ def train(
     if factors:
         choice = tuning.choose(replicas, result, factors=factors, lr=schedule.lr)
         replicas, result, record = choice.replicas, choice.result, choice.record
-    budget = {"target": size.target, "met": size.met}
+    budget = {"target": setup.budget.target, "met": setup.budget.met}
     if pace is not None:
         off = abs(result.seconds - pace["seconds"])
         budget = {"target": pace["seconds"], "met": off <= TOLERANCE * pace["seconds"]}
-    return Trained(
-        replicas=replicas,
+    return Training(
+        setup=replace(setup, replicas=replicas),
         result=result,
         budget=budget,
         pace=None if pace is None else dict(pace),
@@ -104,23 +87,15 @@ def train(
     )
 
 
-def build_replicas(
-    config: RunConfig, model: str, options: Mapping[str, Any], shape: Mapping[str, Any], device: str
-) -> Replicas:
-    """A run's replicas, untrained, on their device and in their precision."""
-    seeds = range(config.seed, config.seed + config.seeds)
-    return Replicas(lambda: make_model(model, **shape, **options), seeds).to(device, getattr(torch, config.train.dtype))
-
-
-def _pace(config: RunConfig, replicas: Replicas, shape: Mapping[str, Any], parts: Any, device: str) -> dict[str, Any]:
+def _pace(setup: Setup, parts: tuple[Trajectories, Trajectories]) -> dict[str, Any]:
     """What a budget of time decides by the clock, kept so that a resumed or repeated run decides the same."""
-    schedule, (train, val) = config.train, parts
+    config, schedule = setup.config, setup.config.train
     if config.budget.target is not None:
         seconds = float(config.budget.target)
     else:
-        ddl = build_replicas(config, "ddl", reference_options(config.model_args), shape, device)
-        seconds = timing.seconds_per_update(_candidates(ddl, schedule), train, val, schedule)[0] * schedule.updates
-    each, compiled = timing.seconds_per_update(_candidates(replicas, schedule), train, val, schedule)
+        ddl = setup.untrained("ddl", reference_options(config.model_args))
+        seconds = timing.seconds_per_update(_candidates(ddl, schedule), *parts, schedule)[0] * schedule.updates
+    each, compiled = timing.seconds_per_update(_candidates(setup.replicas, schedule), *parts, schedule)
     # What was timed is what must run: with another number of updates `auto` might decide otherwise.
     compile = "on" if compiled else "off"
     return {"seconds": seconds, "updates": timing.updates_within(seconds, each), "compile": compile}
@@ -130,18 +105,12 @@ def _candidates(replicas: Replicas, schedule: TrainConfig) -> Replicas:
     return tuning.candidates(replicas, schedule.lr_factors)[0] if schedule.lr_factors else replicas
 
 
-def _series(part: Any, normalizer: Normalizer) -> Any:
-    return part.replace(states=normalizer.normalize(part.states))
-
-
-def _portraits(
-    config: RunConfig, updates: int, replicas: Replicas, data: Any, normalizer: Normalizer, state: Any
-) -> PortraitSeries | None:
+def _portraits(setup: Setup, updates: int, state: Mapping[str, Any] | None) -> PortraitSeries | None:
     """The series of portraits to keep, with those that an earlier attempt kept; None where none are asked for."""
-    if not config.keep_portraits:
+    if not setup.config.keep_portraits:
         return None
-    last = 0 if replicas.template.closed_form else updates
-    series = PortraitSeries(replicas, data.train.states, normalizer, count=config.keep_portraits, updates=last)
+    last = 0 if setup.replicas.template.closed_form else updates
+    series = PortraitSeries(setup, last)
     if state is not None:
         series.load(state["portraits"])
     elif last:

@@ -21,8 +21,10 @@ BLOCK = 64
 class Series(Protocol):
     """Trajectories in model units: states (N, T+1, D) and inputs (N, T, U)."""
 
-    states: Any
-    inputs: Any
+    @property
+    def states(self) -> Any: ...
+    @property
+    def inputs(self) -> Any: ...
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:

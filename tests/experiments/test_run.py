@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from ddl_dyn import runs
-from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments import run as running
+from ddl_dyn.experiments.data import make_data
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, beat_interval, run
+from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.results.comparison.records import conclude
 from ddl_dyn.runs import atomic_files, observer
 from ddl_dyn.runs.writer import RunWriter, StoreError
@@ -253,9 +254,9 @@ def test_resume_hands_the_last_checkpoint_back(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "1" / "resume.pt").exists()
     given = []
 
-    def watched(config: RunConfig, callbacks: Any, prepared: Any = None) -> Any:
+    def watched(setup: Setup, callbacks: Any) -> Any:
         given.append(callbacks.state)
-        return fake_runs.execute(config, callbacks, prepared)
+        return fake_runs.execute(setup, callbacks)
 
     monkeypatch.setattr(running, "execute", watched)
     run(config(), Launch(base=tmp_path, run_id="1"))
@@ -309,11 +310,9 @@ def test_sixteen_processes_of_eight_runs_share_one_store(tmp_path: Path) -> None
 
 
 def test_runs_of_one_task_in_one_process_share_its_simulation() -> None:
-    from ddl_dyn.experiments.prepare import prepare
-
     def data(**changes: Any) -> Any:
         size = {"n_train": 4, "n_val": 2, "n_test": 2, "n_ood": 2, "steps": 25}
-        return prepare(resolve_run({"task": "henon", "data": size} | changes)).data
+        return make_data(resolve_run({"task": "henon", "data": size} | changes))
 
     first = data(model="ddl")
     assert data(model="resnet") is first

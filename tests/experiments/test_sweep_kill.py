@@ -12,6 +12,7 @@ import pytest
 from ddl_dyn import runs
 from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.setup import make_setup
 from tests.helpers import fake_runs
 from tests.helpers.commands import ROOT, SMALL_ARGUMENTS, environment, wait_for
 
@@ -62,5 +63,5 @@ def test_the_same_command_continues_a_stopped_sweep(tmp_path: Path, number: sign
         # Nothing that was done is done again, and what was under way is there whole.
         assert len(run.entry["attempts"]) == done.get(run.id, len(run.entry["attempts"]))
         assert [record["update"] for record in run.metrics] == list(range(0, 401, 10))
-        expected = fake_runs.execute(resolve_run(run.config), Callbacks()).numbers
+        expected = fake_runs.execute(make_setup(resolve_run(run.config)), Callbacks()).numbers
         assert run.result["test"] == expected["test"]

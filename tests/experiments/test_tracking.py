@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 import torch
 
 from ddl_dyn import make_model, plots
-from ddl_dyn.config.sections import TrainConfig
+from ddl_dyn.config.sections import DataConfig, TrainConfig
 from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.evaluation.probes import WORDS, tracking
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
+from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.models.oracles import truth_of
 from ddl_dyn.results.figures.catalogue import available
 from ddl_dyn.results.figures.from_arrays import figures
@@ -24,6 +26,7 @@ from ddl_dyn.results.inspection.table import rows
 from ddl_dyn.runs import open_run
 from ddl_dyn.tasks import make_dataset, make_task
 from ddl_dyn.training.trainer import fit
+from tests.helpers.exact_runs import setup_of
 from tests.helpers.figure_structure import caption, draw, gids, labels, no_warnings
 
 TRAINED, SHORT = 6, 40
@@ -36,16 +39,16 @@ def data() -> Any:
     return make_dataset(make_task("s3"), n_train=8, n_val=2, n_test=2, steps=TRAINED)
 
 
-def replicas_of(name: str, data: Any, seeds: int = 2, **options: Any) -> tuple[Replicas, Normalizer]:
+def setup(name: str, data: Any, seeds: int = 2, **options: Any) -> Setup:
     task, normalizer = data.task, Normalizer.fit(data.train.states, "none")
     truth = truth_of(task, normalizer) if name == "exact_map" else None
     shape = {"state_dim": task.state_dim, "input_dim": task.input_dim, "truth": truth}
-    return Replicas(lambda: make_model(name, lift="identity", **shape, **options), range(seeds)), normalizer
+    replicas = Replicas(lambda: make_model(name, lift="identity", **shape, **options), range(seeds))
+    return setup_of(data, normalizer, replicas)
 
 
 def test_the_exact_map_is_right_at_every_length(data: Any) -> None:
-    replicas, normalizer = replicas_of("exact_map", data)
-    numbers, arrays = tracking(replicas, data, normalizer, 0)
+    numbers, arrays = tracking(setup("exact_map", data))
     assert arrays["tracking_accuracy"].shape == (2, 512)  # permutation groups are tested to 512 tokens
     assert (arrays["tracking_sequence"] == 1).all()
     assert numbers["longest_length"] == [512, 512]
@@ -61,9 +64,9 @@ def short(data: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_model_that_stands_still_scores_chance(short: Any) -> None:
-    replicas, normalizer = replicas_of("persistence", short, seeds=1)
-    fit(replicas, short.train, short.val, TrainConfig(updates=0, horizon=1, compile="off"))
-    numbers, arrays = tracking(replicas, short, normalizer, 0)
+    still = setup("persistence", short, seeds=1)
+    fit(still.replicas, short.train, short.val, TrainConfig(updates=0, horizon=1, compile="off"))
+    numbers, arrays = tracking(still)
     # Uniform tokens of a group make successive states independent and uniform: SHORT · WORDS draws at p = 1/6 have a
     # share with standard error .004.
     assert arrays["tracking_accuracy"].mean() == pytest.approx(1 / 6, abs=0.016)
@@ -72,26 +75,26 @@ def test_a_model_that_stands_still_scores_chance(short: Any) -> None:
 
 
 def test_words_depend_on_the_seed_alone(short: Any) -> None:
-    replicas, normalizer = replicas_of("ddl", short, carry="latent")
-    first, again, other = (tracking(replicas, short, normalizer, seed)[1] for seed in (0, 0, 1))
+    both = setup("ddl", short, carry="latent")
+    words = [both.config.model_copy(update={"data": DataConfig(seed=seed)}) for seed in (0, 0, 1)]
+    first, again, other = (tracking(replace(both, config=config))[1] for config in words)
     np.testing.assert_array_equal(first["tracking_accuracy"], again["tracking_accuracy"])
     assert (first["tracking_accuracy"] != other["tracking_accuracy"]).any()
-    alone = tracking(Replicas(lambda: replicas.model(1), [1]), short, normalizer, 0)[1]
+    alone = tracking(replace(both, replicas=Replicas(lambda: both.replicas.model(1), [1])))[1]
     np.testing.assert_array_equal(alone["tracking_accuracy"][0], first["tracking_accuracy"][1])
 
 
 def test_an_untied_stack_is_tested_as_far_as_it_reaches(data: Any) -> None:
-    replicas, normalizer = replicas_of("ddl", data, sharing="untied", layers=9, carry="latent")
-    numbers, arrays = tracking(replicas, data, normalizer, 0)
+    numbers, arrays = tracking(setup("ddl", data, sharing="untied", layers=9, carry="latent"))
     assert numbers["longest_tested"] == 9
     assert arrays["tracking_accuracy"].shape == (2, 9)
 
 
 def test_diverged_runs_are_wrong_and_no_crash(short: Any) -> None:
-    replicas, normalizer = replicas_of("ddl", short, carry="latent")
-    broken = {name: torch.full_like(t, torch.nan) for name, t in replicas.state_dict().items()}
-    replicas.load_state_dict(broken)
-    assert (tracking(replicas, short, normalizer, 0)[1]["tracking_accuracy"] == 0).all()
+    broken = setup("ddl", short, carry="latent")
+    state = broken.replicas.state_dict()
+    broken.replicas.load_state_dict({name: torch.full_like(t, torch.nan) for name, t in state.items()})
+    assert (tracking(broken)[1]["tracking_accuracy"] == 0).all()
 
 
 def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:

@@ -10,21 +10,19 @@ import os
 import sys
 import time
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
+import torch
 
-from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments import run as running
 from ddl_dyn.experiments.outcome import Callbacks, Outcome
+from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.results import report
 
 
-def execute(config: RunConfig, callbacks: Callbacks, prepared: Any = None) -> Outcome:
+def execute(setup: Setup, callbacks: Callbacks) -> Outcome:
     """Numbers that depend on the configuration's seed alone, one validation after another."""
-    import torch
-
-    assert prepared is None or prepared.data is not None
+    config = setup.config
     rng = np.random.default_rng(config.seed + len(config.model))
     if callbacks.on_data is not None:
         callbacks.on_data("c0ffee", "cpu")

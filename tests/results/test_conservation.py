@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from ddl_dyn import plots
+from ddl_dyn.experiments.setup import Unsuitable, restore_setup
 from ddl_dyn.results.figures.catalogue import draw as draw_run
 from ddl_dyn.results.figures.conservation import largest
 from ddl_dyn.results.figures.from_map import REBUILT
 from ddl_dyn.results.figures.stage import Stage
 from ddl_dyn.results.inspection import dynamics
-from ddl_dyn.results.inspection.rebuild import Unsuitable, rebuild
 from ddl_dyn.results.inspection.sections import analyse
 from ddl_dyn.results.inspection.table import rows
 from ddl_dyn.tasks import make_task
@@ -77,7 +77,7 @@ def test_the_box_is_turned_over_where_the_map_folds() -> None:
 
 
 def test_figures_of_an_oracle_show_no_defect_and_no_growth(oracle: Any, tmp_path: Path) -> None:
-    stage = Stage(rebuild(oracle))
+    stage = Stage(restore_setup(oracle))
     growth = draw(REBUILT["growth"](stage))
     learned = [line for line in growth.axes[0].lines if line.get_gid() != "reference"]
     assert len(learned) == 4  # two singular values, true and learned
@@ -93,7 +93,7 @@ def test_figures_of_an_oracle_show_no_defect_and_no_growth(oracle: Any, tmp_path
 
 
 def test_the_error_figure_has_both_slopes_in_units_of_a_step(oracle: Any) -> None:
-    stage = Stage(rebuild(oracle))
+    stage = Stage(restore_setup(oracle))
     spectrum = {"trained": {"exponents": [[0.2, 0.1], [0.4, 0.3]]}, "true": {"exponents": [0.9, 0.0]}}
     dt = float(stage.subject.task.dt)
     assert largest(stage, spectrum) == pytest.approx(

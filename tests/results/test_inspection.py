@@ -15,10 +15,10 @@ import torch
 from ddl_dyn.cli.main import main
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
+from ddl_dyn.experiments.setup import Unsuitable, restore_setup
 from ddl_dyn.results.figures.catalogue import MEANINGS, available, draw
 from ddl_dyn.results.figures.from_map import _crossings, _maxima
 from ddl_dyn.results.inspection import climate, constants, dynamics
-from ddl_dyn.results.inspection.rebuild import Unsuitable, rebuild
 from ddl_dyn.results.inspection.sections import SECTIONS, analyse
 from ddl_dyn.results.inspection.table import over_seeds, rows
 from ddl_dyn.runs import Run, RunError
@@ -45,7 +45,7 @@ def found(henon: Run) -> dict:
 
 def test_the_run_is_made_whole(henon: Run) -> None:
     """The rebuilt replicas make the free runs that the run has stored."""
-    subject = rebuild(henon)
+    subject = restore_setup(henon)
     z = torch.as_tensor(subject.normalizer.normalize(subject.data.test.states[:, 0]))
     from ddl_dyn.engine.rollout import rollout
 
@@ -79,7 +79,7 @@ def test_every_section_is_there_or_says_why_not(found: dict) -> None:
 
 
 def test_the_floor_is_that_of_independent_true_runs(henon: Run) -> None:
-    subject = rebuild(henon)
+    subject = restore_setup(henon)
     pred, true = climate.long_runs(subject, 200)
     assert pred.shape == (2, 6, 201, 2)
     part = climate.distances(subject, true[None, 1:], true)
@@ -148,7 +148,7 @@ def test_a_latent_carry_has_exponents_but_no_points(base: Path) -> None:
     made = stored(
         base, "latent", task="harmonic", model_args={"carry": "latent", "latent_dim": 4, "value_dim": 1}, train=train
     )
-    subject = rebuild(made)
+    subject = restore_setup(made)
     assert np.shape(dynamics.spectrum(subject, 40)["trained"]["exponents"]) == (2, 4)
     with pytest.raises(Unsuitable, match="4 dimensions of its own"):
         dynamics.cycles(subject)
@@ -188,7 +188,7 @@ def test_other_data_are_refused(henon: Run) -> None:
     other = Run(henon.path)
     vars(other)["entry"] = henon.entry | {"data_hash": "0" * 64}
     with pytest.raises(RunError, match="trained on other data"):
-        rebuild(other)
+        restore_setup(other)
 
 
 def test_list_says_what_can_be_drawn(henon: Run, capsys: pytest.CaptureFixture[str]) -> None:

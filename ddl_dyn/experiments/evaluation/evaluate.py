@@ -5,7 +5,7 @@ Axes: R replicas, N trajectories, T steps, D observed state, E validations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from ddl_dyn import metrics
-from ddl_dyn.config.sections import EvalConfig, RunConfig, TrainConfig
-from ddl_dyn.engine.normalizer import Normalizer
+from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import Status, rollout
 from ddl_dyn.experiments.evaluation.phase_space import describe_map
 from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, tracking
+from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.models import make_model
+from ddl_dyn.tasks.base import SPLITS, Trajectories
+from ddl_dyn.tasks.dataset import Dataset
 from ddl_dyn.training.budget import count_flops
 from ddl_dyn.training.result import FitResult
 from ddl_dyn.training.timing import milliseconds_per_step
@@ -42,84 +44,69 @@ class Evaluation:
     arrays: dict[str, Array]
 
 
-@dataclass(frozen=True)
-class Yardstick:
-    """What errors are measured with: training scale σ (D,), dt, the task's time scale, trusted steps, thresholds."""
-
-    sigma: Array
-    dt: float
-    timescale: float
-    trust_steps: int
-    config: EvalConfig
-
-
-def evaluate(replicas: Replicas, data: Any, normalizer: Normalizer, result: FitResult, config: RunConfig) -> Evaluation:
+def evaluate(setup: Setup, result: FitResult) -> Evaluation:
     """Free runs on the test and out-of-distribution sets, their errors, the floors', and the learned map's portrait.
 
     Args:
-        replicas: trained.   data: with .task, .train, .test, .ood (or None) in physical units.
-        normalizer: of the training split.   result: of `fit`.   config: of the run.
+        setup: its replicas trained.   result: of `fit`.
     Returns:
         `Evaluation`; a free run that fails scores infinite errors, and its share is reported.
     """
-    sigma = training_scale(data.train.states)
-    # Some time scales are found by integrating the task: once is enough.
-    yardstick = Yardstick(sigma, data.task.dt, data.task.timescale, data.trust_steps, config.eval)
-    floors = fit_floors(data, normalizer) if data.task.state_kind == "continuous" else {}
+    config, data, replicas = setup.config, setup.data, setup.replicas
+    floors = fit_floors(setup) if setup.task.state_kind == "continuous" else {}
     numbers: dict[str, Any] = {
         "parameters": replicas.count_parameters(),
         "flops_per_step": count_flops(replicas.model(0)),
         "milliseconds_per_step": milliseconds_per_step(replicas, config.train.batch),
         "training": training_numbers(result, replicas),
-        "data": {
-            "trust_steps": int(data.trust_steps),
-            "notes": list(getattr(data, "notes", ())),
-            "splits": _sizes(data),
-        },
+        "data": {"trust_steps": int(data.trust_steps), "notes": list(data.notes), "splits": _sizes(data)},
     }
-    arrays: dict[str, Array] = history_arrays(result) | {"sigma": sigma, "dt": np.asarray(data.task.dt)}
+    arrays: dict[str, Array] = history_arrays(result) | {"sigma": setup.sigma, "dt": np.asarray(setup.task.dt)}
     for split in ("test", "ood"):
         truth = getattr(data, split)
         if truth is None:
             numbers[split] = None
             continue
         steps = min(config.eval.long, truth.steps, replicas.max_steps or truth.steps)
-        run = free_run(replicas, truth, normalizer, steps)
+        run = free_run(setup, truth, steps)
         true = truth.states[:, : steps + 1]
-        numbers[split] = score(run["pred"], true, yardstick, steps) | failures(run["status"])
+        numbers[split] = score(setup, run["pred"], true) | failures(run["status"])
         arrays |= {
             f"{split}_times": truth.times[: steps + 1],
             f"{split}_true": true,
             f"{split}_pred": run["pred"].astype(np.float32),
             f"{split}_status": run["status"],
-            f"{split}_nrmse": pooled_curve(run["pred"], true, sigma),
+            f"{split}_nrmse": pooled_curve(run["pred"], true, setup.sigma),
         }
         for name, floor in floors.items():
-            pred = free_run(floor, truth, normalizer, steps)["pred"]
+            pred = free_run(replace(setup, replicas=floor), truth, steps)["pred"]
             found = numbers.setdefault("floors", {}).setdefault(name, {})
-            found[split] = {key: value[0] for key, value in score(pred, true, yardstick, steps).items() if value}
-            arrays[f"{split}_nrmse_{name}"] = pooled_curve(pred, true, sigma)[0]
-    numbers["theory"] = theory_numbers(data.task, replicas, numbers["test"]["nrmse_short"])
-    if data.task.state_kind == "categorical":
-        numbers["tracking"], tracked = tracking(replicas, data, normalizer, config.data.seed)
+            found[split] = {key: value[0] for key, value in score(setup, pred, true).items() if value}
+            arrays[f"{split}_nrmse_{name}"] = pooled_curve(pred, true, setup.sigma)[0]
+    numbers["theory"] = theory_numbers(setup, numbers["test"]["nrmse_short"])
+    if setup.task.state_kind == "categorical":
+        numbers["tracking"], tracked = tracking(setup)
         arrays |= tracked
-    numbers["gates"], audited = gate_audit(replicas, data.test, normalizer)
-    described = describe_map(replicas, data, normalizer, chosen_replica(result))
+    numbers["gates"], audited = gate_audit(setup)
+    described = describe_map(setup, chosen_replica(result))
     return Evaluation(numbers | described.numbers, arrays | audited | described.arrays)
 
 
-def _sizes(data: Any) -> dict[str, dict[str, int]]:
+def _sizes(data: Dataset) -> dict[str, dict[str, int]]:
     """Trajectories and steps of each split; a recorded series may give fewer than were asked for."""
-    parts = {name: getattr(data, name, None) for name in ("train", "val", "test", "ood")}
-    return {
-        name: {"trajectories": int(part.states.shape[0]), "steps": int(part.states.shape[1]) - 1}
-        for name, part in parts.items()
-        if part is not None
-    }
+    parts = {name: getattr(data, name) for name in SPLITS}
+    return {name: {"trajectories": len(part), "steps": part.steps} for name, part in parts.items() if part is not None}
 
 
-def free_run(replicas: Replicas, truth: Any, normalizer: Normalizer, steps: int) -> dict[str, Array]:
-    """Free run from the initial states of `truth`: pred (R, N, steps+1, D) in physical units and status (R, N)."""
+def free_run(setup: Setup, truth: Trajectories, steps: int) -> dict[str, Array]:
+    """Free runs from the initial states of a split.
+
+    Args:
+        setup: its replicas run.   truth: (N, …), in physical units.   steps: T.
+    Returns:
+        pred (R, N, T+1, D) in physical units, and status (R, N).
+    """
+    replicas, normalizer = setup.replicas, setup.normalizer
     x0 = torch.as_tensor(normalizer.normalize(truth.states[:, 0]))
     inputs = torch.as_tensor(truth.inputs[:, :steps]).to(device=replicas.device, dtype=replicas.dtype)
     run = rollout(replicas, x0, steps, inputs)
@@ -129,25 +116,21 @@ def free_run(replicas: Replicas, truth: Any, normalizer: Normalizer, steps: int)
     return {"pred": pred, "status": run.status.cpu().numpy()}
 
 
-def training_scale(states: Array) -> Array:
-    """σ (D,), standard deviation of each component over the training split; 1 for a constant one."""
-    sigma = states.reshape(-1, states.shape[-1]).std(axis=0)
-    return np.where(sigma > 0, sigma, 1.0)
-
-
-def score(pred: Array, true: Array, yardstick: Yardstick, steps: int) -> dict[str, list[Any]]:
+def score(setup: Setup, pred: Array, true: Array) -> dict[str, list[Any]]:
     """Every error of R free runs as lists of R numbers (infinite where a run failed).
 
-    pred (R, N, T+1, D) and true (N, T+1, D) in physical units.
+    Args:
+        setup: its training scale, time step, time scale and horizons are what errors are measured with.
+        pred: (R, N, T+1, D) in physical units.   true: (N, T+1, D) in physical units.
     """
-    sigma, config, dt = yardstick.sigma, yardstick.config, yardstick.dt
+    sigma, config, dt, steps = setup.sigma, setup.config.eval, setup.task.dt, true.shape[1] - 1
     short = min(config.short, steps)
     curve = metrics.nrmse_curve(pred, true, sigma)
-    time, censored = metrics.valid_prediction_time(curve, dt, config.threshold, trust_steps=yardstick.trust_steps)
+    time, censored = metrics.valid_prediction_time(curve, dt, config.threshold, trust_steps=setup.data.trust_steps)
     found: dict[str, list[Any]] = {
         "nrmse_short": metrics.nrmse(pred, true, sigma, short).tolist(),
         "nrmse_long": metrics.nrmse(pred, true, sigma, steps).tolist(),
-        "vpt": (np.median(time, axis=-1) / yardstick.timescale).tolist(),
+        "vpt": (np.median(time, axis=-1) / setup.timescale).tolist(),
         "vpt_censored": censored.mean(axis=-1).tolist(),
     }
     series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
@@ -176,10 +159,10 @@ def pooled_curve(pred: Array, true: Array, sigma: Array) -> Array:
         return np.sqrt(np.square(metrics.nrmse_curve(pred, true, sigma)).mean(axis=-2))
 
 
-def fit_floors(data: Any, normalizer: Normalizer) -> dict[str, Replicas]:
+def fit_floors(setup: Setup) -> dict[str, Replicas]:
     """The floors, solved on the training split of the same data."""
-    train, val = (part.replace(states=normalizer.normalize(part.states)) for part in (data.train, data.val))
-    shape = {"state_dim": data.task.state_dim, "input_dim": data.task.input_dim, "dt": data.task.dt}
+    train, val, task = setup.scaled(setup.data.train), setup.scaled(setup.data.val), setup.task
+    shape: dict[str, Any] = {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt}
     found = {}
     for name in FLOORS:
         replicas = Replicas(lambda name=name: make_model(name, **shape, lift="identity"), [0])  # type: ignore[misc]

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ddl_dyn import analysis
 from ddl_dyn.analysis.jacobians import layer_spectra
-from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
+from ddl_dyn.experiments.setup import Setup, search_box
 
 Array = NDArray[Any]
 SIDE = 41
@@ -36,53 +36,37 @@ class Description:
     arrays: dict[str, Array] = field(default_factory=dict)
 
 
-def describe_map(replicas: Replicas, data: Any, normalizer: Normalizer, chosen: int) -> Description:
+def describe_map(setup: Setup, chosen: int) -> Description:
     """Portrait of the learned map of every replica, beside the true one where the task has one.
 
     Args:
-        replicas: trained.   data: with .task and .train.   normalizer: of the training split.
-        chosen: replica whose layer spectra are taken.
+        setup: its replicas trained.   chosen: replica whose layer spectra are taken.
     Returns:
         arrays `portrait_grid` (P, D) (a plane of the first two components, the others at their training mean; a line
         for D = 1), `portrait_step` (R, P, D) = Φ(x) − x from a fresh lift, `portrait_step_true` (P, D),
         `gate_beta` (R, L, P, r), `eigen_operator` (L, B, d), `eigen_jacobian` (L, B, H), `fixed_points` (K, D) with
         `fixed_points_replica`, `fixed_points_stability`, and the same with suffix `_true`.
     """
-    task = data.task
+    task, replicas, normalizer = setup.task, setup.replicas, setup.normalizer
     arrays: dict[str, Array] = {"portrait_replica": np.asarray(chosen)}
     numbers: dict[str, Any] = {"portrait": {"replica": replicas.seeds[chosen]}}
     if task.input_dim:
         # The map changes with its inputs from step to step: it has no one portrait.
         return Description(numbers, arrays)
-    grid = portrait_grid(data.train.states)
+    grid = portrait_grid(setup.data.train.states)
     arrays["portrait_grid"] = grid
     z = torch.as_tensor(normalizer.normalize(grid)).to(device=replicas.device, dtype=replicas.dtype)
     moved = normalizer.denormalize(rollout(replicas, z, 1).states[:, :, 1].double().cpu().numpy())
     arrays["portrait_step"] = moved - grid
-    arrays |= gate_arrays(replicas, z) | spectra_arrays(replicas.model(chosen), data, normalizer)
-    truth = true_map(task)
-    if truth is not None:
+    arrays |= gate_arrays(replicas, z) | spectra_arrays(setup, chosen)
+    if setup.truth is not None:
         with torch.no_grad():
-            arrays["portrait_step_true"] = truth.step(torch.as_tensor(grid)).numpy() - grid
-    if task.state_dim <= SEARCHED and replicas.max_steps is None:
-        box = search_box(data.train.states)
-        found = fixed_point_arrays(replicas, task, normalizer, box)
+            arrays["portrait_step_true"] = setup.truth.step(torch.as_tensor(grid)).numpy() - grid
+    if task.state_dim <= SEARCHED and not setup.obstacle:
+        found = fixed_point_arrays(setup)
         arrays |= found
         numbers["fixed_points"] = fixed_point_numbers(replicas, found)
     return Description(numbers, arrays)
-
-
-def true_map(task: Any) -> analysis.DiscreteMap | None:
-    """The task's own map, or None for observed data."""
-    return analysis.from_task(task) if hasattr(task, "vector_field") or hasattr(task, "next_state") else None
-
-
-def search_box(states: Array) -> Array:
-    """(D, 2): the range of the training states with a tenth on either side."""
-    flat = states.reshape(-1, states.shape[-1])
-    low, high = flat.min(axis=0), flat.max(axis=0)
-    margin = 0.1 * np.where(high > low, high - low, 1.0)
-    return np.stack([low - margin, high + margin], axis=-1)
 
 
 def portrait_grid(states: Array, side: int = SIDE) -> Array:
@@ -104,28 +88,28 @@ def gate_arrays(replicas: Replicas, z: torch.Tensor) -> dict[str, Array]:
     return {"gate_beta": trace["beta"].float().cpu().numpy()} if "beta" in trace else {}
 
 
-def spectra_arrays(model: Any, data: Any, normalizer: Normalizer) -> dict[str, Array]:
+def spectra_arrays(setup: Setup, chosen: int) -> dict[str, Array]:
     """Spectra of each layer at states drawn evenly from the training split: operator (where there is one), Jacobian."""
+    model = setup.replicas.model(chosen)
     if model.dynamics in ("flow", "floor", "oracle"):
         return {}
-    flat = data.train.states.reshape(-1, data.train.states.shape[-1])
+    flat = setup.data.train.states.reshape(-1, setup.task.state_dim)
     points = flat[np.linspace(0, len(flat) - 1, POINTS).astype(int)]
-    spectra = layer_spectra(model, normalizer.normalize(points))
+    spectra = layer_spectra(model, setup.normalizer.normalize(points))
     found = {"eigen_jacobian": spectra.eigenvalues}
     if spectra.operator_eigenvalues is not None:
         found["eigen_operator"] = spectra.operator_eigenvalues
     return found
 
 
-def fixed_point_arrays(replicas: Replicas, task: Any, normalizer: Normalizer, box: Array) -> dict[str, Array]:
+def fixed_point_arrays(setup: Setup) -> dict[str, Array]:
     """Isolated fixed points of Φ: R^D → R^D inside the box, of every replica and of the true map.
 
     A latent free run is another map, of the latent space; it is searched only where the two are one.
     """
-    found = {}
-    learned = analysis.from_replicas(replicas, normalizer=normalizer)
-    if learned.dim == len(box):
-        found[""] = analysis.fixed_points(learned, box=box, count=STARTS, iterations=ITERATIONS)
+    found, task, box = {}, setup.task, setup.box
+    if setup.learned.dim == len(box):
+        found[""] = analysis.fixed_points(setup.learned, box=box, count=STARTS, iterations=ITERATIONS)
     if hasattr(task, "vector_field"):
         found["_true"] = analysis.equilibria(task, box=box, count=STARTS)
     elif hasattr(task, "next_state"):

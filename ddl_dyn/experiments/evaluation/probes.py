@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from ddl_dyn import metrics
 from ddl_dyn.analysis import gates, theory
-from ddl_dyn.engine.normalizer import Normalizer
-from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
+from ddl_dyn.experiments.setup import Setup
 
 Array = NDArray[Any]
 # A map counts as represented when the typical replica's short free runs are this good (training σ = 1).
@@ -27,16 +26,16 @@ AUDIT_STEPS, AUDIT_STATES = 20, 16
 WORDS, BATCH = 256, 2**24
 
 
-def theory_numbers(task: Any, replicas: Replicas, nrmse_short: list[float]) -> dict[str, Any]:
+def theory_numbers(setup: Setup, nrmse_short: list[float]) -> dict[str, Any]:
     """Prediction from the task's obstruction and the model's class and options, and whether the outcome refutes it.
 
     Args:
-        nrmse_short: (R,), of the test set.
+        setup: of the run.   nrmse_short: (R,), of the test set.
     Returns:
         verdict, reason, source, scope; represented (the median replica's error is below a tenth of σ); failed (what
         was called impossible was represented: either the label or the theorem's use is wrong).
     """
-    found = theory.predict_for(task, replicas.template)
+    found = theory.predict_for(setup.task, setup.replicas.template)
     represented = bool(np.quantile(nrmse_short, 0.5, method="inverted_cdf") < REPRESENTED)
     return {
         "verdict": found.verdict,
@@ -48,7 +47,7 @@ def theory_numbers(task: Any, replicas: Replicas, nrmse_short: list[float]) -> d
     }
 
 
-def gate_audit(replicas: Replicas, truth: Any, normalizer: Normalizer) -> tuple[dict[str, Any], dict[str, Array]]:
+def gate_audit(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     """Delta audit along free runs from test states; empty for a model without gates, or one whose runs leave
     the finite range.
 
@@ -58,10 +57,11 @@ def gate_audit(replicas: Replicas, truth: Any, normalizer: Normalizer) -> tuple[
         are two rewrites) mirror_angle and rotation_angle, medians over consecutive pairs in rad; and the arrays
         audit_beta (R, T, L, B, r), audit_spent (R, N), audit_mirror_angle (R, N−1, B).
     """
-    steps = min(AUDIT_STEPS, truth.steps, replicas.max_steps or truth.steps)
-    x0 = normalizer.normalize(truth.states[:AUDIT_STATES, 0])
+    truth = setup.data.test
+    steps = min(AUDIT_STEPS, truth.steps, setup.replicas.max_steps or truth.steps)
+    x0 = setup.normalizer.normalize(truth.states[:AUDIT_STATES, 0])
     inputs = truth.inputs[:AUDIT_STATES, :steps]
-    traces = gates.trace_orbit(replicas, x0, steps, inputs)
+    traces = gates.trace_orbit(setup.replicas, x0, steps, inputs)
     if "beta" not in traces or not all(np.isfinite(values).all() for values in traces.values()):
         return {}, {}
     found = gates.audit(traces)
@@ -87,30 +87,27 @@ def gate_audit(replicas: Replicas, truth: Any, normalizer: Normalizer) -> tuple[
     return numbers, arrays
 
 
-def tracking(
-    replicas: Replicas, data: Any, normalizer: Normalizer, seed: int
-) -> tuple[dict[str, Any], dict[str, Array]]:
+def tracking(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     """State-tracking accuracy at every length up to the task's longest, on words of their own.
 
+    The seed of the data gives every model the same words.
+
     Args:
-        data: with .task (categorical: .inputs, .simulate and .longest) and .train, whose length is what was trained.
-        seed: of the words; the same seed gives every model the same words.
+        setup: of a categorical task (.inputs, .simulate and .longest); the length of its training split is what was
+            trained.
     Returns:
         numbers: words, chance = 1/C, trained_length, longest_tested, and per replica accuracy_trained, accuracy_longest
         (token accuracy at these two lengths), sequence_longest, and longest_length (up to which token accuracy stays at
         or above .99); arrays tracking_accuracy and tracking_sequence, (R, T) at lengths 1 … T.
     """
-    task, trained = data.task, int(data.train.steps)
+    task, replicas, trained = setup.task, setup.replicas, setup.data.train.steps
     steps = min(int(getattr(task, "longest", trained)), replicas.max_steps or int(getattr(task, "longest", trained)))
     # A key of its own keeps these words apart from the streams that the splits are drawn from.
-    rng = np.random.default_rng([seed, 0x776F7264])
+    rng = np.random.default_rng([setup.config.data.seed, 0x776F7264])
     x0 = task.initial_states(WORDS, rng=rng, split="test")
     inputs = task.inputs(WORDS, steps, rng=rng, split="test")
     size = max(1, BATCH // (replicas.size * (steps + 1) * task.state_dim))
-    parts = [
-        _words_correct(replicas, task, normalizer, x0[i : i + size], inputs[i : i + size])
-        for i in range(0, WORDS, size)
-    ]
+    parts = [_words_correct(setup, x0[i : i + size], inputs[i : i + size]) for i in range(0, WORDS, size)]
     correct = np.concatenate(parts, axis=1)
     token, sequence = metrics.token_accuracy(correct), metrics.sequence_accuracy(correct)
     numbers = {
@@ -126,9 +123,10 @@ def tracking(
     return numbers, {"tracking_accuracy": token, "tracking_sequence": sequence}
 
 
-def _words_correct(replicas: Replicas, task: Any, normalizer: Normalizer, x0: Array, inputs: Array) -> Array:
+def _words_correct(setup: Setup, x0: Array, inputs: Array) -> Array:
     """(R, N, T), whether the state after each token is right."""
-    true = task.simulate(x0, inputs.shape[1], inputs).states
+    replicas, normalizer = setup.replicas, setup.normalizer
+    true = setup.task.simulate(x0, inputs.shape[1], inputs).states
     drive = torch.as_tensor(inputs).to(device=replicas.device, dtype=replicas.dtype)
     run = rollout(replicas, torch.as_tensor(normalizer.normalize(x0)), inputs.shape[1], drive)
     return metrics.token_correct(normalizer.denormalize(run.states.double().cpu().numpy()), true)

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddl_dyn.engine.normalizer import Normalizer
-from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.evaluation.phase_space import portrait_grid
+from ddl_dyn.experiments.setup import Setup
 
 Array = NDArray[Any]
 
@@ -23,14 +22,13 @@ class PortraitSeries:
     """The step field of every replica at K updates spread evenly from the first to the last (the last alone for K = 1).
 
     Args:
-        replicas: being trained.   states: (N, T+1, D), of the training split, in physical units.
-        normalizer: of the training split.   count: K.   updates: that training will make.
+        setup: its replicas are being trained; its configuration says K.   updates: that training will make.
     """
 
-    def __init__(self, replicas: Replicas, states: Array, normalizer: Normalizer, *, count: int, updates: int) -> None:
-        self.replicas, self.normalizer = replicas, normalizer
-        self.grid = portrait_grid(states)
-        self.due = set(np.linspace(updates, 0, count).round().astype(int).tolist())
+    def __init__(self, setup: Setup, updates: int) -> None:
+        self.replicas, self.normalizer = setup.replicas, setup.normalizer
+        self.grid = portrait_grid(setup.data.train.states)
+        self.due = set(np.linspace(updates, 0, setup.config.keep_portraits).round().astype(int).tolist())
         self.update: list[int] = []
         self.steps: list[torch.Tensor] = []
 

@@ -20,8 +20,8 @@ from pydantic import ConfigDict, Field, ValidationError
 from ddl_dyn.config.parsing import ConfigError, explained, merged, nearest_key, shaped
 from ddl_dyn.config.sections import RunConfig, Section
 from ddl_dyn.experiments.compare import CompareConfig
+from ddl_dyn.experiments.data import check_data
 from ddl_dyn.experiments.fingerprint import config_hash
-from ddl_dyn.experiments.prepare import check_data
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.sweep.axes import List, axes, list_keys, settings
 

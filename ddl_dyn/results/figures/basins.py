@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ddl_dyn import analysis, plots
 from ddl_dyn.experiments.evaluation.phase_space import portrait_grid
-from ddl_dyn.results.inspection.rebuild import Subject, Unsuitable
+from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.results.inspection.rebuild import Unsuitable
 
 if TYPE_CHECKING:
     from ddl_dyn.results.figures.stage import Stage
@@ -60,7 +61,7 @@ def _slice(stage: Stage, grid: Array) -> str:
     return f"Slice at {stage.names[2]} = {grid[0, 2]:.3g}; attractors are projected. " if grid.shape[1] > 2 else ""
 
 
-def _attractors(subject: Subject, steps: int) -> tuple[list[Array], list[str]]:
+def _attractors(subject: Setup, steps: int) -> tuple[list[Array], list[str]]:
     """The sinks of the truth, and a sample of what its other orbits end on."""
     search: dict[str, Any] = {"box": subject.box, "count": 128}
     sinks = [

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ddl_dyn import plots
+from ddl_dyn.experiments.setup import restore_setup
 from ddl_dyn.results.figures import from_arrays
 from ddl_dyn.results.figures.from_arrays import FIGURES, Scene
 from ddl_dyn.results.figures.from_arrays_more import STORED
 from ddl_dyn.results.figures.from_map import REBUILT
 from ddl_dyn.results.figures.stage import Stage
-from ddl_dyn.results.inspection.rebuild import CODES, Suited, Unsuitable, rebuild
+from ddl_dyn.results.inspection.rebuild import CODES, Suited, Unsuitable
 from ddl_dyn.runs import Run
 
 ANIMATION = "animation"
@@ -100,7 +101,7 @@ def _makers(run: Run, *, dry: bool = False) -> Iterator[tuple[str, Callable[[Pat
     def stage() -> Stage:
         # Making the run whole simulates its data anew: once, and only for what needs it.
         if not stages:
-            stages.append(Stage(rebuild(run), dry=dry))
+            stages.append(Stage(restore_setup(run), dry=dry))
         return stages[0]
 
     def keep(name: str, figure: Any, folder: Path | None) -> list[Path]:

@@ -26,7 +26,8 @@ MARKED = ("flip", "fold", "neimark_sacker")
 
 def bifurcation(stage: Stage) -> Any:
     """Orbit diagram of a family over the learned one's, with the bifurcations of their fixed points and 2-cycles."""
-    task, subject = stage.subject.task, stage.subject
+    task: Any = stage.subject.task
+    subject = stage.subject
     if not (hasattr(task, "at") and hasattr(task, "gap")):
         raise Unsuitable("a bifurcation diagram needs a family whose parameter is an input, such as logistic_family")
     if subject.obstacle or subject.learned.dim != task.state_dim:
@@ -102,7 +103,8 @@ def _member(task: Any, value: float) -> analysis.DiscreteMap:
 
 def _marks(stage: Stage) -> dict[str, list[tuple[float, str]]]:
     """Bifurcations on the branches of fixed points and 2-cycles, each started in the middle of the held-out gap."""
-    task, subject = stage.subject.task, stage.subject
+    task: Any = stage.subject.task
+    subject = stage.subject
     bounds = _range(task)
     middle = float(sum(task.gap) / 2)
     learned = analysis.learned_family(subject.replicas.model(stage.chosen), normalizer=subject.normalizer)

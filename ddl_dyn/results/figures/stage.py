@@ -7,9 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.results.figures.run_view import Scene
 from ddl_dyn.results.inspection import climate
-from ddl_dyn.results.inspection.rebuild import Subject, Suited, Unsuitable
+from ddl_dyn.results.inspection.rebuild import Suited, Unsuitable
 
 Array = NDArray[Any]
 # Steps of the long runs behind sections, spectra and return maps.
@@ -20,14 +21,14 @@ class Stage(Scene):
     """A scene with the run made whole.
 
     Args:
-        subject: from `rebuild`.   dry: find out what can be drawn, and draw nothing.
+        subject: from `restore_setup`.   dry: find out what can be drawn, and draw nothing.
     """
 
-    def __init__(self, subject: Subject, *, dry: bool = False) -> None:
+    def __init__(self, subject: Setup, *, dry: bool = False) -> None:
         super().__init__(subject.run)
         vars(self).update(subject=subject, dry=dry)
 
-    subject: Subject
+    subject: Setup
     dry: bool
 
     def suited(self) -> None:

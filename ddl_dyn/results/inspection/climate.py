@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ddl_dyn import metrics
 from ddl_dyn.engine.rollout import rollout
-from ddl_dyn.results.inspection.rebuild import CODES, Subject, Unsuitable
+from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.results.inspection.rebuild import CODES, Unsuitable
 
 Array = NDArray[Any]
 # Independent true runs: one is the reference, the others make the noise floor.
@@ -24,7 +25,7 @@ SMOOTHING = 0.1
 THRESHOLDS = (0.05, 0.4, 0.5)
 
 
-def long_runs(subject: Subject, steps: int) -> tuple[Array, Array]:
+def long_runs(subject: Setup, steps: int) -> tuple[Array, Array]:
     """Free runs and true runs from the same initial states, after a transient of a quarter of their length.
 
     Args:
@@ -45,7 +46,7 @@ def long_runs(subject: Subject, steps: int) -> tuple[Array, Array]:
     return subject.normalizer.denormalize(states)[:, :, drop:], true[:, drop:]
 
 
-def check_long_runs(subject: Subject) -> None:
+def check_long_runs(subject: Setup) -> None:
     """Unsuitable where there can be no long free runs beside true ones."""
     if subject.obstacle:
         raise Unsuitable(subject.obstacle)
@@ -56,7 +57,7 @@ def check_long_runs(subject: Subject) -> None:
         raise Unsuitable(f"a noise floor needs {RUNS} test trajectories, got {count}; raise data.n_test")
 
 
-def accuracy(subject: Subject) -> dict[str, list[float]]:
+def accuracy(subject: Setup) -> dict[str, list[float]]:
     """Errors of the stored test runs beyond NRMSE, per replica: the median over trajectories (and components).
 
     Returns:
@@ -89,7 +90,7 @@ def _middle(values: Array) -> float:
     return float(np.quantile(known, 0.5, method="higher")) if known.size else float("nan")
 
 
-def tracking(subject: Subject) -> dict[str, Any]:
+def tracking(subject: Setup) -> dict[str, Any]:
     """State-tracking accuracy at every length, as stored at the end of the run.
 
     Raises:
@@ -103,7 +104,7 @@ def tracking(subject: Subject) -> dict[str, Any]:
     return stored
 
 
-def distances(subject: Subject, pred: Array, true: Array) -> dict[str, Any]:
+def distances(subject: Setup, pred: Array, true: Array) -> dict[str, Any]:
     """D_stsp and D_H of every replica against one true run, with their noise floors over the others.
 
     Args:
@@ -137,7 +138,7 @@ def at_rest(runs: Array) -> bool:
     return bool((np.ptp(reference, axis=0) <= 1e-9 * np.maximum(np.abs(reference).max(axis=0), 1e-300)).any())
 
 
-def verdict_shares(subject: Subject, pred: Array, true: Array) -> list[dict[str, float]]:
+def verdict_shares(subject: Setup, pred: Array, true: Array) -> list[dict[str, float]]:
     """Share of each verdict over the long runs, per replica.
 
     Args:
@@ -149,7 +150,7 @@ def verdict_shares(subject: Subject, pred: Array, true: Array) -> list[dict[str,
     ]
 
 
-def survival(subject: Subject) -> dict[str, Any]:
+def survival(subject: Setup) -> dict[str, Any]:
     """Kaplan–Meier summary of valid prediction times of the stored free runs, over all replicas and trajectories.
 
     Returns:

@@ -16,25 +16,26 @@ from numpy.typing import NDArray
 
 from ddl_dyn import analysis
 from ddl_dyn.experiments.evaluation.probes import gate_audit
-from ddl_dyn.results.inspection.rebuild import Subject, Unsuitable
+from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.results.inspection.rebuild import Unsuitable
 
 Array = NDArray[Any]
 # States at which constants are read, and at which the closed-form Jacobian is checked.
 PLACES, CHECKED = 256, 8
 
 
-def laws(subject: Subject) -> dict[str, Any]:
+def laws(subject: Setup) -> dict[str, Any]:
     """What holds of a Delta layer whatever it learned.
 
     Returns:
         law_error (per replica, max |e_post − (1 − β) e_pre| in the precision of training), occupancy,
-        effective_reflections, mirror_angle and rotation_angle as `examination.gate_audit` has them and, where layers
+        effective_reflections, mirror_angle and rotation_angle as `probes.gate_audit` has them and, where layers
         have one direction and one value channel, jacobian_gap (per replica, largest difference of the closed-form layer
         Jacobian and autograd's, relative to its largest entry, in float64).
     Raises:
         Unsuitable: when the model has no gates, or its free runs leave the finite range.
     """
-    numbers, _ = gate_audit(subject.replicas, subject.data.test, subject.normalizer)
+    numbers, _ = gate_audit(subject)
     if not numbers:
         raise Unsuitable("no gates to audit: not a DDL stack, or its free runs leave the finite range")
     kept = ("law_error", "occupancy", "effective_reflections", "mirror_angle", "rotation_angle")
@@ -46,7 +47,7 @@ def laws(subject: Subject) -> dict[str, Any]:
     return out
 
 
-def _jacobian_gap(subject: Subject, replica: int) -> float:
+def _jacobian_gap(subject: Setup, replica: int) -> float:
     model = subject.replicas.model(replica).to(torch.float64).cpu()
     z = torch.as_tensor(subject.normalizer.normalize(subject.data.test.states[:CHECKED, 0]))
     u = torch.as_tensor(subject.data.test.inputs[:CHECKED, 0])
@@ -60,7 +61,7 @@ def _jacobian_gap(subject: Subject, replica: int) -> float:
     return worst
 
 
-def constants(subject: Subject) -> dict[str, Any]:
+def constants(subject: Setup) -> dict[str, Any]:
     """Physical constants of the task as the replicas hold them: name -> truth, values (R), mean, spread, error.
 
     Raises:
@@ -89,7 +90,7 @@ def constants(subject: Subject) -> dict[str, Any]:
 Read = dict[str, tuple[Array, float, str]]
 
 
-def _kaczmarz(subject: Subject) -> Read:
+def _kaczmarz(subject: Setup) -> Read:
     """ω = 1 − det J^(1/m): of all m relaxations only the product of 1 − ω is a property of the map."""
     task = subject.member
     if task.rows > task.d:
@@ -110,7 +111,7 @@ def _root(product: Array, task: Any) -> Array:
     return sign * np.abs(product) ** (1 / task.rows)
 
 
-def _mirror(subject: Subject) -> Read:
+def _mirror(subject: Setup) -> Read:
     """The direction that the symmetric part of J turns over, and its eigenvalue 1 − β."""
     values, vectors = np.linalg.eigh(_symmetric(_jacobians(subject).mean(axis=1)))
     gap = analysis.mirror_angle(vectors[..., 0], np.broadcast_to(subject.member.normal, vectors[..., 0].shape))
@@ -120,7 +121,7 @@ def _mirror(subject: Subject) -> Read:
     }
 
 
-def _rotation(subject: Subject) -> Read:
+def _rotation(subject: Setup) -> Read:
     """Argument of the complex pair of J."""
     angles = np.abs(np.angle(np.linalg.eigvals(_jacobians(subject))))
     # Of a rotoreflection −1 is an eigenvalue too, at π; in more dimensions 1 is one, at 0.
@@ -129,13 +130,13 @@ def _rotation(subject: Subject) -> Read:
     return {"angle, rad": (turned, float(subject.member.theta), "argument of the eigenvalues of J")}
 
 
-def _flip(subject: Subject) -> Read:
+def _flip(subject: Setup) -> Read:
     """ρ = |det J|^(1/d)."""
     size = np.abs(np.linalg.det(_jacobians(subject))) ** (1 / subject.member.d)
     return {"ratio": (size, float(subject.member.rho), "|det J|^(1/d)")}
 
 
-def _bouncing_ball(subject: Subject) -> Read:
+def _bouncing_ball(subject: Setup) -> Read:
     """e = √(E(Φ(x))/E(x)) over steps that hold one impact, E = g h + v²/2: on the true map this is e exactly."""
     task = subject.member
     x = _states_before_one_impact(subject)
@@ -159,7 +160,7 @@ def _bouncing_ball(subject: Subject) -> Read:
     return read
 
 
-def _states_before_one_impact(subject: Subject) -> Array:
+def _states_before_one_impact(subject: Setup) -> Array:
     """Up to PLACES true states whose next step holds exactly one impact."""
     task = subject.member
     x0 = subject.data.test.states[:, 0]
@@ -176,7 +177,7 @@ def _states_before_one_impact(subject: Subject) -> Array:
     return found[np.linspace(0, len(found) - 1, min(PLACES, len(found))).astype(int)]
 
 
-def _jacobians(subject: Subject) -> Array:
+def _jacobians(subject: Setup) -> Array:
     """(R, B, D, D), of the learned map at test states in physical units."""
     x = subject.starts(32)
     with torch.no_grad():
@@ -187,7 +188,7 @@ def _symmetric(j: Array) -> Array:
     return (j + np.swapaxes(j, -1, -2)) / 2
 
 
-def trace_at(subject: Subject, x: Array) -> dict[str, Array] | None:
+def trace_at(subject: Setup, x: Array) -> dict[str, Array] | None:
     """One step's traces at states x (B, D), where the model acts on the observed state itself; R leading, no T."""
     if subject.replicas.template.config.lift != "identity":
         return None
@@ -196,7 +197,7 @@ def trace_at(subject: Subject, x: Array) -> dict[str, Array] | None:
     return {name: values[:, 0] for name, values in found.items()} if "beta" in found else None
 
 
-def _constant_gates(subject: Subject) -> Array | None:
+def _constant_gates(subject: Setup) -> Array | None:
     """(R, L·r), the gates of a stack whose k, β and v are constant; None for any other."""
     config = subject.replicas.template.config
     if getattr(config, "generator", "") != "constant" or getattr(config, "value", "") != "constant":

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddl_dyn import analysis, metrics
-from ddl_dyn.results.inspection.rebuild import Subject, Unsuitable
+from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.results.inspection.rebuild import Unsuitable
 
 Array = NDArray[Any]
 # Initial states of exponents, and of the orbits that are followed to a limit cycle.
@@ -31,7 +32,7 @@ ITERATIONS = 30
 ALONG, INSIDE = 0.05, 0.95
 
 
-def spectrum(subject: Subject, steps: int) -> dict[str, Any]:
+def spectrum(subject: Setup, steps: int) -> dict[str, Any]:
     """Lyapunov exponents and Kaplan–Yorke dimension of every replica and of the true map.
 
     Args:
@@ -58,7 +59,7 @@ def _exponents(found: analysis.LyapunovSpectrum) -> dict[str, Any]:
     }
 
 
-def cycles(subject: Subject) -> dict[str, Any]:
+def cycles(subject: Setup) -> dict[str, Any]:
     """Fixed points and n-cycles, n ≤ 4, with their multipliers, held against the true ones.
 
     Returns:
@@ -94,7 +95,7 @@ def cycles(subject: Subject) -> dict[str, Any]:
     return {"tolerance": tolerance, "periods": out}
 
 
-def _true_cycles(subject: Subject, period: int, search: dict[str, Any]) -> list[analysis.Cycle]:
+def _true_cycles(subject: Setup, period: int, search: dict[str, Any]) -> list[analysis.Cycle]:
     if not subject.is_flow:
         return analysis.cycles(subject.truth, period, **search)
     if period > 1:
@@ -103,7 +104,7 @@ def _true_cycles(subject: Subject, period: int, search: dict[str, Any]) -> list[
     return analysis.equilibria(subject.member, **{"box": subject.box, **search})
 
 
-def _why_not(subject: Subject) -> str:
+def _why_not(subject: Setup) -> str:
     if subject.obstacle:
         return subject.obstacle
     if subject.truth is None:
@@ -119,7 +120,7 @@ def _cycle(cycle: analysis.Cycle) -> dict[str, Any]:
     }
 
 
-def limit_cycle(subject: Subject, steps: int) -> dict[str, Any]:
+def limit_cycle(subject: Setup, steps: int) -> dict[str, Any]:
     """Period, amplitudes and Floquet multipliers of the closed curve that orbits end on, where the truth has one.
 
     Returns:
@@ -160,7 +161,7 @@ def _around(period: Array, multipliers: Array, orbit: Array) -> dict[str, Any]:
     }
 
 
-def local(subject: Subject) -> dict[str, Any]:
+def local(subject: Setup) -> dict[str, Any]:
     """Orientation and Jacobian of the learned map beside the true one.
 
     Returns:
@@ -186,7 +187,7 @@ def local(subject: Subject) -> dict[str, Any]:
     return found
 
 
-def _places(subject: Subject) -> Array:
+def _places(subject: Setup) -> Array:
     """Up to PLACES states (B, D) along the test orbits, of the member for a family."""
     states = subject.data.test.states
     if subject.member is not subject.task:
@@ -195,7 +196,7 @@ def _places(subject: Subject) -> Array:
     return np.asarray(flat[np.linspace(0, len(flat) - 1, min(PLACES, len(flat))).astype(int)])
 
 
-def symmetries(subject: Subject) -> dict[str, Any]:
+def symmetries(subject: Setup) -> dict[str, Any]:
     """Defect of each linear symmetry of the truth: name -> per replica, √⟨|Φ(Sx) − SΦ(x)|²/σ²⟩ over test states.
 
     Raises:
@@ -212,7 +213,7 @@ def symmetries(subject: Subject) -> dict[str, Any]:
     }
 
 
-def invariants(subject: Subject) -> dict[str, Any]:
+def invariants(subject: Setup) -> dict[str, Any]:
     """Drift of what the truth conserves along the stored free runs: name -> per replica, median over trajectories.
 
     Raises:

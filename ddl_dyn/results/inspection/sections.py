@@ -10,13 +10,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ddl_dyn import analysis, plots
+from ddl_dyn.experiments.setup import Setup, restore_setup
 from ddl_dyn.results.figures import from_arrays
 from ddl_dyn.results.figures.conservation import FILE, largest, where
 from ddl_dyn.results.figures.from_arrays import Scene
 from ddl_dyn.results.figures.from_arrays_more import survival
 from ddl_dyn.results.figures.stage import Stage
 from ddl_dyn.results.inspection import climate, constants, dynamics
-from ddl_dyn.results.inspection.rebuild import Subject, Unsuitable, rebuild
+from ddl_dyn.results.inspection.rebuild import Unsuitable
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.atomic_files import write_json
 
@@ -32,7 +33,7 @@ class Work:
         subject: the run made whole.   steps: averaged steps of exponents, averages and long runs.
     """
 
-    def __init__(self, subject: Subject, steps: int) -> None:
+    def __init__(self, subject: Setup, steps: int) -> None:
         self.subject, self.steps = subject, steps
 
     @cached_property
@@ -60,7 +61,7 @@ SECTIONS: dict[str, Callable[[Work], Any]] = {
 
 
 def analyse(
-    run: Run, *, steps: int = STEPS, on_section: Callable[[str], None] | None = None, subject: Subject | None = None
+    run: Run, *, steps: int = STEPS, on_section: Callable[[str], None] | None = None, subject: Setup | None = None
 ) -> dict[str, Any]:
     """Everything that is known how to measure on a finished run, beside the truth.
 
@@ -78,7 +79,7 @@ def analyse(
     """
     if steps < 40:
         raise ValueError(f"steps must be at least 40 for averages to mean anything, got {steps}")
-    subject = rebuild(run) if subject is None else subject
+    subject = restore_setup(run) if subject is None else subject
     work = Work(subject, steps)
     found: dict[str, Any] = {
         "run": run.id,
@@ -103,7 +104,7 @@ def analyse(
     return found | {"skipped": skipped}
 
 
-def write_analysis(found: dict[str, Any], subject: Subject, folder: Path) -> list[Path]:
+def write_analysis(found: dict[str, Any], subject: Setup, folder: Path) -> list[Path]:
     """Write analysis.json and the analysis' own figures; the paths written.
 
     Args:
