@@ -54,7 +54,8 @@ def watch(base: Path, reference: str | None = None, *, once: bool = False, inter
     follower = Follower(base if only is None else only.path.parent)
     console = Console()
     if once or not console.is_terminal:
-        console.print(page(follower, only, console), end="")
+        # A pipe has no width: what is read there, by eye or by a program, is not broken at column 80.
+        console.print(page(follower, only, console, whole=not console.is_terminal), end="", soft_wrap=True)
         return 0
     try:
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
@@ -71,28 +72,34 @@ def watch(base: Path, reference: str | None = None, *, once: bool = False, inter
         return 0
 
 
-def page(follower: Follower, only: Run | None, console: Any) -> Any:
-    """One look at the folder, or at one run, as something to print; it fits the console."""
+def page(follower: Follower, only: Run | None, console: Any, *, whole: bool = False) -> Any:
+    """One look at the folder, or at one run, as something to print.
+
+    Args:
+        follower: of the folder.   only: the run, comparison or sweep that is asked for; None shows the folder.
+        console: rich's, whose width and height the page fits.
+        whole: paths in full, however wide the console is.
+    """
     from rich.console import Group as Lines
     from rich.text import Text
 
     fresh = None if only is None else Run(only.path)
     picture = follower.look(fresh)
-    heads = _heads(follower, fresh, picture)
+    fitted: dict[str, Any] = {"no_wrap": True, "overflow": "ignore" if whole else "ellipsis"}
+    heads = _heads(follower, fresh, picture, None if whole else console.width)
     lines: list[Any] = [Text(line) for line in heads]
     tall = sum(math.ceil(len(line) / console.width) for line in heads)
     queued = [*picture.queued, *_waiting(picture.groups)]
     room = max(console.height - tall - min(len(queued), NEXT) - 4, 3)
     shown = picture.running[:room]
     if fresh is not None and fresh.kind == "run" and not shown:
-        lines += [Text(f"  {clean(line)}", no_wrap=True, overflow="ellipsis") for line in result_lines(fresh)]
+        lines += [Text(f"  {clean(line)}", **fitted) for line in result_lines(fresh)]
     if shown:
         lines.append(_table(shown, console))
     if len(picture.running) > len(shown):
         lines.append(Text(f"… and {len(picture.running) - len(shown)} more that run", style="dim"))
     lines += [
-        Text(f"waiting: {clean(course.title)}", style="dim", no_wrap=True, overflow="ellipsis")
-        for course in queued[:NEXT]
+        Text(f"waiting: {clean(course.title)}", style="dim", **fitted) for course in queued[:NEXT]
     ]
     behind = sum(group.queued for group in picture.groups) + len(picture.queued)
     behind -= min(len(queued), NEXT)
@@ -107,14 +114,14 @@ def _waiting(groups: Sequence[Group]) -> list[Course]:
     return [Course(id="", status=runs.QUEUED, title=title) for group in groups for title in group.waiting]
 
 
-def _heads(follower: Follower, only: Run | None, picture: Picture) -> list[str]:
-    """A line for the folder or the run, and one for each comparison and sweep."""
+def _heads(follower: Follower, only: Run | None, picture: Picture, width: int | None) -> list[str]:
+    """A line for the folder or the run, and one for each comparison and sweep; a path gives way to what is said."""
     if only is not None and only.kind == "run":
-        return [f"run {only.id} {only.status}: {clean(only.path)}"]
+        return [_beside(f"run {only.id} {only.status}: ", clean(only.path), "", width)]
     out = []
     if only is None:
         counts = ", ".join(f"{picture.counts[name]} {name}" for name in runs.STATUSES if picture.counts.get(name))
-        out.append(f"{clean(follower.base)}: {counts or 'no runs yet'}")
+        out.append(_beside("", clean(follower.base), f": {counts or 'no runs yet'}", width))
     for group in picture.groups:
         counts = ", ".join(f"{group.counts[s]} {s.lower()}" for s in runs.STATUSES if group.counts.get(s))
         name = group.id if group.id.startswith(group.kind) else f"{group.kind} {group.id}"
@@ -163,6 +170,12 @@ def _table(courses: Sequence[Course], console: Any) -> Any:
             row.append(ProgressBar(total=max(course.updates, 1), completed=course.update, width=BAR))
         table.add_row(*row, *map(Text, rest))
     return table
+
+
+def _beside(before: str, path: str, after: str, width: int | None) -> str:
+    """A path between two texts on one line; of one too long its end is kept, which tells folders apart."""
+    room = len(path) if width is None else max(width - len(before) - len(after), LEAST)
+    return before + (path if len(path) <= room else "…" + path[len(path) - room + 1 :]) + after
 
 
 def _cut(text: str, width: int) -> str:

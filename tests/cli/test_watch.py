@@ -158,6 +158,22 @@ def test_queued_runs_wait(tmp_path: Path) -> None:
     assert "waiting: van_der_pol ddl observed" in text(tmp_path)
 
 
+@pytest.mark.parametrize("letters", range(2, 120, 7))
+def test_a_folder_of_any_length_stands_on_one_line(
+    tmp_path: Path, letters: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    base = Path("f" * letters)
+    make(base, "1")
+    # In a pipe nothing is cut or broken; on a terminal the end of the path is kept, and all that is said of it.
+    assert watch(base, once=True) == 0
+    assert capsys.readouterr().out.startswith(f"{base}: 1 RUNNING\n")
+    first = text(base, width=80).splitlines()[0]
+    assert first.endswith("ff: 1 RUNNING")
+    assert len(first) == min(letters + len(": 1 RUNNING"), 80)
+
+
 @pytest.mark.parametrize("width", [30, 40, 60, 66, 80, 99, 100, 200])
 def test_numbers_are_whole_at_every_width(tmp_path: Path, width: int) -> None:
     for place in range(3):
@@ -189,7 +205,7 @@ def test_a_sparkline_is_logarithmic_and_keeps_its_width() -> None:
 
 def test_an_empty_folder_a_bad_interval_and_an_unknown_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert watch(tmp_path / "none", once=True) == 0
-    assert "no runs yet" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"{tmp_path / 'none'}: no runs yet\n"
     assert main(["--runs", str(tmp_path), "watch", "--interval", "0"]) == 1
     assert "--interval must be a positive number of seconds, got 0" in capsys.readouterr().err
     assert main(["--runs", str(tmp_path), "watch", "7"]) == 1
