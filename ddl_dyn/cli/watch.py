@@ -98,9 +98,7 @@ def page(follower: Follower, only: Run | None, console: Any, *, whole: bool = Fa
         lines.append(_table(shown, console))
     if len(picture.running) > len(shown):
         lines.append(Text(f"… and {len(picture.running) - len(shown)} more that run", style="dim"))
-    lines += [
-        Text(f"waiting: {clean(course.title)}", style="dim", **fitted) for course in queued[:NEXT]
-    ]
+    lines += [Text(f"waiting: {clean(course.title)}", style="dim", **fitted) for course in queued[:NEXT]]
     behind = sum(group.queued for group in picture.groups) + len(picture.queued)
     behind -= min(len(queued), NEXT)
     if behind > 0:

@@ -38,7 +38,7 @@ MODELS: dict[str, type[StepModel]] = {
     "rkan": RKAN,
     # continuous time
     "neural_ode": NeuralODE,
-    # solved, not trained: floors, classical forecasts and oracles
+    # solved, not trained: baselines, classical forecasts and oracles
     "persistence": Persistence,
     "mean": Mean,
     "linear": Linear,

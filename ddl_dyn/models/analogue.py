@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ddl_dyn.models.branch import join
-from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig, pairs
+from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig, transition_pairs
 
 
 class AnalogueConfig(ClosedFormConfig):
@@ -30,7 +30,7 @@ class AnalogueConfig(ClosedFormConfig):
 
 
 class Analogue(ClosedForm):
-    """Analogue forecast: do what the nearest state in the training data did next."""
+    """Analogue forecast: the successor of the nearest state in the training data."""
 
     Config = AnalogueConfig
     config: AnalogueConfig
@@ -42,7 +42,7 @@ class Analogue(ClosedForm):
         return Library(self.state_dim, self.input_dim, self.config)
 
     def _solve(self, states: Tensor, inputs: Tensor) -> None:
-        x, u, y = pairs(states, inputs)
+        x, u, y = transition_pairs(states, inputs)
         distinct = x.shape[0]
         if distinct < self.config.neighbours:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What every step model shares: lift, step, read, trace, and how a stack is used as a dynamical system.
+"""Base class of step models: lift, step, read, trace, and the free run of a stack as a dynamical system.
 
 Axes: B batch, D observed state, U inputs, H latent state, L layers. A model is one replica and knows nothing of R.
 """
@@ -23,7 +23,7 @@ ReplicaCall = Callable[..., Tensor]
 
 @runtime_checkable
 class Traced(Protocol):
-    """A layer that can say what happened inside it."""
+    """Layer with a record of its internal quantities."""
 
     def trace(self, h: Tensor, u: Tensor) -> dict[str, Tensor]:
         """Name -> (B, …)."""
@@ -53,7 +53,7 @@ class StepModel(nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]]
     equation: ClassVar[str]
     source: ClassVar[str]
-    # What theory may assume of the map: see ddl_dyn.analysis.theory.
+    # Class of maps that theory may assume: see ddl_dyn.analysis.theory.
     dynamics: ClassVar[Literal["map", "flow", "invertible", "recurrent", "floor", "oracle"]] = "map"
     # True where the step follows from the training data in closed form, by `solve`, and nothing is optimised.
     closed_form: ClassVar[bool] = False
@@ -100,13 +100,25 @@ class StepModel(nn.Module, ABC):
         return self.read_map(h)
 
     def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:
-        """One sampling interval: (B, H), time index l, inputs (B, U) -> (B, H)."""
+        """One sampling interval.
+
+        Args:
+            h: (B, H).   l: time index.   u: (B, U).
+        Returns:
+            (B, H).
+        """
         for layer in self.layers_at(l):
             h = layer(h, u)
         return h
 
     def advance(self, s: Tensor, l: int, u: Tensor) -> Tensor:
-        """One step of what a free run carries: x (B, D) with carry="observed", h (B, H) with carry="latent"."""
+        """One step of the carried state.
+
+        Args:
+            s: x (B, D) with carry="observed", h (B, H) with carry="latent".   l: time index.   u: (B, U).
+        Returns:
+            Of the shape of s.
+        """
         return self.step(s, l, u) if self.config.carry == "latent" else self.read(self.step(self.lift(s), l, u))
 
     def unroll(self, x0: Tensor, inputs: Tensor) -> Tensor:
@@ -121,7 +133,13 @@ class StepModel(nn.Module, ABC):
         return self.read(states.flatten(0, 1)).unflatten(0, states.shape[:2]) if latent else states
 
     def trace(self, h: Tensor, l: int, u: Tensor) -> dict[str, Tensor]:
-        """What happened inside one step: name -> (layers, B, …). Empty where a model has nothing to show."""
+        """Internal quantities of one step, layer by layer.
+
+        Args:
+            h: (B, H).   l: time index.   u: (B, U).
+        Returns:
+            name -> (layers, B, …); empty where a layer is not `Traced`.
+        """
         rows: list[dict[str, Tensor]] = []
         for layer in self.layers_at(l):
             if not isinstance(layer, Traced):
@@ -142,17 +160,27 @@ class StepModel(nn.Module, ABC):
         return [self.layers[l]]
 
     def step_replicas(self, call: ReplicaCall, h: Tensor, l: int, u: Tensor) -> Tensor:
-        """All replicas' steps, (R, B, H) -> (R, B, H). Overridden by models that are `joint`."""
+        """Step of all replicas at once; overridden by `joint` models.
+
+        Args:
+            call: maps a method over the replicas.   h: (R, B, H).   l: time index.   u: (R, B, U).
+        Returns:
+            (R, B, H).
+        """
         return call("step", h, l, u)
 
     def follow(self, call: ReplicaCall, h: Tensor, inputs: Tensor) -> Tensor | None:  # noqa: ARG002
-        """All steps of a free run at once, (R, B, H) under (R, B, T, U) -> (R, B, T, H), where that is cheaper than
-        step by step and a `joint` model can do it; else None.
+        """Latent states of a whole free run of a `joint` model in one piece.
+
+        Args:
+            call: maps a method over the replicas.   h: (R, B, H), at the start.   inputs: (R, B, T, U).
+        Returns:
+            (R, B, T, H); None where the run has to be made step by step.
         """
         return None
 
     def solver(self) -> Solver:
-        """What integrates the free runs of a `joint` model where they are compiled: the flow of its `slope`.
+        """Adaptive solver of the compiled free runs of a `joint` model, along the flow of its `slope`.
 
         Raises:
             CannotCompileError: when a free run is not one solve.
@@ -160,14 +188,14 @@ class StepModel(nn.Module, ABC):
         raise CannotCompileError("its step holds control flow that depends on numbers")
 
     def slope(self, h: Tensor, time: Tensor) -> Tensor:
-        """dh/dt of a model that has a `solver`: (B, H) at times (B, 1), in steps since the free run began -> (B, H)."""
+        """Vector field dh/dt of a model that has a `solver`, at h (B, H) and times (B, 1) in steps since the start."""
         raise NotImplementedError
 
     def count(self, steps: int, solves: Tensor) -> None:
-        """Told of a free run that ran compiled, where the model's own counters cannot see it.
+        """Hook after a compiled free run, which the model's own counters cannot see.
 
         Args:
-            steps: T.   solves: (R, 2), what a `solver` did: evaluations, and steps that it gave up on.
+            steps: T.   solves: (R, 2), of a `solver`: evaluations, and steps that it gave up on.
         """
 
     @property

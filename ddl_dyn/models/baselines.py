@@ -1,4 +1,4 @@
-"""Floors: what a forecast without learning achieves. Axes: B batch, D observed state, U inputs, M pairs."""
+"""Baselines: persistence, mean and linear forecasts. Axes: B batch, D observed state, U inputs, M pairs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ddl_dyn.models.branch import join
-from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig, pairs
+from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig, transition_pairs
 from ddl_dyn.models.least_squares import regress
 
 
 class Persistence(ClosedForm):
-    """Persistence forecast: tomorrow is as today."""
+    """Persistence forecast: the state stays as it is."""
 
     Config = ClosedFormConfig
     equation = "x⁺ = x"
@@ -95,7 +95,7 @@ class Linear(ClosedForm):
         return Affine(self.state_dim + self.input_dim, self.state_dim)
 
     def _solve(self, states: Tensor, inputs: Tensor) -> None:
-        x, u, y = pairs(states, inputs)
+        x, u, y = transition_pairs(states, inputs)
         self.rule.fill(regress(self._features, join(x, u), y, ridge=self.config.ridge), self.config.affine)
 
     def _features(self, z: Tensor) -> Tensor:

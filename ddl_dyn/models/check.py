@@ -1,4 +1,4 @@
-"""Building a model only to hear what it complains of."""
+"""Check of a model's options before a run starts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ddl_dyn.models import make_model
 
 @functools.lru_cache(maxsize=10_000)
 def complaints(_: type, name: str, options: str, shape: tuple[int, int, float]) -> tuple[str, ...]:
-    """What building a model complains of, a line each; kept, since a sweep's cells differ mostly in other things.
+    """Errors of building a model, a line each; cached, since a sweep's cells differ mostly in other things.
 
     Args:
-        _: the model's class, since that of a user's file is another once the file has changed.
+        _: the model's class, as part of the cache's key: a user's file that has changed gives another one.
         name: as `make_model` takes it.   options: as JSON.   shape: state_dim, input_dim, dt.
     """
     state_dim, input_dim, dt = shape

@@ -1,4 +1,4 @@
-"""What models without a gradient share: a step that follows from the training data, or from the truth itself.
+"""Base class of models without a gradient: their step follows from the training data, or from the truth itself.
 
 Axes: N trajectories, T steps, M pairs of states, B batch, D observed state, U inputs, H latent state.
 """
@@ -59,10 +59,10 @@ class ClosedForm(StepModel):
 
     @abstractmethod
     def _solve(self, states: Tensor, inputs: Tensor) -> None:
-        """What `solve` does."""
+        """Model-specific part of `solve`."""
 
 
-def pairs(states: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def transition_pairs(states: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """States (M, D), the inputs that acted on them (M, U) and the states that followed (M, D), M = N·T."""
     before, after = states[:, :-1], states[:, 1:]
     return before.flatten(0, 1), inputs.flatten(0, 1), after.flatten(0, 1)

@@ -189,7 +189,7 @@ class DeltaLayer(nn.Module):
 
 
 class Given(nn.Module):
-    """What does not depend on the state: a learned constant, affine in the inputs where there are any.
+    """State-independent term: a learned constant, affine in the inputs where there are any.
 
     Args:
         inputs: U.   outputs: O.   zero: start at zero.
@@ -219,7 +219,11 @@ def zero_linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def make_gate(context: int, gates: int, config: DDLConfig) -> nn.Module:
-    """The gate's network g, starting near β₀ everywhere: small weights, last bias logit(β₀/gate_max)."""
+    """Network g of the gate, starting near β₀ everywhere: small weights, last bias logit(β₀/gate_max).
+
+    Args:
+        context: size of what it sees.   gates: size of its output.   config: the model's options.
+    """
     p = config.beta0 / config.gate_max
     if config.gate == "constant":
         given = Given(context, gates, zero=True)

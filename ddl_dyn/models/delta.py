@@ -86,13 +86,19 @@ def delta_update(X: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Tensor:
 
 
 def project(X: Tensor, k: Tensor) -> Tensor:
-    """What the state holds along k: kᵀX, (…, d, d_v) and (…, d) -> (…, d_v)."""
+    """Projection kᵀX of the state on a direction, (…, d, d_v) and (…, d) -> (…, d_v)."""
     # A sum of products, not a matmul: for these sizes it costs less than the launch of a batched matrix product.
     return (k[..., :, None] * X).sum(-2)
 
 
 def discrepancy(X: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Discrepancy e = kᵀX − vᵀ between what the state holds along k and the target, (…, d_v)."""
+    """Discrepancy e = kᵀX − vᵀ between the state's projection on k and the target.
+
+    Args:
+        X: (…, d, d_v), state.   k: (…, d), direction.   v: (…, d_v), target.
+    Returns:
+        (…, d_v).
+    """
     return project(X, k) - v
 
 

@@ -1,9 +1,9 @@
-"""Why a step is not compiled."""
+"""Errors of compilation."""
 
 
 class CannotCompileError(Exception):
-    """A step does something that cannot be written out; the message says what."""
+    """A step holds an operation that the code generator does not cover; the message names it."""
 
 
 class NoCompilerError(Exception):
-    """There is no C++ compiler, or it failed; the message says which."""
+    """No C++ compiler was found, or it failed."""

@@ -101,7 +101,13 @@ class NeuralODE(StepModel):
         return self.read_map(h[..., : self.latent_dim])
 
     def field(self, h: Tensor, u: Tensor, layer: int, time: Any) -> Tensor:
-        """Vector field F of one layer at h (B, H) under inputs u (B, U), per sampling interval; time is a scalar."""
+        """Vector field F of one layer, per sampling interval.
+
+        Args:
+            h: (B, H).   u: (B, U).   layer: index.   time: scalar, seen by a field that is `time_dependent`.
+        Returns:
+            (B, H).
+        """
         context = join(h, u)
         if self.config.time_dependent:
             time = torch.as_tensor(time, dtype=context.dtype, device=context.device)
@@ -110,11 +116,23 @@ class NeuralODE(StepModel):
         return torch.cat((h[..., h.shape[-1] // 2 :], out), dim=-1) if self.config.second_order else out
 
     def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:
-        """One sampling interval: (B, H) -> (B, H). A solver that fails gives NaN."""
+        """Flow over one sampling interval; a solver that fails gives NaN.
+
+        Args:
+            h: (B, H).   l: time index.   u: (B, U).
+        Returns:
+            (B, H).
+        """
         return self._flow(self.field, tuple(self.parameters()), h, l, u)
 
     def step_replicas(self, call: ReplicaCall, h: Tensor, l: int, u: Tensor) -> Tensor:
-        """All replicas in one solve, (R, B, H) -> (R, B, H); replicas that break the common solve are solved alone."""
+        """Flow of all replicas in one solve; replicas that break the common solve are solved alone.
+
+        Args:
+            call: maps a method over the replicas.   h: (R, B, H).   l: time index.   u: (R, B, U).
+        Returns:
+            (R, B, H).
+        """
         out = self._flow(lambda *a: call("field", *a), call.parameters, h, l, u)  # type: ignore[attr-defined]
         if not self.adaptive or bool(torch.isfinite(out).all()) or h.shape[0] == 1:
             return out
@@ -125,8 +143,12 @@ class NeuralODE(StepModel):
         return torch.cat(rows)
 
     def follow(self, call: ReplicaCall, h: Tensor, inputs: Tensor) -> Tensor | None:
-        """A whole free run as one solve, where one smooth field acts from its start to its end; None where it fails,
-        so that each step's own solve can tell which replica and which step it was.
+        """Free run as one solve, where one smooth field acts from its start to its end.
+
+        Args:
+            call: maps a method over the replicas.   h: (R, B, H), at the start.   inputs: (R, B, T, U).
+        Returns:
+            (R, B, T, H); None where the solve fails, so that each step's own can tell the replica and the step.
         """
         if not self.adaptive or self.config.sharing != "tied" or len(self.layers) > 1 or self.input_dim:
             return None
@@ -166,7 +188,7 @@ class NeuralODE(StepModel):
 
     @property
     def adaptive(self) -> bool:
-        """Whether the solver chooses its own steps."""
+        """True where the solver chooses its own steps."""
         return self.config.solver in ADAPTIVE
 
     def _flow(self, field: Callable[..., Tensor], params: tuple[Tensor, ...], h: Tensor, l: int, u: Tensor) -> Tensor:
@@ -221,17 +243,30 @@ class NeuralODE(StepModel):
 
 
 def euler(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of Euler's method."""
+    """One step of Euler's method.
+
+    Args:
+        rhs: vector field.   t: time.   y: state.   size: of the step.
+    """
     return y + size * rhs(t, y)
 
 
 def midpoint(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of the midpoint rule."""
+    """One step of the midpoint rule.
+
+    Args:
+        rhs: vector field.   t: time.   y: state.   size: of the step.
+    """
     return y + size * rhs(t + size / 2, y + size / 2 * rhs(t, y))
 
 
 def rk4(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of Kutta's 3/8 rule, of order 4. Source: Kutta (1901); the rule that torchdiffeq calls rk4."""
+    """One step of Kutta's 3/8 rule, of order 4, which torchdiffeq calls rk4.
+
+    Args:
+        rhs: vector field.   t: time.   y: state.   size: of the step.
+    Source: Kutta (1901).
+    """
     k1 = rhs(t, y)
     k2 = rhs(t + size / 3, y + size / 3 * k1)
     k3 = rhs(t + 2 * size / 3, y + size * (k2 - k1 / 3))

@@ -1,4 +1,4 @@
-"""Oracles: what a model that knows the truth achieves.
+"""Oracles: models that are given the true map, as an upper bound of skill.
 
 Axes: R replicas, B batch, D observed state, U inputs, L factors.
 They are told the truth by whoever builds them (`truth_of`); nothing here knows the tasks.
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What an oracle is told, in model units.
+    """The true map in model units, for an oracle.
 
     Args:
         next_state: the true map of one step, (B, D) and (B, U) -> (B, D), float64.
@@ -94,7 +94,7 @@ class Oracle(ClosedForm):
 
     @property
     def truth(self) -> Truth:
-        """What the oracle was told.
+        """The true map that the oracle was given.
 
         Raises:
             ValueError: when it was told nothing.
@@ -123,7 +123,13 @@ class ExactMap(Oracle):
         return Keep()
 
     def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:  # noqa: ARG002
-        """The true step, (B, D), (B, U) -> (B, D); a state that is not finite stays so."""
+        """True step; a state that is not finite stays so.
+
+        Args:
+            h: (B, D).   l: time index.   u: (B, U).
+        Returns:
+            (B, D).
+        """
         flat, acting = (t.detach().double().cpu().flatten(0, -2).numpy() for t in (h, u))
         good = np.isfinite(flat).all(axis=1)
         after = np.full_like(flat, np.nan)
@@ -132,7 +138,13 @@ class ExactMap(Oracle):
         return torch.as_tensor(after).to(h).reshape(h.shape)
 
     def step_replicas(self, call: ReplicaCall, h: Tensor, l: int, u: Tensor) -> Tensor:  # noqa: ARG002
-        """The same for all replicas at once: the truth is numpy and cannot be mapped over tensors."""
+        """True step of all replicas at once: the truth is numpy and cannot be mapped over tensors.
+
+        Args:
+            call: unused.   h: (R, B, D).   l: time index.   u: (R, B, U).
+        Returns:
+            (R, B, D).
+        """
         return self.step(h, l, u)
 
 

@@ -1,4 +1,7 @@
-"""What recurrent steps share: a state with a memory beside it. Axes: B batch, D observed, H latent state, M memory."""
+"""Base class of recurrent steps: a state with a memory beside it.
+
+Axes: B batch, D observed state, H latent state, M memory.
+"""
 
 from __future__ import annotations
 

@@ -76,10 +76,10 @@ class ChebyshevLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I) -> (B, O)."""
-        return self.series(torch.cat(chebyshev(torch.tanh(x), self.degree), dim=-1))
+        return self.series(torch.cat(chebyshev_polynomials(torch.tanh(x), self.degree), dim=-1))
 
 
-def chebyshev(x: Tensor, degree: int) -> list[Tensor]:
+def chebyshev_polynomials(x: Tensor, degree: int) -> list[Tensor]:
     """Chebyshev polynomials T_1 … T_N of x in [−1, 1] by T_{n+1} = 2x T_n − T_{n−1}, each of x's shape."""
     rows = [torch.ones_like(x), x]
     for _ in range(degree - 1):

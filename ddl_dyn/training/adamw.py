@@ -50,7 +50,7 @@ class AdamW:
         self.flat.sub_(step.mul_(self.first * self.factors))
 
     def state_dict(self) -> dict[str, Tensor | int]:
-        """What the next update depends on."""
+        """Number of updates and moments, as the next update needs them."""
         return {"updates": self.updates, "mean": self.mean.clone(), "square": self.square.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:

@@ -19,7 +19,7 @@ from ddl_dyn.models import StepModel, make_model, model_class, model_config
 # A budget counts as met within this share of its target.
 TOLERANCE = 0.05
 # Widths beyond this are not searched: the models of this suite are small.
-WIDEST = 16_384
+WIDEST_SEARCHED = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +90,10 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
         return count(_build(config.model, options | {"hidden_dim": width}, shape))
 
     if model_class(config.model).closed_form or measure(1) == measure(2):
-        # A model without a width (a floor, an oracle): its size is what it is.
+        # A model without a width (a baseline, an oracle): its size is what it is.
         return _describe(config.model, options, shape, target, False)
     high = 1
-    while measure(high) < target and high < WIDEST:
+    while measure(high) < target and high < WIDEST_SEARCHED:
         high *= 2
     low = max(high // 2, 1)
     while high - low > 1:

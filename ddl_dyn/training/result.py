@@ -1,4 +1,4 @@
-"""What training reports: its progress at each validation, and its outcome.
+"""Results of training: progress at each validation, and the outcome.
 
 Axes: R replicas, E validations.
 """
@@ -13,10 +13,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback sees at each validation.
+    """Progress of training at a validation.
 
     Args:
-        update, updates: how far.   horizon, lr: in force.   seconds: since `fit` began.
+        update, updates: number made and in all.   horizon, lr: in force.   seconds: since `fit` began.
         loss, val: (R,), mean training loss since the last validation; free-run error on the validation set.
         alive: (R,), False for a replica that diverged or stopped early.
     """

@@ -1,4 +1,4 @@
-"""What an update depends on by its number alone: learning rate, horizon, windows.
+"""Schedules by the number of the update: learning rate, horizon, windows.
 
 Axes: R replicas, B batch, N trajectories, T steps, D observed state, U inputs.
 """
@@ -6,25 +6,26 @@ Axes: R replicas, B batch, N trajectories, T steps, D observed state, U inputs.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ddl_dyn.config.sections import TrainConfig
 
 # An update's random windows are drawn in blocks: one seeding and one transfer for many updates.
-BLOCK = 64
+UPDATES_PER_BLOCK = 64
 
 
 class Series(Protocol):
     """Trajectories in model units: states (N, T+1, D) and inputs (N, T, U)."""
 
     @property
-    def states(self) -> Any: ...
+    def states(self) -> ArrayLike: ...
     @property
-    def inputs(self) -> Any: ...
+    def inputs(self) -> ArrayLike: ...
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:
@@ -73,11 +74,11 @@ class Windows:
 
     def uniform(self, update: int) -> Tensor:
         """The random numbers (R, 2, B) in [0, 1) that an update's windows follow from."""
-        index, offset = divmod(update, BLOCK)
+        index, offset = divmod(update, UPDATES_PER_BLOCK)
         if self._block is None or self._block[0] != index:
             # Seeded by (replica's seed, block): any update can be drawn again without replaying those before it.
             uniform = [
-                np.random.default_rng(np.random.SeedSequence([seed, index])).random((BLOCK, 2, self.batch))
+                np.random.default_rng(np.random.SeedSequence([seed, index])).random((UPDATES_PER_BLOCK, 2, self.batch))
                 for seed in self.seeds
             ]
             block = torch.as_tensor(np.stack(uniform))

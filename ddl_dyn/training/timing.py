@@ -1,4 +1,4 @@
-"""What a model costs on this machine: measured seconds, beside the counted parameters and FLOPs.
+"""Measured cost of a model on this machine: seconds a step and seconds an update.
 
 Axes: R replicas, B batch, D observed state.
 """
@@ -19,7 +19,7 @@ from ddl_dyn.training.trainer import Trainer
 
 # Median of this many timings after one that warms up caches, allocators and compilers.
 REPEATS = 3
-STEPS = 5
+TIMED_STEPS = 5
 
 
 def milliseconds_per_step(replicas: Replicas, batch: int) -> float:
@@ -30,8 +30,8 @@ def milliseconds_per_step(replicas: Replicas, batch: int) -> float:
     """
     width = replicas.template.input_dim
     x0 = torch.zeros(replicas.size, batch, replicas.template.state_dim, dtype=replicas.dtype, device=replicas.device)
-    inputs = x0.new_zeros(replicas.size, batch, STEPS, width)
-    steps = min(STEPS, replicas.max_steps or STEPS)
+    inputs = x0.new_zeros(replicas.size, batch, TIMED_STEPS, width)
+    steps = min(TIMED_STEPS, replicas.max_steps or TIMED_STEPS)
 
     def run() -> None:
         rollout(replicas, x0, steps, inputs[..., :steps, :])

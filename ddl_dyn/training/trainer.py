@@ -19,8 +19,8 @@ from ddl_dyn.engine.cuda_graph import GraphedUpdate
 from ddl_dyn.engine.losses import choose_loss, free_run_error
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
+from ddl_dyn.models.closed_form import ClosedForm
 from ddl_dyn.training.adamw import AdamW
-from ddl_dyn.training.closed_form import solve
 from ddl_dyn.training.memory import peak_memory
 from ddl_dyn.training.result import FitResult, Progress
 from ddl_dyn.training.schedule import Series, Windows, horizon_at, learning_rate
@@ -108,8 +108,17 @@ class Trainer:
 
     @torch.no_grad()
     def solve(self, train: Series) -> None:
-        """Solve a model in closed form; its loss on one batch of windows stands for a training loss."""
-        solve(self.replicas, train)
+        """Solve a model in closed form from the whole training set, in float64; its loss on one batch of windows stands
+        for a training loss.
+        """
+        states, inputs = (torch.as_tensor(np.asarray(a), dtype=torch.float64) for a in (train.states, train.inputs))
+        rows = []
+        for r in range(self.replicas.size):
+            model = self.replicas.model(r).cpu()
+            assert isinstance(model, ClosedForm)
+            model.solve(states, inputs)
+            rows.append(model.state_dict())
+        self.replicas.load_state_dict({name: torch.stack([row[name] for row in rows]) for name in rows[0]})
         self.best = self.replicas.state_dict()
         self.loss_sum += self.window_loss(self.config.horizon)
         self.loss_count += 1

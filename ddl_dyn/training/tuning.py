@@ -17,11 +17,11 @@ from ddl_dyn.training.result import FitResult, Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What tuning found.
+    """Outcome of tuning.
 
     Args:
         replicas: (R,) trained at the chosen rate.   result: of `fit`, for these replicas alone.
-        record: the grid as plain numbers: for each rate its validation errors, and which one was taken.
+        record: the grid as plain numbers: for each rate its validation errors, and the one taken.
     """
 
     replicas: Replicas

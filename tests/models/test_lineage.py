@@ -9,7 +9,7 @@ import torch
 from ddl_dyn import make_model
 from ddl_dyn.engine.losses import choose_loss, free_run_error, mean_loss
 from ddl_dyn.models.invertible_resnet import contracted, spectral_bound
-from ddl_dyn.models.rkan import chebyshev
+from ddl_dyn.models.rkan import chebyshev_polynomials
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 7), (7, 2), (16, 16), (33, 5)])
@@ -49,7 +49,7 @@ def test_invertible_blocks_contract_and_keep_orientation(scale):
 
 def test_chebyshev_polynomials_are_cosines():
     x = torch.linspace(-1, 1, 101, dtype=torch.float64)
-    for n, row in enumerate(chebyshev(x, 9), start=1):
+    for n, row in enumerate(chebyshev_polynomials(x, 9), start=1):
         # T_n(cos θ) = cos nθ; the recurrence loses a digit or two at the ends.
         torch.testing.assert_close(row, torch.cos(n * torch.arccos(x)), rtol=0, atol=1e-13)
 
