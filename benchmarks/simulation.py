@@ -36,7 +36,13 @@ COMPARABLE = 5
 
 
 def loop(task: FlowTask, x0: Array, times: Array) -> Array:
-    """One solve_ivp call per trajectory."""
+    """One solve_ivp call per trajectory.
+
+    Args:
+        task: a flow.   x0: (N, D).   times: (T+1,).
+    Returns:
+        (N, T+1, D).
+    """
     span = (times[0], times[-1])
     solved = [
         solve_ivp(task.vector_field, span, x, method="DOP853", t_eval=times, rtol=RTOL, atol=ATOL).y.T for x in x0
@@ -55,7 +61,13 @@ def best_of(repeats: int, call: Callable[[], Array]) -> tuple[float, Array]:
 
 
 def by_dysts(task: FlowTask, x0: Array, times: Array) -> Array:
-    """dysts' generator on the same initial states; its system is brought to the task's parameters."""
+    """dysts' generator on the same initial states; its system is brought to the task's parameters.
+
+    Args:
+        task: a flow.   x0: (N, D).   times: (T+1,).
+    Returns:
+        (N, T+1, D).
+    """
     import dysts.flows
 
     system: Any = getattr(dysts.flows, DYSTS[task.key()])()
@@ -71,7 +83,11 @@ def by_dysts(task: FlowTask, x0: Array, times: Array) -> Array:
 
 
 def row(name: str, trajectories: int, samples: int, other: Callable[[FlowTask, Array, Array], Array]) -> str:
-    """One line of a table: the batch beside another way to do the same work."""
+    """One line of a table: the batch beside another way to do the same work.
+
+    Args:
+        name: of the task.   trajectories: N.   samples: T + 1.   other: the other way.
+    """
     task = make_task(name)
     assert isinstance(task, FlowTask)
     x0 = task.initial_states(trajectories, rng=np.random.default_rng(0), split="train")
@@ -93,7 +109,11 @@ def table(
     other: Callable[[FlowTask, Array, Array], Array],
     args: argparse.Namespace,
 ) -> None:
-    """Print one table."""
+    """Print one table.
+
+    Args:
+        label: of the other way.   systems: names of tasks.   other: the other way.   args: the options.
+    """
     print(f"{'system':14s} {'trajs':>6s} {'samples':>7s} {label + ' s':>9s} {'batch s':>9s} {'ratio':>8s}", end=" ")
     print(f"{label + ' error':>11s} {'batch error':>11s}")
     for name in systems:
@@ -108,7 +128,7 @@ def main() -> int:
     parser.add_argument("--skip-tests", action="store_true", help="measure without testing first")
     args = parser.parse_args()
     if not args.skip_tests:
-        tests = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/test_tasks_simulate.py"], check=False)
+        tests = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/tasks/test_simulate.py"], check=False)
         if tests.returncode:
             print("the tests of ddl_dyn.tasks.trust fail; nothing measured")
             return 1

@@ -3,7 +3,7 @@
 Run: python benchmarks/single_update.py [--gibibytes 2] [--repeats 50] [--out benchmarks/results/single_update.json]
 
 X⁺ = X + β k (vᵀ − kᵀX) reads X (N, d, d_v), k (N, d), v (N, d_v) and β (N) once and writes X⁺ once. It makes a few
-operations a number, so that memory bounds it: its floor is that many bytes over the bandwidth of a copy, measured on
+operations a number, so that memory bounds it: its roofline is that many bytes over the bandwidth of a copy, measured on
 the same card in the same run. Three ways are timed: eager torch, torch.compile, and the rollout kernels' own
 arithmetic on a tile. Each is first checked against float64.
 
@@ -32,12 +32,20 @@ Update = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def bytes_moved(n: int, d: int, d_v: int) -> int:
-    """Bytes that n updates in float32 must read and write."""
+    """Bytes that updates in float32 must read and write.
+
+    Args:
+        n: updates.   d: rows.   d_v: value channels.
+    """
     return 4 * n * (2 * d * d_v + d + d_v + 1)
 
 
 def operands(n: int, d: int, d_v: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """X, k of unit length, v and β in (0, 2)."""
+    """Random X, k of unit length, v and β in (0, 2).
+
+    Args:
+        n: updates.   d: rows.   d_v: value channels.   device: of the tensors.
+    """
     g = torch.Generator(device).manual_seed(0)
     X, k, v = (torch.randn(n, *shape, generator=g, device=device) for shape in ((d, d_v), (d,), (d_v,)))
     return X, k / k.norm(dim=-1, keepdim=True), v, 2.0 * torch.rand(n, generator=g, device=device)
@@ -67,7 +75,11 @@ def time_in_turn(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str,
 
 
 def measure(d: int, d_v: int, gibibytes: float, repeats: int, ways: dict[str, Update]) -> list[dict[str, Any]]:
-    """One row a way to update, and one for the copy that moves as many bytes."""
+    """One row a way to update, and one for the copy that moves as many bytes.
+
+    Args:
+        d: rows.   d_v: value channels.   gibibytes: moved by one call.   repeats: samples.   ways: name -> update.
+    """
     n = int(gibibytes * 2**30 / bytes_moved(1, d, d_v))
     args = operands(n, d, d_v, "cuda")
     for update in ways.values():
@@ -78,13 +90,13 @@ def measure(d: int, d_v: int, gibibytes: float, repeats: int, ways: dict[str, Up
     calls |= {name: lambda update=update: update(*args) for name, update in ways.items()}  # type: ignore[misc]
     rows = []
     times = time_in_turn(calls, repeats)
-    floor = statistics.median(times["copy"])
+    shortest = statistics.median(times["copy"])
     for name, ms in times.items():
         low, middle, high = statistics.quantiles(ms, n=4)
         rows.append(
             {
                 "d": d, "d_v": d_v, "n": n, "way": name, "ms": middle, "low": low, "high": high,
-                "TB_per_s": bytes_moved(n, d, d_v) / middle / 1e9, "of_copy": floor / middle,
+                "TB_per_s": bytes_moved(n, d, d_v) / middle / 1e9, "of_copy": shortest / middle,
             }
         )  # fmt: skip
     return rows

@@ -1,4 +1,4 @@
-"""How long the command line takes to start: wall and processor seconds of `ddl-dyn --help` and `ddl-dyn tasks`.
+"""Start-up time of the command line: wall and processor seconds of `ddl-dyn --help` and `ddl-dyn tasks`.
 
     python benchmarks/start_up.py [--repeats 5] [--imports]
 

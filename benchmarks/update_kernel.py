@@ -30,7 +30,11 @@ def update_kernel(
     O: tl.constexpr,
     TILE: tl.constexpr,
 ) -> None:
-    """X⁺ = X − k (β kᵀX − β v)ᵀ for one tile of updates."""
+    """X⁺ = X − k (β kᵀX − β v)ᵀ for one tile of updates.
+
+    Args:
+        X, k, v, beta: operands.   out: X⁺.   count: N.   O: sizes.   TILE: updates of a program.
+    """
     # 64-bit: gibibytes of states have more numbers than 32 bits count.
     n = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
     i = tl.arange(0, O.rows_padded)
@@ -49,7 +53,11 @@ def update_kernel(
 
 
 def fused_update(X: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Tensor:
-    """`ddl_dyn.models.delta.delta_update` for contiguous float32 (N, d, V), (N, d), (N, V) and (N,)."""
+    """`ddl_dyn.models.delta.delta_update` for contiguous float32.
+
+    Args:
+        X: (N, d, V).   k: (N, d).   v: (N, V).   beta: (N,).
+    """
     count, d, values = X.shape
     out, tile = torch.empty_like(X), max(1, ON_CHIP // (padded(d) * padded(values)))
     update_kernel[(triton.cdiv(count, tile),)](X, k, v, beta, out, count, options(d, values), tile)

@@ -29,7 +29,7 @@ from benchmarks.throughput.problem import MODELS, Problem
 from benchmarks.throughput.report import compile_table, machine, rates_table, ratios_table, slug, to_json
 
 PEERS = {"jax": ("jax", "equinox", "optax", "diffrax"), "torchode": ("torchode",)}
-TESTS = ("tests/test_benchmarks.py", "tests/test_training.py")
+TESTS = ("tests/benchmarks/test_benchmarks.py", "tests/training/test_training.py")
 # What is measured with two threads beside one, and with how many replicas that is done, and compilation timed.
 TWO_THREADS = ("ddl", "lstm")
 MIDDLE = 32
@@ -74,7 +74,11 @@ def present(names: list[str]) -> list[str]:
 
 
 def problem_of(args: argparse.Namespace, model: str, replicas: int, threads: int) -> Problem:
-    """Sizes of a cell."""
+    """Sizes of a cell.
+
+    Args:
+        args: the options.   model: printed name.   replicas: R.   threads: of every contestant.
+    """
     return Problem(
         model=model,
         replicas=replicas,
@@ -92,7 +96,11 @@ def middle(replicas: list[int]) -> int:
 
 
 def compile_times(args: argparse.Namespace, names: list[str], folder: Path) -> list[dict[str, Any]]:
-    """First call of each model with an empty cache of compiled code, and again in the next process."""
+    """First call of each model with an empty cache of compiled code, and again in the next process.
+
+    Args:
+        args: the options.   names: contestants.   folder: for what they exchange.
+    """
     found = []
     replicas = middle(args.replicas)
     for model in args.models:
@@ -117,7 +125,11 @@ def compile_times(args: argparse.Namespace, names: list[str], folder: Path) -> l
 
 
 def all_cells(args: argparse.Namespace, names: list[str], folder: Path) -> list[Cell]:
-    """Measure every cell, saying how far it is."""
+    """Measure every cell and print the progress.
+
+    Args:
+        args: the options.   names: contestants.   folder: for what they exchange.
+    """
     todo = [(model, R, args.threads) for model in args.models for R in args.replicas]
     if not args.skip_two_threads and args.threads == 1 and args.device == "cpu" and (os.cpu_count() or 1) > 1:
         todo += [(model, middle(args.replicas), 2) for model in TWO_THREADS if model in args.models]
@@ -131,7 +143,7 @@ def all_cells(args: argparse.Namespace, names: list[str], folder: Path) -> list[
 
 
 def problems(cells: list[Cell]) -> list[str]:
-    """What must not be passed over: contestants that failed or disagree."""
+    """Contestants that failed or disagree, a line each."""
     return [
         line
         for cell in cells
@@ -178,7 +190,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def save(folder: Path, text: str, cells: list[Cell], json_text: str, device: str) -> None:
-    """Table, numbers and figure, named after the machine."""
+    """Write table, numbers and figure, named after the machine.
+
+    Args:
+        folder: for the files.   text: the tables.   cells: measured.   json_text: the numbers.   device: its name.
+    """
     from benchmarks.throughput.figure import throughput
     from ddl_dyn.plots import style
 

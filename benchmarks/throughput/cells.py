@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.throughput.problem import Problem, write
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTESTANTS = ("suite", "loop", "jax", "torchode", "floor")
-# The floor computes no loss; the plain loop is eager, independent and simple, so the others are held against it.
-REFERENCE, UNCHECKED = "loop", ("floor",)
+CONTESTANTS = ("suite", "loop", "jax", "torchode", "roofline")
+# The roofline computes no loss; the plain loop is eager, independent and simple, so the others are held against it.
+REFERENCE, UNCHECKED = "loop", ("roofline",)
 # Largest relative difference of (loss, gradients). Fixed steps: float32 sums in another order, carried through 50
 # steps. Adaptive: solvers choose other steps, each right to rtol 1e-5, and 50 intervals add up.
 AGREEMENT = {False: (1e-4, 1e-3), True: (1e-3, 1e-2)}
@@ -93,7 +93,7 @@ def json_threads(folder: Path) -> str:
 
 @dataclass
 class Measured:
-    """What one contestant gave.
+    """Measurements of one contestant.
 
     Args:
         rates: (S,), updates × replicas per second of the clock in force.   wall: the same of the wall clock.
@@ -205,7 +205,11 @@ def first_call(worker: Worker) -> float:
 
 
 def take(cell: Cell, name: str, worker: Worker, seconds: float) -> None:
-    """One sample."""
+    """Take one sample.
+
+    Args:
+        cell: gets it.   name: of the contestant.   worker: its process.   seconds: shortest time.
+    """
     sample = worker.ask("sample", seconds=seconds)
     cell.found[name].rates.append(sample["updates"] / sample["seconds" if cell.clock == "wall" else "processor"])
     cell.found[name].wall.append(sample["updates"] / sample["seconds"])

@@ -16,7 +16,7 @@ DRAWN = {
     "loop": ("#D55E00", "s", (0, (5, 1.6)), "plain loop over seeds"),
     "jax": ("#009E73", "D", (0, (6, 1.5, 1.2, 1.5)), "JAX"),
     "torchode": ("#CC79A7", "v", (0, (1.2, 1.4)), "torchode, per sample"),
-    "floor": ("#8a8a8a", "_", (0, (9, 2)), "matrix products alone"),
+    "roofline": ("#8a8a8a", "_", (0, (9, 2)), "matrix products alone"),
 }
 
 

@@ -171,7 +171,11 @@ class Jax:
         self.last: Any = None
 
     def loss(self, model: Any, x0: jax.Array, target: jax.Array) -> jax.Array:
-        """Mean squared error of one replica, x0 (B, D) and target (T, B, D)."""
+        """Mean squared error of one replica.
+
+        Args:
+            model: one replica's.   x0: (B, D).   target: (T, B, D).
+        """
         return jnp.square(model.unroll(x0, self.problem.steps) - target).mean()
 
     def gradients(self) -> tuple[Array, dict[str, Array]]:

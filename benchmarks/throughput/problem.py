@@ -75,7 +75,7 @@ class Problem:
 
     @property
     def adaptive(self) -> bool:
-        """Whether the solver chooses its own steps."""
+        """True where the solver chooses its own steps."""
         return MODELS[self.model][1].get("solver") == "dopri5"
 
     @property
@@ -93,7 +93,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Data:
-    """What a contestant reads from the problem's file.
+    """Contents of the problem's file.
 
     Args:
         weights: "encode.weight" and so on -> (R, …).   states: training trajectories (N, 2T+1, D).
@@ -125,7 +125,7 @@ def suite_name(problem: Problem, name: str) -> str:
 
 
 def build(problem: Problem) -> Callable[[], Any]:
-    """What `Replicas` calls once a seed."""
+    """Builder of one seed's model, for `Replicas`."""
     from ddl_dyn import make_model
 
     key, options = problem.key, problem.options

@@ -17,12 +17,12 @@ import numpy as np
 
 from benchmarks.throughput.cells import CONTESTANTS, Cell, Measured
 
-LETTERS = {"suite": "a suite", "loop": "b loop", "jax": "c JAX", "torchode": "c' torchode", "floor": "d floor"}
+LETTERS = {"suite": "a suite", "loop": "b loop", "jax": "c JAX", "torchode": "c' torchode", "roofline": "d roofline"}
 PACKAGES = ("torch", "torchdiffeq", "jax", "jaxlib", "equinox", "optax", "diffrax", "torchode", "numpy")
 # Lowest a/b and a/c by the number of replicas, and lowest a/d of DDL: what was set out to be reached on two cores.
 OVER_LOOP = {8: 5.0, 32: 8.0}
 OVER_JAX = {1: 1.0, 8: 1.3, 32: 3.0}
-OF_FLOOR = {("ddl", 32): 1 / 3}
+OF_ROOFLINE = {("ddl", 32): 1 / 3}
 # Highest peak memory by JAX's, and longest first call in seconds.
 MEMORY, FIRST_CALL = 1.3, 20.0
 
@@ -64,8 +64,8 @@ def targets(cell: Cell) -> list[Target]:
         found.append(Target(model, R, "a/b", cell.ratio("suite", "loop"), OVER_LOOP[R]))
     if R in OVER_JAX:
         found.append(Target(model, R, "a/c", cell.ratio("suite", "jax"), OVER_JAX[R]))
-    if (model, R) in OF_FLOOR:
-        found.append(Target(model, R, "a/d", cell.ratio("suite", "floor"), OF_FLOOR[model, R]))
+    if (model, R) in OF_ROOFLINE:
+        found.append(Target(model, R, "a/d", cell.ratio("suite", "roofline"), OF_ROOFLINE[model, R]))
     found.append(Target(model, R, "memory a/c", cell.memory_ratio("suite", "jax"), MEMORY, at_least=False))
     return found
 
@@ -113,7 +113,7 @@ def ratios_table(cells: Sequence[Cell]) -> str:
     for cell in cells:
         goals = {t.name: t for t in targets(cell)} if cell.problem.threads == 1 else {}
         row = [cell.problem.model, str(cell.problem.replicas), str(cell.problem.threads)]
-        for name, other in (("a/b", "loop"), ("a/c", "jax"), ("a/c'", "torchode"), ("a/d", "floor")):
+        for name, other in (("a/b", "loop"), ("a/c", "jax"), ("a/c'", "torchode"), ("a/d", "roofline")):
             row += [number(cell.ratio("suite", other)), goals[name].mark if name in goals else ""]
         row += [number(cell.found[n].training) if n in cell.found else "" for n in ("suite", "loop", "jax")]
         row += [number(cell.memory_ratio("suite", "jax")), goals["memory a/c"].mark if goals else ""]
@@ -150,7 +150,7 @@ def processor() -> str:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """What the numbers belong to."""
+    """Description of the machine and of the packages."""
     card = ""
     if device == "cuda":
         import torch
@@ -177,7 +177,11 @@ def slug(text: str) -> str:
 
 
 def to_json(cells: Sequence[Cell], compiled: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
-    """Everything measured; numbers that are not finite as null."""
+    """Everything measured, as JSON; numbers that are not finite as null.
+
+    Args:
+        cells: measured.   compiled: rows of `compile_table`.   about: the machine and the options.
+    """
     plain = {
         **about,
         "compile": list(compiled),

@@ -28,7 +28,7 @@ Array = np.ndarray
 
 
 class Contestant(Protocol):
-    """What takes part. `per_update`: replicas that one call of `after_update` stands for."""
+    """One side of the benchmark. `per_update`: replicas that one call of `after_update` stands for."""
 
     per_update: int
 
@@ -66,10 +66,10 @@ def load(name: str) -> type[Any]:
         from benchmarks.throughput.torchode_peer import Torchode
 
         return Torchode
-    if name == "floor":
-        from benchmarks.throughput.floor import Floor
+    if name == "roofline":
+        from benchmarks.throughput.roofline import Roofline
 
-        return Floor
+        return Roofline
     from benchmarks.throughput.loop import Loop
 
     return Loop

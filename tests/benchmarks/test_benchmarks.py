@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import scaling
+from benchmarks.scaling import lines
+from benchmarks.scaling.__main__ import main as measure_scaling
 from benchmarks.throughput.__main__ import main, parse, present
 from benchmarks.throughput.cells import Cell, ContestantFailed, Measured, Worker, compare, difference, measure, prepare
-from benchmarks.throughput.floor import Floor, applications, products
 from benchmarks.throughput.loop import Loop
 from benchmarks.throughput.problem import AFFINE, MODELS, Data, Problem, suite_name, write
 from benchmarks.throughput.report import Target, layout, number, rates_table, ratios_table, slug, targets, to_json
+from benchmarks.throughput.roofline import Roofline, applications, products
 from benchmarks.throughput.suite import Suite
 from benchmarks.throughput.worker import Finished
 
@@ -61,7 +62,7 @@ def test_another_weight_is_noticed(shared):
 
 def test_every_contestant_stops_when_it_is_told(shared):
     problem, data = shared
-    for cls in (Suite, Loop, Floor):
+    for cls in (Suite, Loop, Roofline):
         calls = []
 
         def after_update(calls=calls):
@@ -91,7 +92,7 @@ def test_training_leaves_the_work_as_it_is_and_still_updates(shared):
         assert (value - before[name]).abs().max() < 2e-7
 
 
-def test_the_floor_multiplies_by_every_weight_once_an_application(shared):
+def test_the_roofline_multiplies_by_every_weight_once_an_application(shared):
     problem, data = shared
     # Weights of the layer, without the biases and without the memory's first value, which is made once a run.
     weights = sum(w[0].size for n, w in data.weights.items() if n.endswith("weight") and not n.startswith("initial"))
@@ -123,11 +124,11 @@ def test_a_ratio_is_taken_sample_by_sample():
 
 
 def test_targets_are_met_missed_or_unknown():
-    cell = cell_of({"suite": [90.0], "loop": [10.0], "jax": [31.0], "floor": [100.0]}, suite=131.0)
+    cell = cell_of({"suite": [90.0], "loop": [10.0], "jax": [31.0], "roofline": [100.0]}, suite=131.0)
     found = {t.name: t.mark for t in targets(cell)}
     assert found == {"a/b": "met", "a/c": "MISSED", "a/d": "met", "memory a/c": "MISSED"}
     assert {t.name: t.mark for t in targets(cell_of({"suite": [1.0]}))}["a/c"] == ""
-    assert not [t for t in targets(cell_of({"suite": [1.0], "floor": [1.0]}, model="lstm")) if t.name == "a/d"]
+    assert not [t for t in targets(cell_of({"suite": [1.0], "roofline": [1.0]}, model="lstm")) if t.name == "a/d"]
     assert Target("ddl", 32, "first call", 21.0, 20.0, at_least=False).met is False
 
 
@@ -146,14 +147,14 @@ def test_tables_hold_every_cell_and_the_spread():
 
 
 def test_disagreement_is_found_in_what_the_processes_wrote(tmp_path):
-    cell = cell_of({"suite": [], "loop": [], "jax": [], "floor": []})
+    cell = cell_of({"suite": [], "loop": [], "jax": [], "roofline": []})
     right = {"loss": np.ones(2), "last.weight": np.full((2, 3), 4.0)}
     np.savez(tmp_path / "loop.npz", **right)
     np.savez(tmp_path / "suite.npz", **right)
     np.savez(tmp_path / "jax.npz", **right | {"last.weight": np.full((2, 3), 4.01)})
     compare(cell, tmp_path)
     assert cell.found["suite"].gradients == 0.0
-    assert cell.found["floor"].gradients is None
+    assert cell.found["roofline"].gradients is None
     assert [line for line in cell.disagreements() if "jax" in line] == cell.disagreements() != []
     np.savez(tmp_path / "suite.npz", **right | {"loss": np.array([1.0, np.nan])})
     compare(cell, tmp_path)
@@ -177,7 +178,7 @@ def test_unknown_models_are_refused(capsys):
 def test_a_contestant_that_ends_says_why(tmp_path):
     prepare(Problem(model="resnet", **SMALL), tmp_path)
     (tmp_path / "data.npz").unlink()
-    worker = Worker("floor", tmp_path)
+    worker = Worker("roofline", tmp_path)
     with pytest.raises(ContestantFailed, match=r"data\.npz"):
         worker.answer()
     worker.close()
@@ -185,12 +186,12 @@ def test_a_contestant_that_ends_says_why(tmp_path):
 
 def test_slopes_are_fitted_to_the_larger_half():
     sizes = [1, 2, 4, 8, 16]
-    line = scaling.Line.fit(sizes, [100.0, 50.0, *(3.0 * n**1.5 for n in sizes[2:])])
+    line = lines.Line.fit(sizes, [100.0, 50.0, *(3.0 * n**1.5 for n in sizes[2:])])
     assert line.slope == pytest.approx(1.5)
     # 10 MiB at no steps, and one more for every fourth.
-    points = [scaling.Point("steps", n, 1, 1, False, 1.0, 10 + n / 4) for n in (100, 400, 800)]
-    assert scaling.largest(points) == pytest.approx(4 * (scaling.LIMIT * 1024 - 10))
-    assert scaling.sizes_to(700) == [50, 100, 200, 500, 700]
+    points = [lines.Point("steps", n, 1, 1, False, 1.0, 10 + n / 4) for n in (100, 400, 800)]
+    assert lines.largest(points) == pytest.approx(4 * (lines.LIMIT * 1024 - 10))
+    assert lines.sizes_to(700) == [50, 100, 200, 500, 700]
 
 
 @pytest.mark.slow
@@ -212,7 +213,7 @@ def test_peers_solve_the_same_equations_in_float64(model, name, tmp_path):
 @pytest.mark.slow
 def test_the_whole_benchmark_at_a_small_size(tmp_path, capsys):
     small = "--models ddl,neural_ode(dopri5) --replicas 1,2 --repeats 2 --seconds 0 --steps 3 --batch 4 --hidden 8"
-    skipped = "--contestants suite,loop,floor --skip-tests --skip-two-threads"
+    skipped = "--contestants suite,loop,roofline --skip-tests --skip-two-threads"
     assert main([*small.split(), *skipped.split(), "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "a/b" in said
@@ -232,7 +233,7 @@ def test_the_whole_benchmark_at_a_small_size(tmp_path, capsys):
 @pytest.mark.slow
 def test_scaling_at_a_small_size(tmp_path, capsys):
     small = "--model resnet --longest 200 --replicas 1 --batch 2 --most 4 --compile off --repeats 1"
-    assert scaling.main([*small.split(), "--out", str(tmp_path)]) == 0
+    assert measure_scaling([*small.split(), "--out", str(tmp_path)]) == 0
     assert "extrapolated" in capsys.readouterr().out
     (path,) = tmp_path.glob("*.json")
     points = json.loads(path.read_text())["points"]

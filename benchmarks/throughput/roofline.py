@@ -1,4 +1,4 @@
-"""Floor (d): the matrix products of one update and nothing else, as batched products (`torch.bmm`).
+"""Roofline (d): the matrix products of one update and nothing else, as batched products (`torch.bmm`).
 
 Forward Y = X W and backward ∂X = ∂Y Wᵀ once a step, one after the other, as the recurrence forces; the weights'
 gradients ∂W = Xᵀ∂Y gathered over all steps into one product, the cheapest way there is. Products that share their input
@@ -32,7 +32,7 @@ def products(problem: Problem) -> list[tuple[int, int]]:
 
 
 def applications(problem: Problem, data: Data) -> int:
-    """How often the layer is applied in a free run; an adaptive solver's evaluations are counted on the data."""
+    """Applications of the layer in a free run; an adaptive solver's evaluations are counted on the data."""
     if problem.key != "neural_ode":
         return problem.steps
     if not problem.adaptive:
@@ -45,7 +45,7 @@ def applications(problem: Problem, data: Data) -> int:
     return model.evaluations
 
 
-class Floor:
+class Roofline:
     """The products of R replicas' update.
 
     Args:

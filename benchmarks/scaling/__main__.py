@@ -17,71 +17,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.scaling.lines import LIMIT, NAMES, Line, Point, largest, series_of, sizes_to
 from benchmarks.throughput import memory
 from benchmarks.throughput.problem import MODELS, Problem, Training, build, trajectories
 from benchmarks.throughput.report import layout, machine, number, slug
 
-ROOT = Path(__file__).resolve().parent.parent
-# What an update may hold, in GiB.
-LIMIT = 24
+ROOT = Path(__file__).resolve().parents[2]
 # So few that the data stay small beside an update of them.
 TRAJECTORIES = 8
-NAMES = {"steps": "steps T", "replicas": "replicas R", "batch": "batch B"}
-
-
-@dataclass(frozen=True)
-class Point:
-    """One update measured.
-
-    Args:
-        axis: "steps", "replicas" or "batch".   steps, replicas, batch: T, R, B.   checkpointing: whether it was on.
-        seconds: of processor time.   memory: MiB above what the process held after the smallest update.
-    """
-
-    axis: str
-    steps: int
-    replicas: int
-    batch: int
-    checkpointing: bool
-    seconds: float
-    memory: float
-
-    @property
-    def size(self) -> int:
-        """Where it lies on its axis."""
-        return int(getattr(self, self.axis))
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line through points in logarithms: value = exp(intercept) · size^slope."""
-
-    slope: float
-    intercept: float
-
-    @classmethod
-    def fit(cls, sizes: Sequence[float], values: Sequence[float]) -> Line:
-        """Least squares over the larger half of the points (at least three), where constant costs no longer count."""
-        keep = max(3, (len(sizes) + 1) // 2)
-        slope, intercept = np.polyfit(np.log(sizes[-keep:]), np.log(values[-keep:]), 1)
-        return cls(float(slope), float(intercept))
-
-
-def largest(row: Sequence[Point]) -> float:
-    """Size at which memory would reach the limit, growing as between the last two points."""
-    a, b = row[-2:]
-    growth = (b.memory - a.memory) / (b.size - a.size)
-    return b.size + (LIMIT * 1024 - b.memory) / growth if growth > 0 else float("nan")
 
 
 def one_update(problem: Problem, *, checkpointing: bool, repeats: int) -> tuple[float, float]:
-    """Seconds of processor time and MiB of one update, in this process."""
+    """Seconds of processor time and MiB of one update, in this process.
+
+    Args:
+        problem: sizes.   checkpointing: as `TrainConfig` has it.   repeats: timed updates, of which the best counts.
+    """
     # The smallest update brings compiler and libraries into memory, which is not what grows.
     train(replace(problem, steps=2, replicas=1, batch=1), checkpointing=checkpointing, repeats=1)
     before = memory.resident()
@@ -91,7 +48,11 @@ def one_update(problem: Problem, *, checkpointing: bool, repeats: int) -> tuple[
 
 
 def train(problem: Problem, *, checkpointing: bool, repeats: int) -> list[float]:
-    """Processor time after each update of a short training; `memory.peak` counts from the first one's end."""
+    """Processor time after each update of a short training; `memory.peak` counts from the first one's end.
+
+    Args:
+        problem: sizes.   checkpointing: as `TrainConfig` has it.   repeats: updates after the first.
+    """
     from ddl_dyn import Replicas, fit
     from ddl_dyn.config.sections import TrainConfig
 
@@ -121,7 +82,11 @@ def train(problem: Problem, *, checkpointing: bool, repeats: int) -> list[float]
 
 
 def measured(axis: str, problem: Problem, *, checkpointing: bool, repeats: int) -> Point:
-    """The same in a process of its own."""
+    """One update in a process of its own.
+
+    Args:
+        axis: of the point.   problem: sizes.   checkpointing, repeats: as `one_update` takes them.
+    """
     asked = json.dumps({"problem": problem.plain(), "checkpointing": checkpointing, "repeats": repeats})
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.scaling", "--point", asked],
@@ -139,14 +104,6 @@ def measured(axis: str, problem: Problem, *, checkpointing: bool, repeats: int) 
     return point
 
 
-def series_of(points: Sequence[Point]) -> dict[tuple[str, bool], list[Point]]:
-    """Points by axis and checkpointing, in order of size."""
-    found: dict[tuple[str, bool], list[Point]] = {}
-    for point in sorted(points, key=lambda p: (list(NAMES).index(p.axis), p.size)):
-        found.setdefault((point.axis, point.checkpointing), []).append(point)
-    return found
-
-
 def table(points: Sequence[Point]) -> str:
     """Slopes, and the largest problem that would fit."""
     rows = []
@@ -159,11 +116,6 @@ def table(points: Sequence[Point]) -> str:
         rows.append([*row_text, f"{float(f'{largest(row):.2g}'):,.0f}"])
     head = ["against", "checkpointing", "at", "range", "slope of time", "slope of memory", "s at the end"]
     return layout([*head, "MiB at the end", f"fits {LIMIT} GiB (extrapolated)"], rows)
-
-
-def sizes_to(longest: int) -> list[int]:
-    """50, 100, 200, 500, … up to the longest."""
-    return [*(n for n in (50, 100, 200, 500, 1000, 2000, 5000) if n < longest), longest]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -201,8 +153,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def save(stem: Path, text: str, points: Sequence[Point], about: dict[str, object], model: str) -> None:
-    """Table, numbers and figure."""
-    from benchmarks.scaling_figure import scaling
+    """Write table, numbers and figure.
+
+    Args:
+        stem: path without suffix.   text: the table.   points: measured updates.   about: the machine.
+        model: printed name.
+    """
+    from benchmarks.scaling.figure import scaling
     from ddl_dyn.plots import style
 
     stem.parent.mkdir(parents=True, exist_ok=True)

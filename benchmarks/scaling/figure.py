@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.scaling import NAMES, Line, Point, series_of
+from benchmarks.scaling.lines import NAMES, Line, Point, series_of
 from ddl_dyn.plots.style import PAGE_WIDTH, new_figure, styled
 
 ROWS = (("seconds", "time / s"), ("memory", "peak memory / MiB"))
