@@ -3,27 +3,70 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ddl_dyn.analysis.lyapunov import lyapunov_spectrum
+    from ddl_dyn.config.sections import TrainConfig
+    from ddl_dyn.engine.normalizer import Normalizer
+    from ddl_dyn.engine.replicas import Replicas
+    from ddl_dyn.engine.rollout import rollout
+    from ddl_dyn.models import MODELS, make_model
+    from ddl_dyn.models.delta import delta_operator, delta_update
+    from ddl_dyn.runs import load as load_runs
+    from ddl_dyn.runs import open_run
+    from ddl_dyn.tasks import TASKS, make_dataset, make_task
+    from ddl_dyn.training.trainer import fit
 
 __version__ = "0.1.0"
 
-# Imported on first use: `ddl-dyn --help` must not pay for torch.
-_WHERE = {
-    "Normalizer": "ddl_dyn.engine.normalizer",
-    "Replicas": "ddl_dyn.engine.replicas",
-    "Rollout": "ddl_dyn.engine.rollout",
-    "TrainConfig": "ddl_dyn.config.sections",
-    "fit": "ddl_dyn.training.trainer",
-    "make_model": "ddl_dyn.models",
-    "rollout": "ddl_dyn.engine.rollout",
+# Imported on first use: `ddl-dyn --help` must not pay for torch. Type checkers read the imports above.
+_SOURCES = {
+    "MODELS": ("ddl_dyn.models", "MODELS"),
+    "TASKS": ("ddl_dyn.tasks", "TASKS"),
+    "Normalizer": ("ddl_dyn.engine.normalizer", "Normalizer"),
+    "Replicas": ("ddl_dyn.engine.replicas", "Replicas"),
+    "TrainConfig": ("ddl_dyn.config.sections", "TrainConfig"),
+    "delta_operator": ("ddl_dyn.models.delta", "delta_operator"),
+    "delta_update": ("ddl_dyn.models.delta", "delta_update"),
+    "fit": ("ddl_dyn.training.trainer", "fit"),
+    "load_runs": ("ddl_dyn.runs", "load"),
+    "lyapunov_spectrum": ("ddl_dyn.analysis.lyapunov", "lyapunov_spectrum"),
+    "make_dataset": ("ddl_dyn.tasks", "make_dataset"),
+    "make_model": ("ddl_dyn.models", "make_model"),
+    "make_task": ("ddl_dyn.tasks", "make_task"),
+    "open_run": ("ddl_dyn.runs", "open_run"),
+    "rollout": ("ddl_dyn.engine.rollout", "rollout"),
 }
 
-__all__ = ["Normalizer", "Replicas", "Rollout", "TrainConfig", "__version__", "fit", "make_model", "rollout"]
+__all__ = [
+    "MODELS",
+    "TASKS",
+    "Normalizer",
+    "Replicas",
+    "TrainConfig",
+    "__version__",
+    "delta_operator",
+    "delta_update",
+    "fit",
+    "load_runs",
+    "lyapunov_spectrum",
+    "make_dataset",
+    "make_model",
+    "make_task",
+    "open_run",
+    "rollout",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        value = getattr(importlib.import_module(_WHERE[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'ddl_dyn' has no attribute {name!r}")
+    if name not in _SOURCES:
+        raise AttributeError(f"module 'ddl_dyn' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    module, attribute = _SOURCES[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -58,6 +58,10 @@ class TrainConfig(Section):
     checkpointing: keep only the states at √T times of a window for the gradient and make the steps between them again:
         for horizons whose memory would not fit.
     tf32: let a GPU round the factors of float32 matrix products to 10 bits.
+
+    Example:
+        >>> TrainConfig(updates=300, lr=1e-2).schedule
+        'one_cycle'
     """
 
     updates: int = Field(default=1500, ge=0)

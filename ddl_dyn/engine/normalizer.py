@@ -16,6 +16,9 @@ class Normalizer:
     Args:
         mean: (D,), in the unit of each component.
         scale: (D,), in the unit of each component, positive.
+    Example:
+        >>> Normalizer.fit(np.array([[[1.0, 0.0], [3.0, 8.0]]]), "component")
+        Normalizer(mean=array([2., 4.]), scale=array([1., 4.]))
     """
 
     mean: NDArray[np.float64]

@@ -34,6 +34,10 @@ class Replicas:
         seeds: R distinct non-negative integers.
     Raises:
         ValueError: when there is no seed, or a seed is repeated or negative.
+    Example:
+        >>> from ddl_dyn import Replicas, make_model
+        >>> Replicas(lambda: make_model("ddl", state_dim=2), seeds=range(3)).size
+        3
     """
 
     def __init__(self, build: Callable[[], StepModel], seeds: Sequence[int]) -> None:

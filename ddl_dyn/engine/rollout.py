@@ -68,6 +68,11 @@ def rollout(model: StepModel | Replicas, x0: Tensor, steps: int, inputs: Tensor 
         `Rollout`; a run that leaves the finite range is data (status DIVERGED, NaN from there on), never an error.
     Raises:
         ValueError: when shapes do not fit the model, steps is negative, or an untied stack has fewer layers.
+    Example:
+        >>> from ddl_dyn import Replicas, make_model, rollout
+        >>> replicas = Replicas(lambda: make_model("ddl", state_dim=2), seeds=range(3))
+        >>> tuple(rollout(replicas, torch.zeros(4, 2), steps=10).states.shape)
+        (3, 4, 11, 2)
     """
     x0 = _check(model, x0, steps)
     replicated = isinstance(model, Replicas)

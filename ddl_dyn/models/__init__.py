@@ -123,6 +123,10 @@ def make_model(
         options: fields of the model's `Config`.
     Raises:
         ValueError: for an unknown model or option, or options that contradict each other or the task.
+    Example:
+        >>> model = make_model("resnet", state_dim=2, layers=1, hidden_dim=16)
+        >>> sum(p.numel() for p in model.parameters())
+        322
     """
     cls, config = model_class(name), model_config(name, **options)
     if issubclass(cls, Oracle):

@@ -36,6 +36,9 @@ def delta_operator(k: Tensor, beta: Tensor) -> Tensor:
         (…, d, d), symmetric; det A = 1 − β‖k‖².
     Raises:
         ValueError: when k has no axis for d.
+    Example:
+        >>> delta_operator(torch.tensor([1.0, 0.0]), torch.tensor(2.0)).tolist()
+        [[-1.0, 0.0], [0.0, 1.0]]
     """
     if k.ndim < 1:
         raise ValueError("k must have shape (…, d), got a scalar")
@@ -80,6 +83,10 @@ def delta_update(X: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Tensor:
         (…, d, d_v). With k of unit length kᵀX⁺ − vᵀ = (1−β)(kᵀX − vᵀ). Non-finite input gives non-finite output.
     Raises:
         ValueError: when the shapes do not agree.
+    Example:
+        >>> X, k, v = torch.eye(2), torch.tensor([1.0, 0.0]), torch.tensor([5.0, 7.0])
+        >>> delta_update(X, k, v, torch.tensor(1.0)).tolist()
+        [[5.0, 7.0], [0.0, 1.0]]
     """
     _check(X, k, v)
     return X - (beta[..., None] * k)[..., :, None] * discrepancy(X, k, v)[..., None, :]

@@ -232,6 +232,9 @@ def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = 
 
     Raises:
         RunError: when there is no such run; the message names the nearest ids.
+    Example:
+        >>> open_run("last").config["task"]
+        'henon'
     """
     text = os.fspath(reference)
     base = Path(where)
@@ -281,6 +284,9 @@ def load(where: str | os.PathLike[str] = "runs", *, kind: str | None = "run") ->
         Damaged runs keep their row, with status UNREADABLE.
     Raises:
         RunError: when `where` exists and is not a folder.
+    Example:
+        >>> load_runs("runs")[["id", "status", "config.model_args.carry"]].values.tolist()
+        [['1', 'COMPLETED', 'latent']]
     """
     import pandas as pd
 

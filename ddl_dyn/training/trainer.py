@@ -222,6 +222,12 @@ def fit(
         `FitResult`. A replica that diverges stops and is reported; the others go on.
     Raises:
         ValueError: when the horizon does not fit the trajectories or the stack.
+    Example:
+        >>> from ddl_dyn import Replicas, TrainConfig, fit, make_dataset, make_model, make_task
+        >>> data = make_dataset(make_task("rotation"), n_train=8, n_val=4, n_test=4, n_ood=0, steps=20)
+        >>> replicas = Replicas(lambda: make_model("linear", state_dim=2), seeds=[0])
+        >>> bool(fit(replicas, data.train, data.val, TrainConfig()).best_val[0] < 1e-6)
+        True
     """
     if replicas.device.type == "cpu" and config.threads:
         torch.set_num_threads(config.threads)
