@@ -10,9 +10,7 @@ from typing import Any
 
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.runs.atomic_files import plain
-
-# Words about a run that change nothing in it.
-REMARKS = frozenset({"tags", "note"})
+from ddl_dyn.runs.run import REMARKS
 
 
 def canonical(config: RunConfig) -> dict[str, Any]:

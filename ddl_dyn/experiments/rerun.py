@@ -25,12 +25,14 @@ def stored_config(stored: Run) -> RunConfig:
     """The configuration of a stored run, checked like a typed one.
 
     Raises:
-        RunError: for a comparison or a sweep, or when the run would execute code that the user has not named.
+        RunError: for a comparison or a sweep, when the configuration was edited after the start, or when the run would
+            execute code that the user has not named.
         ConfigError: when this version does not accept it.
     """
     if stored.kind != "run":
         raise RunError(f"{stored.id} is no single run; name one of its runs: {', '.join(stored.members)}")
     check_code(stored)
+    stored.check_config()
     return resolve_run(stored.config)
 
 
@@ -61,6 +63,7 @@ def resume(reference: str, base: Path, conclude: Conclude, *, store: str | None 
         )
     if stored.kind == "compare":
         check_code(stored)
+        stored.check_config()
         compare(resolve_compare(stored.config), Launch(base=where, run_id=stored.id, options=options), conclude)
         return Run(stored.path)
     config = stored_config(stored)

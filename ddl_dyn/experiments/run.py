@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ddl_dyn import runs
 from ddl_dyn.config.sections import RunConfig
@@ -17,13 +17,12 @@ from ddl_dyn.experiments.progress import Validation, account, throttled
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.tracking.sacred import make_experiment, medians
+from ddl_dyn.runs import checkpoint
 from ddl_dyn.runs.observer import RunStore
 from ddl_dyn.runs.trust import digests
 from ddl_dyn.runs.writer import StoreError, check_writable
 
-# The state that a killed run continues from; a completed one needs it no more.
-RESUME_FILE = "resume.pt"
-# Between two writings of that state; what a kill may cost.
+# Between two writings of the training state; what a kill may cost.
 CHECKPOINT_SECONDS = 10.0
 
 
@@ -138,10 +137,11 @@ def run(config: RunConfig, launch: Launch) -> str | None:
     Returns:
         The run's id, or None for an unobserved run.
     Raises:
+        RunError: when the training state that is to be continued is damaged or not this configuration's.
         StoreError: when the run cannot be written.
         ValueError: when the configuration does not fit its task.
     """
-    entry = {
+    entry: dict[str, Any] = {
         "kind": "run",
         "task": config.task,
         "model": config.model,
@@ -153,12 +153,15 @@ def run(config: RunConfig, launch: Launch) -> str | None:
         "note": config.note,
     }
     store = make_store(launch, entry)
+    state = None
+    if launch.run_id is not None:
+        state = checkpoint.load_training(launch.base / launch.run_id, entry["config_hash"])
     setup = make_setup(config)
 
     def body(_run: Any, _config: Mapping[str, Any]) -> None:
         if store is not None and launch.on_start is not None:
             launch.on_start(store.directory.name)
-        outcome = execute(setup, _callbacks(_run, store, launch))
+        outcome = execute(setup, replace(_callbacks(_run, store, launch), state=state))
         if store is not None:
             keep(store, outcome)
 
@@ -194,31 +197,21 @@ def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callb
             )
 
     def on_checkpoint(state: Mapping[str, Any]) -> None:
-        if store is not None:
-            store.save_with(RESUME_FILE, _torch_writer(dict(state)))
+        assert store is not None
+        checkpoint.save_training(store, state)
 
-    state = None
-    if store is not None and launch.run_id is not None and (launch.base / launch.run_id / RESUME_FILE).exists():
-        state = runs.Run(launch.base / launch.run_id).checkpoint(RESUME_FILE)
     return Callbacks(
         on_data=on_data,
         on_epoch=on_epoch,
         on_checkpoint=on_checkpoint if store is not None else None,
-        state=state,
         seconds=CHECKPOINT_SECONDS,
     )
-
-
-def _torch_writer(state: Mapping[str, Any]) -> Callable[[IO[bytes]], None]:
-    import torch
-
-    return lambda file: torch.save(dict(state), file)
 
 
 def keep(store: RunStore, outcome: Outcome) -> None:
     """Store what a finished run leaves behind; the result last, as the sign that the rest is there."""
     store.save_arrays(outcome.arrays)
-    store.save_with("checkpoint.pt", _torch_writer({"replicas": dict(outcome.state)}))
+    checkpoint.save_weights(store, outcome.state)
     store.update(resolved=outcome.resolved)
     store.save_json("result.json", outcome.numbers)
-    (store.directory / RESUME_FILE).unlink(missing_ok=True)
+    checkpoint.drop_training(store)

@@ -23,6 +23,7 @@ from ddl_dyn.experiments.data import make_data
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.models import make_model, model_class, truth_of
 from ddl_dyn.runs import COMPLETED, Run, RunError
+from ddl_dyn.runs.checkpoint import load_weights
 from ddl_dyn.runs.trust import check_code
 from ddl_dyn.tasks.base import Task, Trajectories
 from ddl_dyn.tasks.dataset import Dataset
@@ -217,8 +218,8 @@ def restore_setup(run: Run) -> Setup:
     """The setup of a finished run with its trained replicas, from config.json, run.json and checkpoint.pt.
 
     Raises:
-        RunError: when the run is a comparison, is not complete, its data or checkpoint do not fit, or it would execute
-            code that the user has not named.
+        RunError: when the run is a comparison, is not complete, its configuration was edited, its data or checkpoint do
+            not fit, or it would execute code that the user has not named.
         ConfigError: when this version does not accept its configuration.
     """
     if run.kind != "run":
@@ -226,6 +227,7 @@ def restore_setup(run: Run) -> Setup:
     if run.status != COMPLETED:
         raise RunError(f"run {run.id} is {run.status}; only a completed run can be analysed")
     check_code(run)
+    run.check_config()
     setup = make_setup(resolve_run(run.config))
     stored, given = run.entry.get("data_hash"), setup.data.content_hash
     if stored is not None and stored != given:
@@ -233,9 +235,10 @@ def restore_setup(run: Run) -> Setup:
             f"run {run.id} was trained on other data ({str(stored)[:12]}…) than its configuration gives now "
             f"({given[:12]}…); use the version that trained it"
         )
+    weights = load_weights(run)
     try:
-        setup.replicas.load_state_dict(run.checkpoint()["replicas"])
-    except (KeyError, TypeError, ValueError) as error:
+        setup.replicas.load_state_dict(weights)
+    except ValueError as error:
         raise RunError(f"the checkpoint of run {run.id} does not fit its configuration: {error}") from error
     return replace(setup, stored=run)
 

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ddl_dyn.runs import heartbeat, provenance
-from ddl_dyn.runs.atomic_files import write_json, write_text, write_with
-from ddl_dyn.runs.run import COMPLETED, FAILED, INTERRUPTED, QUEUED, RUNNING, SCHEMA, RunError, read_json
+from ddl_dyn.runs.atomic_files import plain, write_json, write_text, write_with
+from ddl_dyn.runs.run import COMPLETED, FAILED, INTERRUPTED, QUEUED, RUNNING, SCHEMA, RunError, config_digest, read_json
 from ddl_dyn.runs.writer import BusyError, RunWriter, StoreError
 
 # Freed when the disk is full, so that the last word about the run can still be written.
@@ -180,6 +180,7 @@ class RunStore(RunWriter):
             write_text(self.directory / "git.diff", diff)
         self.entry |= {
             "schema": SCHEMA,
+            "config_sha256": config_digest(plain(config)),
             "id": self.directory.name,
             "comment": meta_info.get("comment"),
             "command_line": provenance.command_line(),

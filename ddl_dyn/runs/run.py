@@ -8,14 +8,15 @@
               cout.txt          what the run printed
               result.json       numbers of the evaluation
               arrays.npz        curves, predictions and everything else that the figures need
-              checkpoint.pt     parameters (torch, weights only)
+              checkpoint.pt     parameters (`runs.checkpoint`)
               figures/          PNG and SVG
 
-Nothing here executes what it reads: JSON, .npz without pickle, and checkpoints with weights only.
+Nothing here executes what it reads: JSON, .npz without pickle, and tensors without code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -37,6 +38,8 @@ QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED = "QUEUED", "RUNNING", "COMPLETE
 # Two that are never stored: a reader infers them.
 DEAD, UNREADABLE = "DEAD", "UNREADABLE"
 STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED, DEAD, UNREADABLE)
+# Keys of a configuration that change nothing in a run.
+REMARKS = frozenset({"tags", "note"})
 SHORTEST_PREFIX = 4
 # An id is a folder's name and nothing else: no separator, no leading dot.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -178,27 +181,25 @@ class Run:
         # A stored id becomes part of a path, so a folder from elsewhere must not be able to point outside.
         return [item for item in stored if isinstance(item, str) and ID.fullmatch(item)]
 
-    def checkpoint(self, name: str = "checkpoint.pt") -> Any:
-        """A stored state, loaded as weights only.
+    def check_config(self) -> None:
+        """Refuse a run whose configuration was edited after its start; tags and note may be.
 
-        Args:
-            name: `checkpoint.pt` holds the parameters of a finished run, `resume.pt` the training state of another.
         Raises:
-            RunError: when there is none or it holds anything but weights.
+            RunError: when config.json is not what run.json says that the run was started with.
         """
-        import pickle
+        stored, found = self.entry.get("config_sha256"), config_digest(self.config)
+        if stored != found:
+            raise RunError(
+                f"{self.path / 'config.json'} is not what run {self.id} was started with (SHA-256 {found[:12]}…, then "
+                f"{str(stored)[:12]}…); restore it, or start a new run: `ddl-dyn {self.kind} with "
+                f"{self.path / 'config.json'}`"
+            )
 
-        import torch
 
-        path = self.path / name
-        if not path.exists():
-            raise RunError(f"run {self.id} has no checkpoint ({path})")
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
-            # Only the first line: torch's own goes on to explain how to switch the protection off.
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RunError(f"{path} is not a checkpoint of weights alone: {reason}") from error
+def config_digest(config: Mapping[str, Any]) -> str:
+    """Hexadecimal SHA-256 of a stored configuration, without the remarks about it."""
+    record = {key: value for key, value in config.items() if key not in REMARKS}
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def status_of(entry: Mapping[str, Any]) -> str:

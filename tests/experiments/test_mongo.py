@@ -99,7 +99,7 @@ def check_whole(server: Server, stored: runs.Run) -> None:
         assert len(series["timestamps"]) == len(updates)
     assert set(copy["metrics"]) == {"loss", "val"}
     on_disk = {path.relative_to(stored.path).as_posix(): path.read_bytes() for path in stored.path.rglob("*.*")}
-    assert copy["files"] == {name: data for name, data in on_disk.items() if name not in mongo.LEFT_OUT}
+    assert copy["files"] == {name: data for name, data in on_disk.items() if name not in mongo.TRAINING}
 
 
 def test_a_run_is_copied_whole_as_sacred_lays_it_out(standing: Server, tmp_path: Path) -> None:

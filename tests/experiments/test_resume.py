@@ -15,6 +15,7 @@ import pytest
 
 from ddl_dyn import runs
 from ddl_dyn.experiments.rerun import largest_difference
+from ddl_dyn.runs.checkpoint import load_weights
 from tests.helpers.commands import ROOT, environment, wait_for
 
 # keep_portraits: those that an earlier attempt kept are kept as they are, the others are taken where they are due.
@@ -60,7 +61,7 @@ def test_a_run_killed_ten_times_ends_bit_for_bit_like_an_untouched_one(tmp_path:
         assert {key: mine[key] for key in ("loss", "val", "alive")} == {
             key: other[key] for key in ("loss", "val", "alive")
         }
-    weights = [run.checkpoint()["replicas"] for run in (first, second)]
+    weights = [load_weights(run) for run in (first, second)]
     assert largest_difference(*({k: v.numpy() for k, v in each.items()} for each in weights))[1] == 0.0
     assert largest_difference(first.arrays, second.arrays)[1] == 0.0
     # The middle ones lie between kills; of each there is one, in order.

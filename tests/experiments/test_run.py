@@ -24,6 +24,7 @@ from ddl_dyn.experiments.run import Launch, beat_interval, run
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.results.comparison.records import conclude
 from ddl_dyn.runs import atomic_files, observer
+from ddl_dyn.runs.checkpoint import load_weights
 from ddl_dyn.runs.writer import RunWriter, StoreError
 from tests.helpers import fake_runs
 from tests.helpers.commands import (
@@ -68,7 +69,7 @@ def test_a_run_stores_everything_it_promises(tmp_path: Path, capsys: pytest.Capt
     assert stored.metrics[1]["loss"] == [1 / 11] * 3
     assert "pretending to train ddl" in stored.output
     assert stored.arrays["test_pred"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert stored.checkpoint()["replicas"]["w"].tolist() == [1, 1]
+    assert load_weights(stored)["w"].tolist() == [1, 1]
     assert told[0] == "1"
     assert told[-1]["update"] == 40
     assert "pretending" in capsys.readouterr().out

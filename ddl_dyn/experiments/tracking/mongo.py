@@ -23,6 +23,7 @@ import numpy as np
 from ddl_dyn import runs
 from ddl_dyn.experiments.tracking.sacred import MongoObserver, force_bson_encodeable, medians
 from ddl_dyn.runs import Run, RunError
+from ddl_dyn.runs.checkpoint import TRAINING
 from ddl_dyn.runs.result import HORIZONS, SPLITS, scores
 
 FORM = "mongodb://[user:password@]host[:port]/database, user and password percent-encoded"
@@ -31,8 +32,6 @@ DATABASE = "sacred"
 TIMEOUTS = {"serverSelectionTimeoutMS": 2000, "connectTimeoutMS": 2000, "socketTimeoutMS": 5000}
 # A document holds 16 MB: three lists of so many numbers, and so many characters of output, fit with room to spare.
 POINTS, OUTPUT = 100_000, 1_000_000
-# Of training alone, and of no use once the run is complete.
-LEFT_OUT = {"resume.pt"}
 # Fields of a run's end, which an attempt that continues it must not keep.
 ENDINGS = ("stop_time", "fail_trace", "result")
 
@@ -207,7 +206,7 @@ def _send_files(run: Run, observer: Any) -> None:
     stored = {file.filename: file for file in observer.fs.find({"filename": {"$regex": f"^{re.escape(prefix)}"}})}
     for path in sorted(run.path.rglob("*")):
         name = path.relative_to(run.path).as_posix()
-        if not path.is_file() or path.is_symlink() or path.name.startswith(".") or name in LEFT_OUT:
+        if not path.is_file() or path.is_symlink() or path.name.startswith(".") or name in TRAINING:
             continue
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         old = stored.pop(prefix + name, None)
