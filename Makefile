@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint docs bench clean
 
 help:
 	@echo "make demo     install if needed, then train and compare; results in demo/"
 	@echo "make test     install if needed, then run the quick tests"
 	@echo "make lint     ruff (format and rules) and mypy"
+	@echo "make docs     run what README, docs/, CONTRIBUTING and examples/ show"
 	@echo "make bench    install if needed, with the peers; then measure speed (about an hour)"
 	@echo "make clean    remove the virtual environment, caches and demo/ (never runs/)"
 
@@ -36,6 +37,10 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Code blocks, examples, links, paths and names: documents that run stay true.
+docs: install
+	$(BIN)/python -m pytest tests/test_readme.py tests/test_docs.py tests/test_face.py tests/test_examples.py tests/config/test_user_files.py
 
 # The peers are wanted here alone; without them the benchmark runs with empty columns.
 bench: install

@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.mkdtemp(prefix="ddl_dyn_tests_"))
         config.stash[FOLDER] = folder
         # No library that was compiled and no font list that was written before: each session begins cold.
-        for name in ("DDL_DYN_CACHE", "MPLCONFIGDIR", "TRITON_CACHE_DIR"):
+        for name in ("DDL_DYN_CACHE", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
             place = folder / name.lower()
             place.mkdir()
             os.environ[name] = str(place)
