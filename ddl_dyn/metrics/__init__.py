@@ -19,6 +19,7 @@ from ddl_dyn.metrics.climate import (
     state_space_divergence,
     state_space_floor,
 )
+from ddl_dyn.metrics.decisions import Decision, PairedScores, attained_coverage, decide
 from ddl_dyn.metrics.oscillation import (
     PhaseError,
     TurningPointError,
@@ -33,7 +34,16 @@ from ddl_dyn.metrics.oscillation import (
     turning_points,
     upward_crossings,
 )
-from ddl_dyn.metrics.significance import Ranking, critical_difference, holm, paired_power, paired_test, seeds_needed
+from ddl_dyn.metrics.significance import (
+    Ranking,
+    critical_difference,
+    holm,
+    paired_power,
+    paired_test,
+    seeds_needed,
+    sign_flip_test,
+)
+from ddl_dyn.metrics.starts import StartErrors, few_starts_decide, start_errors
 from ddl_dyn.metrics.statistics import (
     Interval,
     interquartile_mean,
@@ -47,14 +57,18 @@ from ddl_dyn.metrics.statistics import (
 from ddl_dyn.metrics.structure import invariant_drift, jacobian_error, orientation_agreement, symmetry_defect
 from ddl_dyn.metrics.tracking import longest_length, sequence_accuracy, token_accuracy, token_correct
 from ddl_dyn.metrics.verdict import VERDICTS, Verdict, VerdictThresholds, verdict_shares, verdicts
+from ddl_dyn.metrics.windows import block_bootstrap, window_overlap
 
 __all__ = [
     "VERDICTS",
+    "Decision",
     "Interval",
     "NoiseFloor",
+    "PairedScores",
     "PhaseError",
     "PredictionTime",
     "Ranking",
+    "StartErrors",
     "StateSpaceDivergence",
     "SurvivalCurve",
     "TurningPointError",
@@ -62,7 +76,11 @@ __all__ = [
     "VerdictThresholds",
     "amplitude",
     "amplitude_error",
+    "attained_coverage",
+    "block_bootstrap",
     "critical_difference",
+    "decide",
+    "few_starts_decide",
     "holm",
     "interquartile_mean",
     "interquartile_mean_interval",
@@ -86,9 +104,11 @@ __all__ = [
     "seeds_needed",
     "separated",
     "sequence_accuracy",
+    "sign_flip_test",
     "smape",
     "spectral_floor",
     "spectral_hellinger",
+    "start_errors",
     "state_space_divergence",
     "state_space_floor",
     "stratified_bootstrap",
@@ -102,5 +122,6 @@ __all__ = [
     "valid_prediction_time",
     "verdict_shares",
     "verdicts",
+    "window_overlap",
     "winner",
 ]

@@ -5,11 +5,14 @@ Axes: K tasks, M models, R replicas (seeds). An infinite score is a failed repli
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 from ddl_dyn.metrics.statistics import ordered_scores, paired_scores
 
@@ -114,6 +117,62 @@ def paired_test(a: ArrayLike, b: ArrayLike, *, method: Literal["wilcoxon", "sign
     return float(result.pvalue)
 
 
+def sign_flip_test(
+    differences: ArrayLike,
+    strata: Sequence[int] | None = None,
+    *,
+    alternative: Literal["two-sided", "less", "greater"] = "two-sided",
+) -> float:
+    """Exact p-value of the sign-flip test on the signed ranks of paired differences, stratified.
+
+    T = Σ_g (1/n_g) Σ_{r∈g} sign(d_r) · rank|d_r|, against all 2^R choices of signs. Ranks, because an infinite
+    difference (a failed replica) has one; zeros keep theirs and add nothing (Pratt). The test is conditional on the
+    strata: where each is a data set, it speaks of other initialisations on these data sets.
+
+    Args:
+        differences: d (R,), infinite where one of a pair failed.
+        strata: (R,), label of each pair's stratum; None for one stratum.
+        alternative: "less" is the alternative d < 0.
+    Returns:
+        p in (0, 1], at least 2^(1−R) two-sided and 2^(−R) one-sided.
+    Raises:
+        ValueError: on NaN, shapes that do not fit, or an unknown alternative.
+    Source:
+        Wilcoxon (1945), Individual comparisons by ranking methods, doi:10.2307/3001968.
+    """
+    d = ordered_scores(differences, name="differences")
+    sizes = stratum_sizes(strata, d.shape)
+    if alternative not in ("two-sided", "less", "greater"):
+        raise ValueError(f"alternative must be 'two-sided', 'less' or 'greater', got {alternative!r}")
+    # Twice a rank is whole even where ranks are shared, and so is the least common multiple over a stratum's size.
+    common = math.lcm(*(int(n) for n in sizes))
+    weights = np.rint(2 * stats.rankdata(np.abs(d))).astype(np.int64) * (common // sizes)
+    below = _cumulative(tuple(sorted(int(w) for w in weights[d != 0])))
+    positive, total = int(weights[d > 0].sum()), len(below) - 1
+    less, greater = below[positive], below[total - positive]
+    p = {"less": less, "greater": greater, "two-sided": 2.0 * min(less, greater)}[alternative]
+    return float(min(1.0, p))
+
+
+def stratum_sizes(strata: Sequence[int] | None, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Number of pairs (R,) in each pair's stratum; ValueError where labels do not fit the scores' shape (R,)."""
+    labels = np.zeros(shape) if strata is None else np.asarray(strata)
+    if len(shape) != 1 or labels.shape != shape:
+        raise ValueError(f"scores and strata must both have shape (R,), got {shape} and {labels.shape}")
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return counts[index]
+
+
+@lru_cache(maxsize=256)
+def _cumulative(weights: tuple[int, ...]) -> Array:
+    """P(S ≤ s), s = 0 … Σw, for the sum S of weights each taken with probability ½."""
+    chance = np.ones(1)
+    for weight in weights:
+        taken = np.concatenate((np.zeros(weight), chance))
+        chance = (taken + np.pad(chance, (0, weight))) / 2
+    return np.cumsum(chance)
+
+
 def critical_difference(scores: ArrayLike, *, lower_is_better: bool = True, alpha: float = 0.05) -> Ranking:
     """Mean ranks of M ≥ 3 models over K tasks with Friedman's test and Nemenyi's critical difference.
 
@@ -178,10 +237,10 @@ def paired_power(effect: float, pairs: int, *, alpha: float = 0.05) -> float:
     """
     if pairs < 2 or not np.isfinite(effect):
         raise ValueError(f"power needs at least 2 pairs and a finite effect, got pairs={pairs!r}, effect={effect!r}")
-    critical, shift = stats.t.ppf(1 - alpha / 2, pairs - 1), abs(effect) * np.sqrt(pairs)
-    # The far tail lies below Φ(−shift), and the series for it may fail to converge where it is negligible.
-    far = float(stats.nct.cdf(-critical, pairs - 1, shift)) if shift < 9.0 else 0.0
-    return float(stats.nct.sf(critical, pairs - 1, shift)) + far
+    critical, shift = special.stdtrit(pairs - 1, 1 - alpha / 2), abs(effect) * np.sqrt(pairs)
+    # NaN stands for what lies so far below a large shift that its series ends before it begins: nothing.
+    far, near = np.nan_to_num(special.nctdtr(pairs - 1, shift, [-critical, critical]))
+    return float(far + 1.0 - near)
 
 
 def seeds_needed(a: ArrayLike, b: ArrayLike, *, power: float = 0.8, alpha: float = 0.05) -> float:
@@ -214,11 +273,12 @@ def seeds_needed(a: ArrayLike, b: ArrayLike, *, power: float = 0.8, alpha: float
     elif (spread := float(np.std(d, ddof=1))) == 0.0:
         wanted = least if d.any() else np.inf
     else:
-        wanted = np.ceil(_least_pairs(float(np.mean(d)) / spread, power, alpha) * np.pi / 3)
+        wanted = np.ceil(least_pairs(float(np.mean(d)) / spread, power=power, alpha=alpha) * np.pi / 3)
     return float(max(wanted, least)) if wanted <= MAX_SEEDS else float("inf")
 
 
-def _least_pairs(effect: float, power: float, alpha: float) -> float:
+def least_pairs(effect: float, *, power: float, alpha: float) -> float:
+    """Pairs from which `paired_power` reaches a power; ∞ beyond a million."""
     if paired_power(effect, MAX_SEEDS, alpha=alpha) < power:
         return float("inf")
     low, high = 1, MAX_SEEDS

@@ -37,7 +37,8 @@ def ordered_scores(values: ArrayLike, *, name: str = "values") -> Array:
     return scores
 
 
-def _bounds(replicates: Array, level: float) -> tuple[float, float]:
+def percentile_bounds(replicates: Array, level: float) -> tuple[float, float]:
+    """The order statistics of bootstrap replicates (B,) that cut off (1 − level)/2 on either side."""
     # Order statistics, rounded outwards: interpolating between infinite replicates would give NaN.
     ordered, tail = np.sort(replicates), (1.0 - level) / 2.0
     last = ordered.size - 1
@@ -46,7 +47,8 @@ def _bounds(replicates: Array, level: float) -> tuple[float, float]:
     return float(ordered[int(low)]), float(ordered[int(high)])
 
 
-def _check_bootstrap(resamples: int, level: float) -> None:
+def check_bootstrap(resamples: int, level: float) -> None:
+    """ValueError where too few resamples or an impossible level are asked for."""
     if resamples < 100:
         raise ValueError(f"resamples must be at least 100, got {resamples!r}")
     if not 0.0 < level < 1.0:
@@ -73,7 +75,7 @@ def stratified_bootstrap(
     Source:
         Agarwal et al. (2021), Deep RL at the edge of the statistical precipice, arXiv:2108.13264.
     """
-    _check_bootstrap(resamples, level)
+    check_bootstrap(resamples, level)
     strata = [ordered_scores(s, name=f"scores[{i}]").ravel() for i, s in enumerate(scores)]
     if not strata:
         raise ValueError("scores must hold at least one task, got none")
@@ -82,7 +84,7 @@ def stratified_bootstrap(
         return Interval(estimate, np.nan, np.nan)
     rng = np.random.default_rng(seed)
     drawn = [s[rng.integers(s.size, size=(resamples, s.size))] for s in strata]
-    return Interval(estimate, *_bounds(statistic(np.concatenate(drawn, axis=1)), level))
+    return Interval(estimate, *percentile_bounds(statistic(np.concatenate(drawn, axis=1)), level))
 
 
 def _row_median(rows: Array) -> Array:
@@ -120,7 +122,7 @@ def median_interval(
         return stratified_bootstrap([scores], _row_median, resamples=resamples, seed=seed, level=level)
     if method != "bca":
         raise ValueError(f"method must be 'percentile' or 'bca', got {method!r}")
-    _check_bootstrap(resamples, level)
+    check_bootstrap(resamples, level)
     if not np.isfinite(scores).all():
         raise ValueError("the bca method needs finite scores; use method='percentile' where replicas failed")
     estimate = float(np.median(scores))
