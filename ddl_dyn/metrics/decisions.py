@@ -184,7 +184,7 @@ def _ratio_interval(
 def _quotient(first: ArrayLike, second: ArrayLike) -> Array:
     """first / second; NaN for two infinities, 1 for two zeros."""
     x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         return np.where((x == y) & np.isfinite(x), 1.0, x / y)
 
 
