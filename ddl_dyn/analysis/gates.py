@@ -107,9 +107,8 @@ def trace_orbit(model: Any, x0: ArrayLike, steps: int, inputs: ArrayLike | None 
         for t in range(steps):
             u = drive[:, t].to(like).expand(*h.shape[:-1], width)
             rows.append(model.trace(h, t, u))
-            h = model.step(h, t, u)
-            if template.config.carry == "observed":
-                h = model.lift(model.read(h))
+            latent = template.config.carry == "latent"
+            h = model.advance(h, t, u) if latent else model.lift(model.read(model.step(h, t, u)))
     axis = 1 if replicas else 0
     out = {name: torch.stack([row[name] for row in rows], dim=axis) for name in (rows[0] if rows else {})}
     return {name: (t if replicas else t.unsqueeze(0)).cpu().numpy() for name, t in out.items()}

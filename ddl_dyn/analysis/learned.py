@@ -28,7 +28,8 @@ def from_replicas(
     """The learned map of a model, or of R replicas at once.
 
     carry="observed": Φ = read ∘ step ∘ lift on R^D, in physical units where a normalizer is given.
-    lift="identity": the same, as D = H. carry="latent" in a latent space of its own: Φ = step on R^H, in model units.
+    lift="identity": the same, as D = H. carry="latent" in a latent space of its own: Φ = step on R^H, followed by
+    re-encoding where there is any, in model units.
 
     Args:
         model: StepModel or Replicas; it is copied, and the copy is float64.
@@ -73,7 +74,7 @@ def learned_family(
             h = x.reshape(x.shape[0], -1, x.shape[-1]) if replicas else x.reshape(-1, x.shape[-1])
             u = held.expand(*h.shape[:-1], width)
             if latent:
-                return double.step(h, l, u).reshape(x.shape)
+                return double.advance(h, l, u).reshape(x.shape)
             z = h if normalizer is None else normalizer.normalize(h)
             z = double.read(double.step(double.lift(z), l, u))
             return (z if normalizer is None else normalizer.denormalize(z)).reshape(x.shape)

@@ -23,6 +23,8 @@ class ModelConfig(Section):
     lift: "linear" embeds the observed state in H latent dimensions; "identity" makes them the same space.
     carry: "observed" reads out and lifts again at every step (the learned map is Φ: R^D → R^D); "latent" lifts once.
     sharing: "tied" applies all layers at every step; "untied" makes layer l the step l (depth is time).
+    reencode: share μ of h ← h + μ(lift(read h) − h) after each step with carry="latent"; 1 is carry="observed".
+    decay: μ is learned, one number for a model, and starts at `reencode`.
     """
 
     lift: Literal["linear", "identity"] = "linear"
@@ -30,6 +32,22 @@ class ModelConfig(Section):
     sharing: Literal["tied", "untied"] = "tied"
     layers: int = Field(default=2, ge=1, le=10_000)
     hidden_dim: int = Field(default=32, ge=1, le=65_536)
+    reencode: float = Field(default=0.0, ge=0.0, le=1.0)
+    decay: bool = False
+
+    @model_validator(mode="after")
+    def _reencoding(self) -> ModelConfig:
+        if self.reencode and self.carry != "latent":
+            raise ValueError(
+                f"reencode = {self.reencode} acts on a latent state that is carried, but carry={self.carry} re-encodes "
+                "wholly at every step; set carry=latent or drop reencode"
+            )
+        if self.decay and not 0.0 < self.reencode < 1.0:
+            raise ValueError(
+                f"decay learns the share of re-encoding from `reencode`, which must lie strictly between 0 and 1, got "
+                f"{self.reencode}; set e.g. reencode=0.1"
+            )
+        return self
 
 
 class DataConfig(Section):

@@ -40,8 +40,8 @@ def compile_free_run(model: StepModel, state: Mapping[str, Tensor]) -> FreeRun:
         state = dict(zip(names, tensors, strict=True))
         if solver is not None:
             return functional_call(method, state, ("slope", s, u)), functional_call(method, state, ("read", s))
-        after = functional_call(method, state, ("advance", s, AnyTime(), u))
-        return after, functional_call(method, state, ("read", after)) if latent else after
+        after, seen = functional_call(method, state, ("transition", s, AnyTime(), u))
+        return after, functional_call(method, state, ("read", seen)) if latent else seen
 
     def lift(tensors: Sequence[Tensor], x: Tensor) -> Tensor:
         return functional_call(method, dict(zip(names, tensors, strict=True)), ("lift", x)) if latent else x

@@ -195,8 +195,8 @@ class Replicas:
         states = self._method.model.follow(self.call, s, inputs) if latent else None
         if states is None:
             for l in range(inputs.shape[-2]):
-                s = self.advance(s, l, inputs[..., l, :])
-                out.append(s)
+                s, seen = self.transition(s, l, inputs[..., l, :])
+                out.append(seen)
             states = torch.stack(out, dim=-2)
         return self.read(states.flatten(1, 2)).unflatten(1, states.shape[1:3]) if latent else states
 
@@ -248,8 +248,8 @@ class Replicas:
         def piece(s: Tensor, first: int) -> tuple[Tensor, Tensor]:
             out = []
             for l in range(first, min(first + length, T)):
-                s = self.advance(s, l, inputs[..., l, :])
-                out.append(s)
+                s, seen = self.transition(s, l, inputs[..., l, :])
+                out.append(seen)
             states = torch.stack(out, dim=-2)
             return s, self.read(states.flatten(1, 2)).unflatten(1, states.shape[1:3]) if latent else states
 
@@ -259,14 +259,19 @@ class Replicas:
             parts.append(states)
         return torch.cat(parts, dim=-2)
 
+    def transition(self, s: Tensor, l: int, u: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of a free run: the state carried on, and the one whose read-out is observed.
+
+        Args:
+            s: (R, B, D) or (R, B, H), as `carry` says.   l: time index.   u: (R, B, U).
+        """
+        if self._method.model.joint:
+            return self._method.model.transition_replicas(self.call, s, l, u)
+        return self.call("transition", s, l, u)
+
     def advance(self, s: Tensor, l: int, u: Tensor) -> Tensor:
         """One step of what a free run carries: (R, B, D) or (R, B, H) -> the same."""
-        call, model = self.call, self._method.model
-        if not model.joint:
-            return call("advance", s, l, u)
-        if self.carry == "latent":
-            return model.step_replicas(call, s, l, u)
-        return call("read", model.step_replicas(call, call("lift", s), l, u))
+        return self.transition(s, l, u)[0]
 
     def compile(self) -> bool:
         """Compile free runs; where that cannot be done they run eagerly, and `why_eager` says why.

@@ -5,6 +5,7 @@ Axes: B batch, D observed state, U inputs, H latent state, L layers. A model is 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -79,6 +80,14 @@ class StepModel(nn.Module, ABC):
         else:
             self.lift_map, self.read_map = linear_lift(state_dim, self.latent_dim)
         self.layers = nn.ModuleList(self.make_layer() for _ in range(config.layers))
+        if config.reencode and config.lift == "identity" and self.carried_dim == state_dim:
+            raise ValueError(
+                f"reencode = {config.reencode} changes nothing where lift=identity makes every latent state its own "
+                "lift; drop reencode or use lift=linear"
+            )
+        if config.decay:
+            logit = math.log(config.reencode / (1.0 - config.reencode))
+            self.decay_logit = nn.Parameter(torch.full((1,), logit))
 
     def latent_size(self) -> int:
         """Number of latent components H; called before the layers are made."""
@@ -86,6 +95,11 @@ class StepModel(nn.Module, ABC):
         if chosen is not None:
             return chosen
         return self.state_dim if self.config.lift == "identity" else 8
+
+    @property
+    def carried_dim(self) -> int:
+        """Number of components of a lifted state: H, and what `lift` adds to it."""
+        return self.latent_dim
 
     @abstractmethod
     def make_layer(self) -> nn.Module:
@@ -111,6 +125,26 @@ class StepModel(nn.Module, ABC):
             h = layer(h, u)
         return h
 
+    def reencode(self, h: Tensor) -> Tensor:
+        """Latent state moved by the share μ towards the lift of its read-out, (B, H) -> (B, H)."""
+        share = torch.sigmoid(self.decay_logit) if self.config.decay else self.config.reencode
+        return h + share * (self.lift(self.read(h)) - h)
+
+    def transition(self, s: Tensor, l: int, u: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of a free run.
+
+        Args:
+            s: carried state, x (B, D) with carry="observed", h (B, H) with carry="latent".
+            l: time index.   u: (B, U).
+        Returns:
+            The state carried on, and the one whose read-out is observed: they differ by re-encoding.
+        """
+        if self.config.carry == "observed":
+            x = self.read(self.step(self.lift(s), l, u))
+            return x, x
+        h = self.step(s, l, u)
+        return (self.reencode(h) if self.config.reencode else h), h
+
     def advance(self, s: Tensor, l: int, u: Tensor) -> Tensor:
         """One step of the carried state.
 
@@ -119,15 +153,15 @@ class StepModel(nn.Module, ABC):
         Returns:
             Of the shape of s.
         """
-        return self.step(s, l, u) if self.config.carry == "latent" else self.read(self.step(self.lift(s), l, u))
+        return self.transition(s, l, u)[0]
 
     def unroll(self, x0: Tensor, inputs: Tensor) -> Tensor:
         """Free run from x0 (B, D) under inputs (B, T, U): the observed states (B, T, D) after each step."""
         latent = self.config.carry == "latent"
         s, out = (self.lift(x0) if latent else x0), []
         for l in range(inputs.shape[-2]):
-            s = self.advance(s, l, inputs[:, l])
-            out.append(s)
+            s, seen = self.transition(s, l, inputs[:, l])
+            out.append(seen)
         states = torch.stack(out, dim=1)
         # One read-out for all steps; `read` maps (B, H), so its batch holds them.
         return self.read(states.flatten(0, 1)).unflatten(0, states.shape[:2]) if latent else states
@@ -168,6 +202,20 @@ class StepModel(nn.Module, ABC):
             (R, B, H).
         """
         return call("step", h, l, u)
+
+    def transition_replicas(self, call: ReplicaCall, s: Tensor, l: int, u: Tensor) -> tuple[Tensor, Tensor]:
+        """`transition` of all replicas of a `joint` model.
+
+        Args:
+            call: maps a method over the replicas.   s: (R, B, D) or (R, B, H).   l: time index.   u: (R, B, U).
+        Returns:
+            Two tensors of the shape of s.
+        """
+        if self.config.carry == "observed":
+            x = call("read", self.step_replicas(call, call("lift", s), l, u))
+            return x, x
+        h = self.step_replicas(call, s, l, u)
+        return (call("reencode", h) if self.config.reencode else h), h
 
     def follow(self, call: ReplicaCall, h: Tensor, inputs: Tensor) -> Tensor | None:  # noqa: ARG002
         """Latent states of a whole free run of a `joint` model in one piece.

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ddl_dyn.config.sections import ModelConfig
@@ -18,7 +19,7 @@ from ddl_dyn.models.base import StepModel
 class ClosedFormConfig(ModelConfig):
     """Options of a model that is solved: there is one map of the observed state, and no network to size.
 
-    lift, sharing, layers, hidden_dim: fixed; there is nothing that they could change.
+    lift, sharing, layers, hidden_dim, reencode, decay: fixed; there is nothing that they could change.
     carry: either; the two are one where the model keeps no memory.
     """
 
@@ -26,6 +27,8 @@ class ClosedFormConfig(ModelConfig):
     sharing: Literal["tied"] = "tied"
     layers: Literal[1] = 1
     hidden_dim: Literal[1] = 1
+    reencode: float = Field(default=0.0, ge=0.0, le=0.0)
+    decay: Literal[False] = False
 
 
 class ClosedForm(StepModel):

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ddl_dyn.models.base import ResidualConfig, StepModel
-from ddl_dyn.models.branch import Branch, RMSNorm, join
+from ddl_dyn.models.branch import Branch, RMSNorm, join, zero_linear
 from ddl_dyn.models.delta import delta_update, discrepancy, erase, unit_direction, write
 
 
@@ -208,14 +208,6 @@ class Given(nn.Module):
         if self.weight is None:
             return self.bias.expand(*u.shape[:-1], -1)
         return nn.functional.linear(u, self.weight, self.bias)
-
-
-def zero_linear(inputs: int, outputs: int) -> nn.Linear:
-    """An affine map that starts at zero."""
-    linear = nn.Linear(inputs, outputs)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
 
 
 def make_gate(context: int, gates: int, config: DDLConfig) -> nn.Module:

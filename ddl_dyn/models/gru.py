@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ddl_dyn.models.branch import join
-from ddl_dyn.models.recurrent import Recurrent, RecurrentConfig, zero_output
+from ddl_dyn.models.branch import join, zero_linear
+from ddl_dyn.models.recurrent import Recurrent, RecurrentConfig
 
 
 class GRU(Recurrent):
@@ -41,7 +41,7 @@ class GRUCell(nn.Module):
         self.latent_dim, self.hidden_dim = latent_dim, S
         self.gates = nn.Linear(latent_dim + S + input_dim, 2 * S)
         self.candidate = nn.Linear(latent_dim + S + input_dim, S)
-        self.output = zero_output(S, latent_dim)
+        self.output = zero_linear(S, latent_dim)
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """(B, H + S), (B, U) -> (B, H + S): state and hidden state."""

@@ -14,9 +14,12 @@ class HighwayConfig(ResidualConfig):
     """Options of the highway network.
 
     gate_bias: bias of the transform gate at the start; negative carries the state through.
+    signed: the gate ranges over (0, 2) instead of (0, 1), h⁺ = (1 − 2T) ∘ h + 2T ∘ F(h), so that the carry gate ranges
+        over (−1, 1): what β does along k in a Delta layer, here along each coordinate axis.
     """
 
     gate_bias: float = Field(default=-3.0, allow_inf_nan=False)
+    signed: bool = False
 
 
 class Highway(StepModel):
@@ -45,9 +48,11 @@ class HighwayLayer(nn.Module):
         self.branch = Branch(latent_dim + input_dim, config.hidden_dim, latent_dim, zero_last=False)
         self.gate = nn.Linear(latent_dim + input_dim, latent_dim)
         nn.init.constant_(self.gate.bias, config.gate_bias)
+        self.largest = 2.0 if config.signed else 1.0
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """(B, H), (B, U) -> (B, H)."""
         context = join(h, u)
+        gate = torch.sigmoid(self.gate(context))
         # h + T(F − h) is (1−T)h + TF with one product fewer.
-        return h + torch.sigmoid(self.gate(context)) * (self.branch(context) - h)
+        return h + (gate if self.largest == 1.0 else self.largest * gate) * (self.branch(context) - h)

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ddl_dyn.models.branch import join
-from ddl_dyn.models.recurrent import Recurrent, RecurrentConfig, zero_output
+from ddl_dyn.models.branch import join, zero_linear
+from ddl_dyn.models.recurrent import Recurrent, RecurrentConfig
 
 
 class LSTMConfig(RecurrentConfig):
@@ -54,7 +54,7 @@ class LSTMCell(nn.Module):
         self.gates = nn.Linear(latent_dim + S + input_dim, 4 * S)
         with torch.no_grad():
             self.gates.bias[S : 2 * S].fill_(config.forget_bias)
-        self.output = zero_output(S, latent_dim)
+        self.output = zero_linear(S, latent_dim)
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """(B, H + 2S), (B, U) -> (B, H + 2S): state, hidden state and cell."""

@@ -80,9 +80,14 @@ class NeuralODE(StepModel):
         # torchdiffeq fills tensors in place, which cannot be mapped, and its error norm must see all replicas.
         self.joint = self.adaptive or config.adjoint
 
+    @property
+    def carried_dim(self) -> int:
+        """H and the zeros appended to it."""
+        return self.latent_dim + self.config.augment
+
     def make_layer(self) -> nn.Module:
         """One vector field."""
-        size = self.latent_dim + self.config.augment
+        size = self.carried_dim
         if self.config.second_order and size % 2:
             raise ValueError(f"second_order needs an even number of latent components, got {size}; set augment=1")
         out = size // 2 if self.config.second_order else size
@@ -150,7 +155,8 @@ class NeuralODE(StepModel):
         Returns:
             (R, B, T, H); None where the solve fails, so that each step's own can tell the replica and the step.
         """
-        if not self.adaptive or self.config.sharing != "tied" or len(self.layers) > 1 or self.input_dim:
+        one = self.config.sharing == "tied" and len(self.layers) == 1 and not (self.input_dim or self.config.reencode)
+        if not self.adaptive or not one:
             return None
         u, steps = inputs[..., 0, :], inputs.shape[-2]
         times = torch.arange(steps + 1, dtype=h.dtype, device=h.device)
@@ -166,10 +172,11 @@ class NeuralODE(StepModel):
         config = self.config
         if config.adjoint:
             raise CannotCompileError("the continuous adjoint is integrated by torchdiffeq")
-        one = config.sharing == "tied" and len(self.layers) == 1 and not self.input_dim
+        one = config.sharing == "tied" and len(self.layers) == 1 and not (self.input_dim or config.reencode)
         if config.carry != "latent" or not one:
             why = "its solver starts anew at each step, with control flow that depends on numbers"
-            raise CannotCompileError(f"{why}; carry=latent, one tied layer and no inputs make a free run one solve")
+            needs = "carry=latent without reencode, one tied layer and no inputs"
+            raise CannotCompileError(f"{why}; {needs} make a free run one solve")
         return Solver(config.solver, config.rtol, config.atol, MAX_ATTEMPTS)
 
     def slope(self, h: Tensor, time: Tensor) -> Tensor:

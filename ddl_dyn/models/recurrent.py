@@ -42,6 +42,11 @@ class Recurrent(StepModel):
         super().__init__(state_dim, config, input_dim=input_dim, dt=dt)
         self.initial = nn.Linear(state_dim, self.memory_parts * self.config.hidden_dim)
 
+    @property
+    def carried_dim(self) -> int:
+        """H and the memory."""
+        return self.latent_dim + self.memory_parts * self.config.hidden_dim
+
     @abstractmethod
     def make_layer(self) -> nn.Module:
         """One cell."""
@@ -53,11 +58,3 @@ class Recurrent(StepModel):
     def read(self, h: Tensor) -> Tensor:
         """The state without its memory, (B, H + M) -> (B, D)."""
         return self.read_map(h[..., : self.latent_dim])
-
-
-def zero_output(hidden: int, latent_dim: int) -> nn.Linear:
-    """The map from the hidden state to the state's increment; zero at the start, so that the step is the identity."""
-    output = nn.Linear(hidden, latent_dim)
-    nn.init.zeros_(output.weight)
-    nn.init.zeros_(output.bias)
-    return output

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ddl_dyn.models.base import ResidualConfig, StepModel
-from ddl_dyn.models.branch import Branch, RMSNorm, join
+from ddl_dyn.models.branch import Activation, Branch, Product, RMSNorm, join
 
 
 class ResNetConfig(ResidualConfig):
@@ -16,19 +16,37 @@ class ResNetConfig(ResidualConfig):
 
     norm: "pre" normalises what enters the branch, "post" what leaves the sum, "none" neither.
     step_size: factor s of the branch.
+    branch: F(h) = W₂ σ(W₁ h) ("mlp"), W₃(W₁h ∘ W₂h) ("bilinear") or W₃(logistic(W₁h) ∘ W₂h) ("glu"), W affine.
+    activation: σ of branch=mlp.
+    shortcut: "identity", or "affine": h⁺ = A h + s F(h) with a learned constant matrix A that starts at I.
     """
 
     norm: Literal["none", "pre", "post"] = "none"
     step_size: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    branch: Literal["mlp", "glu", "bilinear"] = "mlp"
+    activation: Activation = "tanh"
+    shortcut: Literal["identity", "affine"] = "identity"
+
+    @model_validator(mode="after")
+    def _activation(self) -> ResNetConfig:
+        if self.branch != "mlp" and self.activation != "tanh":
+            raise ValueError(
+                f"activation={self.activation} belongs to branch=mlp; branch={self.branch} multiplies instead, so drop "
+                "activation"
+            )
+        return self
 
 
 class ResNet(StepModel):
-    """Residual network: identity shortcut plus a branch whose last layer is linear."""
+    """Residual network: a shortcut plus a branch whose last layer is linear."""
 
     Config = ResNetConfig
     config: ResNetConfig
     equation = "h⁺ = h + s F(h)"
-    source = "He et al. (2015), Deep Residual Learning, arXiv 1512.03385; pre-norm: He et al. (2016), arXiv 1603.05027"
+    source = (
+        "He et al. (2015), Deep Residual Learning, arXiv 1512.03385; pre-norm: He et al. (2016), arXiv 1603.05027; "
+        "products: Shazeer (2020), GLU Variants Improve Transformer, arXiv 2002.05202"
+    )
 
     def make_layer(self) -> nn.Module:
         """One residual block."""
@@ -46,10 +64,20 @@ class ResidualLayer(nn.Module):
         super().__init__()
         self.config = config
         self.norm = nn.Identity() if config.norm == "none" else RMSNorm(latent_dim)
-        self.branch = Branch(latent_dim + input_dim, config.hidden_dim, latent_dim)
+        sizes = (latent_dim + input_dim, config.hidden_dim, latent_dim)
+        if config.branch == "mlp":
+            self.branch: nn.Module = Branch(*sizes, activation=config.activation)
+        else:
+            self.branch = Product(*sizes, gated=config.branch == "glu")
+        self.shortcut: nn.Module = nn.Identity()
+        if config.shortcut == "affine":
+            self.shortcut = nn.Linear(latent_dim, latent_dim, bias=False)
+            nn.init.eye_(self.shortcut.weight)
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """(B, H), (B, U) -> (B, H)."""
+        # The constant term of an affine shortcut is the branch's last bias.
+        kept = self.shortcut(h)
         if self.config.norm == "post":
-            return self.norm(h + self.config.step_size * self.branch(join(h, u)))
-        return h + self.config.step_size * self.branch(join(self.norm(h), u))
+            return self.norm(kept + self.config.step_size * self.branch(join(h, u)))
+        return kept + self.config.step_size * self.branch(join(self.norm(h), u))

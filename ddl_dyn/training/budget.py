@@ -48,7 +48,8 @@ def count_flops(model: StepModel) -> int:
     """Floating-point operations in the matrix products of one carried step of one trajectory.
 
     A product of (m, k) and (k, n) counts 2·m·k·n; pointwise work is not counted (torch.utils.flop_counter). What is
-    counted is what a free run repeats: lift, step and read-out with carry="observed", the step alone with "latent".
+    counted is what a free run repeats: lift, step and read-out with carry="observed" (or re-encoding), the step alone
+    with "latent".
     """
     # The counter hangs a hook on every output that wants gradients, and a view of a parameter has none to hang it on.
     model = copy.deepcopy(model).requires_grad_(False)
@@ -59,12 +60,9 @@ def count_flops(model: StepModel) -> int:
     x = torch.zeros(1, model.state_dim, dtype=weight.dtype)
     u = torch.zeros(1, model.input_dim, dtype=weight.dtype)
     with torch.no_grad():
-        h = model.lift(x)
+        s = model.lift(x) if model.config.carry == "latent" else x
         with FlopCounterMode(display=False) as counter:
-            if model.config.carry == "observed":
-                model.read(model.step(model.lift(x), 0, u))
-            else:
-                model.step(h, 0, u)
+            model.transition(s, 0, u)
     return int(counter.get_total_flops())
 
 

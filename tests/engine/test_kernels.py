@@ -66,6 +66,10 @@ LEFT_OUT = [
     ("ddl", {"latent_dim": 33, "value_dim": 4, "layers": 1}, "latent components"),
     ("ddl", {"hidden_dim": 128}, "on the chip"),
     *(("resnet", {"norm": name}, "norm=none") for name in ("pre", "post")),
+    ("resnet", {"branch": "bilinear"}, "branch=mlp"),
+    ("resnet", {"activation": "relu"}, "activation=tanh"),
+    ("resnet", {"shortcut": "affine"}, "shortcut=identity"),
+    *((name, {"carry": "latent", "reencode": 0.1}, "reencode=0") for name in ("ddl", "resnet")),
     ("resnet", {"latent_dim": 128, "hidden_dim": 128}, "on the chip"),
 ]
 

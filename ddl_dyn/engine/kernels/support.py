@@ -72,12 +72,14 @@ def _stack(model: StepModel) -> str | None:
         return "the kernels hold one block of weights for all steps: sharing=tied"
     if model.input_dim:
         return "the kernels run autonomous systems; this task has inputs"
+    if model.config.reencode:
+        return "the kernels carry the latent state as it is: reencode=0"
     return None
 
 
 def _options(model: StepModel) -> str | None:
     if isinstance(model, ResNet):
-        return None if model.config.norm == "none" else "the kernels do not normalise: norm=none"
+        return _residual_options(model)
     assert isinstance(model, DDL)
     config = model.config
     if config.generator != "shared":
@@ -88,6 +90,16 @@ def _options(model: StepModel) -> str | None:
         return f"the kernels have gate=linear and gate=fixed, not {config.gate}"
     if config.norm:
         return "the kernels do not normalise: norm=false"
+    return None
+
+
+def _residual_options(model: ResNet) -> str | None:
+    config = model.config
+    if config.norm != "none":
+        return "the kernels do not normalise: norm=none"
+    for name, covered in (("branch", "mlp"), ("activation", "tanh"), ("shortcut", "identity")):
+        if getattr(config, name) != covered:
+            return f"the kernels have {name}={covered} alone, not {getattr(config, name)}"
     return None
 
 
