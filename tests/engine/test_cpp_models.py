@@ -1,4 +1,4 @@
-"""Compiled free runs of the models and options that came after the first ten: values and gradients of the eager ones."""
+"""Compiled free runs of further models and options: values and gradients of the eager ones."""
 
 from __future__ import annotations
 
