@@ -130,7 +130,7 @@ def main() -> int:
     if not args.skip_tests:
         tests = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/tasks/test_simulate.py"], check=False)
         if tests.returncode:
-            print("the tests of ddl_dyn.tasks.trust fail; nothing measured")
+            print("the tests of the tasks fail; nothing measured")
             return 1
     table("loop", SYSTEMS, loop, args)
     if importlib.util.find_spec("dysts") is None:

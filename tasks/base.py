@@ -250,7 +250,7 @@ class FlowTask(Task):
         return None
 
     def simulate(self, x0: Array, steps: int, inputs: Array | None = None) -> Trajectories:
-        """Integrate with DOP853 at tight tolerances; see `ddl_dyn.tasks.trust.integrate`."""
+        """Integrate with DOP853 at tight tolerances; see `ddl_dyn.tasks.integrators.integrate`."""
         from ddl_dyn.tasks.integrators import integrate
 
         x = self.check_states(x0, steps)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 # D and time scale at the default parameters, to four digits, of tasks that find them by integration, by scipy's special
-# functions or from their data: the list must not wait for that. tests/test_catalogue.py finds them anew.
+# functions or from their data: the list must not wait for that. tests/cli/test_catalogue.py finds them anew.
 FOUND: dict[str, tuple[int, float]] = {
     "cubic_spiral": (2, 0.927),
     "pendulum": (2, 6.7),

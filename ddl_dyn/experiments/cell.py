@@ -32,7 +32,7 @@ def do_cell(task: Mapping[str, Any], launch: Launch) -> None:
         launch: where and how.
     Raises:
         BusyError: when the run's folder cannot be read.
-        StoreError, ValueError: as `running.run`.
+        StoreError, ValueError: as `run.run`.
     """
     stored = Run(launch.base / task["run_id"])
     config = None

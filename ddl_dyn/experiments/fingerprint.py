@@ -17,7 +17,7 @@ def canonical(config: RunConfig) -> dict[str, Any]:
     """The configuration with every default filled in, without tags and note.
 
     Args:
-        config: a resolved configuration (`validation.resolve_run`), whose model options are complete.
+        config: a resolved configuration (`resolve.resolve_run`), whose model options are complete.
     Returns:
         nested, in JSON's types; 2.0 is 2; files of data and of a user's classes stand by the digest of their content.
     Raises:

@@ -132,7 +132,7 @@ def run(config: RunConfig, launch: Launch) -> str | None:
     """Train and evaluate one configuration and store it.
 
     Args:
-        config: a resolved configuration (`validation.resolve_run`).
+        config: a resolved configuration (`resolve.resolve_run`).
         launch: where and how.
     Returns:
         The run's id, or None for an unobserved run.

@@ -75,7 +75,7 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
         state_dim: D.   input_dim: U.   dt: sampling interval.
     Returns:
         `Budget`; a target that no width reaches gives the nearest, with `met` False. With kind "wall_clock" options are
-        as given: what is solved for is the number of updates, by the clock (`cost.updates_within`).
+        as given: what is solved for is the number of updates, by the clock (`timing.updates_within`).
     """
     shape = {"state_dim": state_dim, "input_dim": input_dim, "dt": dt}
     kind, options = config.budget.kind, dict(config.model_args)

@@ -1,7 +1,7 @@
 """The rollout kernels' arithmetic, in Triton's interpreter on a CPU.
 
 Triton decides when it is imported whether it interprets, so these tests run in a process of their own, which the two
-tests at the end start; asked for directly: TRITON_INTERPRET=1 pytest tests/test_kernels_interpreted.py.
+tests at the end start; asked for directly: TRITON_INTERPRET=1 pytest tests/engine/test_kernels_interpreted.py.
 """
 
 from __future__ import annotations

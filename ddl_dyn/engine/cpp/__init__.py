@@ -2,9 +2,9 @@
 
 capture: an ordinary module's step -> graphs of tensor operations for one sample.
 plan: what runs forward, what backward, what is kept in between.
-values, pointwise, statements, lower: graph nodes -> statements.   emit: statements -> C++.
-solver, adaptive: the same along a vector field, where an adaptive solver takes the place of the loop.
-build: C++ -> a loaded library, kept on disk.   run: the library as a differentiable function.
+values, pointwise, statements, placement, lowering: graph nodes -> statements.   fusion, emit: statements -> C++.
+adaptive: the same along a vector field, where an adaptive solver takes the place of the loop.
+toolchain: C++ -> a loaded library, kept on disk.   free_run: the library as a differentiable function.
 """
 
 from __future__ import annotations

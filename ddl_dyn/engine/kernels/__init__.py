@@ -5,9 +5,9 @@
     usable(model, device, dtype) -> bool: supported, and found right on this device
     unroll(model, parameters, x0, steps) -> (R, B, T, D)
 
-`support` says what is covered, `trial` tries a model's kernels before their first run, `plan` says what they are made
-of, `rollout` holds the kernels over time, `ddl` and `resnet` one layer each, `tile` what they share. Triton is imported
-with the trial, never before.
+`support` says what is covered, `self_check` tries a model's kernels before their first run, `plan` says what they are
+made of, `rollout` holds the kernels over time, `ddl` and `resnet` one layer each, `tile` what they share. Triton is
+imported with the self-check, never before.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Cell:
     """One run of a sweep.
 
     Args:
-        digest: hash of its canonical configuration (`canonical.config_hash`).
+        digest: hash of its canonical configuration (`fingerprint.config_hash`).
         values: what tells it from the other cells: task, model, carry and its place on each axis.
         config: its resolved configuration.
     """
