@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,8 @@ def test_options_of_a_users_model_are_checked(folder):  # noqa: ARG001
         make_task("my_task.py:Selkov", aa=1.0)
 
 
-def test_the_class_is_one_until_the_file_changes(folder):
+def test_the_class_is_one_until_the_file_changes(folder, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = folder / "my_step.py"
     first, written = model_class("my_step.py:SineStep"), path.stat()
     assert model_class(f"{path}:SineStep") is first
