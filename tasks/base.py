@@ -1,4 +1,4 @@
-"""What a task is: a dynamical system with its facts, its initial states and its time step.
+"""Base classes of tasks: a dynamical system with its facts, its initial states and its time step.
 
 Axes: N trajectories, T steps, D state components, U input components.
 """
@@ -6,13 +6,17 @@ Axes: N trajectories, T steps, D state components, U input components.
 from __future__ import annotations
 
 import dataclasses
-import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ddl_dyn.tasks.fields import convert_fields
+from ddl_dyn.tasks.fields import parameter as parameter
+from ddl_dyn.tasks.integrators import integrate, iterate
 
 Array = NDArray[np.float64]
 Split = Literal["train", "val", "test", "ood"]
@@ -68,13 +72,6 @@ def join(x: Array, *parts: Any) -> Array:
     return out
 
 
-def parameter(
-    default: Any, *, low: float | None = None, high: float | None = None, open_low: bool = False, doc: str = ""
-) -> Any:
-    """A dataclass field for a physical parameter with its admissible range [low, high] (or (low, high])."""
-    return dataclasses.field(default=default, metadata={"low": low, "high": high, "open_low": open_low, "doc": doc})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """A discrete- or continuous-time dynamical system that a stack is asked to imitate.
@@ -103,50 +100,12 @@ class Task(ABC):
     dt: float
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            self._check(field)
-
-    def _check(self, field: dataclasses.Field[Any]) -> None:
-        value, low, high = getattr(self, field.name), field.metadata.get("low"), field.metadata.get("high")
-        if field.name == "dt":
-            low, field_open = 0.0, True
-        else:
-            field_open = bool(field.metadata.get("open_low"))
-        kind = str(field.type)
-        for plain, word in ((str, "str"), (type(None), "None"), (tuple, "tuple")):
-            if isinstance(value, plain) and word in kind:
-                return
-        # Arrays are allowed: a parameter may differ from trajectory to trajectory.
-        if isinstance(value, bool) or not np.issubdtype(np.asarray(value).dtype, np.number):
-            if isinstance(value, bool) and "bool" in kind:
-                return
-            raise ValueError(f"{self.key()}: {field.name} must be a number, got {value!r}")
-        if "int" in kind and "float" not in kind and not isinstance(value, (int, np.integer)):
-            raise ValueError(f"{self.key()}: {field.name} must be an integer, got {value!r}")
-        numbers = np.asarray(value, dtype=float)
-        bad = ~np.isfinite(numbers)
-        if low is not None:
-            bad |= (numbers <= low) if field_open else (numbers < low)
-        if high is not None:
-            bad |= numbers > high
-        if bad.any():
-            left = "(" if field_open or low is None else "["
-            lower = -math.inf if low is None else low
-            upper = math.inf if high is None else high
-            raise ValueError(
-                f"{self.key()}: {field.name} must lie in {left}{lower:g}, {upper:g}{']' if high is not None else ')'}, "
-                f"got {value!r}"
-            )
+        convert_fields(self, self.key())
 
     @classmethod
     def key(cls) -> str:
         """Registry key: the snake_case form of the class name."""
-        out = []
-        for i, c in enumerate(cls.__name__):
-            if c.isupper() and i and not (cls.__name__[i - 1].isupper()):
-                out.append("_")
-            out.append(c.lower())
-        return "".join(out)
+        return re.sub(r"(?<=[^A-Z])(?=[A-Z])", "_", cls.__name__).lower()
 
     @property
     def state_dim(self) -> int:
@@ -164,7 +123,7 @@ class Task(ABC):
 
     @property
     def accepts_noise(self) -> bool:
-        """Whether observation noise means anything here."""
+        """True where observation noise can be added."""
         return self.state_kind == "continuous" and not self.noise_reason
 
     @property
@@ -174,14 +133,52 @@ class Task(ABC):
 
     @abstractmethod
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
-        """Draw n initial states, (n, D); the first n of 2n are the n, and train and ood supports are disjoint."""
+        """Draw initial states.
+
+        Args:
+            n: number of states; the first n of 2n are the n.
+            rng: source of randomness.
+            split: "ood" draws from a support disjoint from that of "train"; "val" and "test" share the latter.
+        Returns:
+            (n, D).
+        """
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array | None:  # noqa: ARG002
+        """Draw initial states at a multiple of the training radius, which the datasheet defines under "Radius".
+
+        Args:
+            n: number of states; the first n of 2n are the n.
+            rng: source of randomness.
+            radius: distance in units of the training radius, above 1.
+        Returns:
+            (n, D), or None where the task has no radius or no states of bounded orbits that far out.
+        """
+        return None
 
     @abstractmethod
     def simulate(self, x0: Array, steps: int, inputs: Array | None = None) -> Trajectories:
-        """Reference trajectories from x0 (N, D) over `steps` sampling steps."""
+        """Compute reference trajectories.
+
+        Args:
+            x0: (N, D), finite.
+            steps: number of sampling steps T.
+            inputs: (N, T, U), as drawn by `inputs`; None for an autonomous system.
+        Returns:
+            Trajectories whose states[:, 0] is x0.
+        Raises:
+            ValueError: when a shape is wrong or a value not finite.
+        """
 
     def inputs(self, n: int, steps: int, *, rng: np.random.Generator, split: Split) -> Array:  # noqa: ARG002
-        """Draw what acts on the system, (n, steps, U); zero width for an autonomous system."""
+        """Draw the inputs that act on the system.
+
+        Args:
+            n, steps: number of trajectories and of steps; the first n of 2n are the n.
+            rng: source of randomness.
+            split: whose distribution.
+        Returns:
+            (n, steps, U); U = 0 for an autonomous system.
+        """
         return np.zeros((n, steps, 0))
 
     def exact(self, x0: Array, steps: int) -> Array | None:  # noqa: ARG002
@@ -197,16 +194,29 @@ class Task(ABC):
         return {}
 
     def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:
-        """The states computed a second way, (N, steps+1, D); where the two part, neither is truth.
+        """The states computed a second way; where the two part, neither is truth.
 
-        Here: the same simulation from states one rounding error away; flows and maps have something better.
+        Here from states one rounding error away; flows tighten the tolerance, maps extend the precision.
+
+        Args:
+            x0, steps, inputs: as for `simulate`.
+        Returns:
+            (N, steps+1, D).
         """
         return self.simulate(np.nextafter(x0, np.inf), steps, inputs).states
 
     def make_splits(
         self, counts: dict[Split, int], steps: int, *, seed: int
     ) -> tuple[dict[Split, Trajectories | None], list[str]]:
-        """Clean trajectories of every split (None for a count of 0), each from streams of its own, and notes."""
+        """Simulate all splits without noise, each from random streams of its own.
+
+        Args:
+            counts: number of trajectories of each split.
+            steps: number of sampling steps.
+            seed: fixes the streams.
+        Returns:
+            Trajectories by split (None for a count of 0), and notes on how the request was met.
+        """
         splits: dict[Split, Trajectories | None] = {}
         for split, stream in zip(SPLITS, np.random.SeedSequence(seed).spawn(len(SPLITS)), strict=True):
             for_states, for_inputs = (np.random.default_rng(child) for child in stream.spawn(2))
@@ -221,7 +231,7 @@ class Task(ABC):
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
 
     def content_key(self) -> str:
-        """What else than the parameters determines the data, as a short string; empty for an equation."""
+        """Digest of what determines the data beside the parameters; empty for an equation."""
         return ""
 
     def check_states(self, x0: Array, steps: int) -> Array:
@@ -251,16 +261,12 @@ class FlowTask(Task):
 
     def simulate(self, x0: Array, steps: int, inputs: Array | None = None) -> Trajectories:
         """Integrate with DOP853 at tight tolerances; see `ddl_dyn.tasks.integrators.integrate`."""
-        from ddl_dyn.tasks.integrators import integrate
-
         x = self.check_states(x0, steps)
         times = self.times(steps)
         return Trajectories(times=times, states=integrate(self.vector_field, x, times), inputs=inputs)  # type: ignore[arg-type]
 
     def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:  # noqa: ARG002
         """The same flow at a hundredth of the tolerance."""
-        from ddl_dyn.tasks.integrators import integrate
-
         x = self.check_states(x0, steps)
         return integrate(self.vector_field, x, self.times(steps), rtol=1e-12, atol=1e-14)
 
@@ -281,16 +287,12 @@ class MapTask(Task):
 
     def simulate(self, x0: Array, steps: int, inputs: Array | None = None) -> Trajectories:
         """Iterate the map."""
-        from ddl_dyn.tasks.integrators import iterate
-
         x = self.check_states(x0, steps)
         times = self.times(steps)
         return Trajectories(times=times, states=iterate(self.next_state, x, steps), inputs=inputs)  # type: ignore[arg-type]
 
     def second_solution(self, x0: Array, steps: int, inputs: Array | None = None) -> Array:  # noqa: ARG002
         """The same orbit in extended precision where the platform and the map have it, else one rounding error away."""
-        from ddl_dyn.tasks.integrators import iterate
-
         x = self.check_states(x0, steps)
         wide: Any = x.astype(np.longdouble)
         if np.finfo(np.longdouble).eps == np.finfo(float).eps or self.next_state(wide).dtype != np.longdouble:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from ddl_dyn.tasks.base import Array, FlowTask
+from ddl_dyn.tasks.initial import box_surface
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,8 @@ class ChaoticFlow(FlowTask):
 
     # Largest exponent at the default parameters; other parameters are estimated when the time scale is asked for.
     largest_exponent: ClassVar[float]
+    # Components that a larger radius stretches; None where orbits from far away escape.
+    stretched: ClassVar[slice | None] = None
 
     @property
     def timescale(self) -> float:
@@ -99,3 +102,22 @@ class ChaoticFlow(FlowTask):
         if all(getattr(self, f.name) == f.default for f in physical):
             return 1 / self.largest_exponent
         return _estimated_time(self)
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array | None:
+        """On the faces of the attractor's bounding box, enlarged about its centre, (n, D); None where orbits escape."""
+        if self.stretched is None:
+            return None
+        low, high = _bounding_box(self)
+        middle, half = (low + high) / 2, (high - low) / 2
+        # Two streams: with one, what the second draw gives would depend on n.
+        others, faces = rng.spawn(2)
+        states = self.initial_states(n, rng=others, split="train")
+        states[:, self.stretched] = box_surface(n, faces, middle - radius * half, middle + radius * half)
+        return states
+
+
+@functools.lru_cache(maxsize=64)
+def _bounding_box(task: ChaoticFlow) -> tuple[Array, Array]:
+    """Least and largest of the stretched components over training states, each (D')."""
+    states = task.initial_states(1024, rng=np.random.default_rng(0), split="train")[:, task.stretched]
+    return states.min(axis=0), states.max(axis=0)

@@ -1,13 +1,18 @@
-"""Distributions of initial states. Rows are drawn one after another: the first n of 2n are the n. Axes: N, D."""
+"""Distributions of initial states. Rows are drawn one after another: the first n of 2n are the n. Axes: N, D.
+
+Common arguments: n, number of states; rng, the source of randomness.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy
 
-from ddl_dyn.tasks.base import Array
+from ddl_dyn.tasks.base import Array, FlowTask, Split
 
 
 def box(n: int, rng: np.random.Generator, low: Sequence[float], high: Sequence[float]) -> Array:
@@ -28,3 +33,34 @@ def shell(n: int, rng: np.random.Generator, inner: float, outer: float, dim: int
     direction = scipy.special.ndtri(np.clip(draws[:, 1:], 1e-300, 1.0))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return (inner + (outer - inner) * draws[:, :1]) * direction
+
+
+def sphere(n: int, rng: np.random.Generator, radius: float, dim: int) -> Array:
+    """Uniform in direction at one distance from the origin, (n, dim)."""
+    return shell(n, rng, radius, radius, dim)
+
+
+def box_surface(n: int, rng: np.random.Generator, low: Sequence[float], high: Sequence[float]) -> Array:
+    """Points on the faces of the box [low, high], every face alike and uniform on each, (n, D)."""
+    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    draws = rng.random((n, len(low) + 1))
+    face = (draws[:, -1] * 2 * len(low)).astype(int)
+    unit = draws[:, :-1]
+    unit[np.arange(n), face // 2] = face % 2
+    return low + (high - low) * unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnularStarts(FlowTask):
+    """A flow of the plane that starts in annuli about the origin."""
+
+    train_radii: ClassVar[tuple[float, float]]
+    ood_radii: ClassVar[tuple[float, float]]
+
+    def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
+        """Uniform in radius and angle, (n, 2)."""
+        return annulus(n, rng, *(self.ood_radii if split == "ood" else self.train_radii))
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """On a circle about the origin, (n, 2)."""
+        return sphere(n, rng, radius * self.train_radii[1], 2)

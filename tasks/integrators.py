@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 import scipy
@@ -15,6 +16,11 @@ from numpy.typing import NDArray
 RTOL, ATOL = 1e-10, 1e-12
 # Trajectories that share one step size. Larger blocks save calls but every member pays for the stiffest one.
 BLOCK = 256
+# Evaluations of the vector field allowed for each sampling interval on average, and on top of them.
+EVALUATIONS = 5_000
+# Over so many evaluations in a row the mean step must exceed this share of the sampling interval.
+WATCHED, SMALLEST_STEP = 10_000, 1e-7
+STAGES = 12
 Array = NDArray[np.float64]
 VectorField = Callable[[float, Array], Array]
 
@@ -36,7 +42,8 @@ def integrate(vector_field: VectorField, x0: Array, times: Array, *, rtol: float
         States (N, T+1, D). Where the solver gives up (blow-up in finite time) that trajectory is NaN from there on; the
         others are unaffected.
     Raises:
-        ValueError: when x0 is not a matrix or times do not increase.
+        ValueError: when x0 is not a matrix or times do not increase; when the steps shrink below 1e-7 sampling
+            intervals or more than 5,000 evaluations per interval are needed, naming the time and the state.
     Source: Hairer, Nørsett, Wanner (1993), Solving Ordinary Differential Equations I, §II.5 (DOP853).
     """
     x0 = np.asarray(x0, dtype=np.float64)
@@ -57,10 +64,22 @@ def integrate(vector_field: VectorField, x0: Array, times: Array, *, rtol: float
 def _block(vector_field: VectorField, x0: Array, times: Array, rtol: float, atol: float) -> Array:
     """One shared-step solve; when it fails, halves are solved apart until the failing trajectory stands alone."""
     n, d = x0.shape
+    interval = float(times[-1] - times[0]) / (len(times) - 1)
+    done, mark = 0, float(times[0])
 
     # Component by component, so that x[..., i] is contiguous in the vector field.
     def flat(t: float, y: Array) -> Array:
-        return vector_field(t, y.reshape(d, n).T).T.reshape(-1)
+        nonlocal done, mark
+        done += 1
+        x = y.reshape(d, n).T
+        if done % WATCHED == 0:
+            step = STAGES * (t - mark) / WATCHED
+            if step < SMALLEST_STEP * interval:
+                _stop(vector_field, t, x, f"with steps of {step:.1e}", interval)
+            if done > EVALUATIONS * (len(times) + 3):
+                _stop(vector_field, t, x, f"after {done} evaluations", interval)
+            mark = t
+        return vector_field(t, x).T.reshape(-1)
 
     shrink = math.sqrt(n)
     # scipy refuses relative tolerances below 100 rounding errors.
@@ -84,8 +103,29 @@ def _block(vector_field: VectorField, x0: Array, times: Array, rtol: float, atol
     return states
 
 
+def _stop(vector_field: VectorField, t: float, x: Array, reason: str, interval: float) -> NoReturn:
+    """Raise ValueError at the state (of N) whose field changes most over a short way along itself."""
+    field = vector_field(t, x)
+    change = np.linalg.norm(vector_field(t, x + SMALLEST_STEP * interval * field) - field, axis=1)
+    row = int(np.argmax(np.nan_to_num(change, nan=np.inf)))
+    state = ", ".join(f"{value:.6g}" for value in x[row, :8]) + (", …" if x.shape[1] > 8 else "")
+    raise ValueError(
+        f"the integrator stopped at t = {t:.6g} {reason} (sampling interval {interval:.6g}), near the state ({state}): "
+        "the vector field jumps there or is too stiff; smooth it, choose a smaller dt, or state a system with jumps as "
+        "a map from event to event (docs/adding.md)"
+    )
+
+
 def iterate(next_state: Callable[[Array], Array], x0: Array, steps: int) -> Array:
-    """Iterate x⁺ = Φ(x) from x0 (N, D); states (N, steps+1, D), non-finite from where an orbit overflows."""
+    """Iterate a map, x⁺ = Φ(x).
+
+    Args:
+        next_state: Φ, (N, D) -> (N, D).
+        x0: (N, D).
+        steps: number of iterations T.
+    Returns:
+        States (N, T+1, D), non-finite from where an orbit overflows.
+    """
     states = np.empty((len(x0), steps + 1, x0.shape[1]), dtype=x0.dtype)
     states[:, 0] = x0
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,27 +1,36 @@
-"""How far reference trajectories are truth, and what is measured along them: settling, trust horizon, period.
+"""Trust horizon of reference trajectories, and what is measured along them: settled states, the period of a cycle.
 
 Axes: N trajectories, T steps, D state components.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import scipy
 
-from ddl_dyn.tasks.base import Array, Task
+from ddl_dyn.tasks.base import Array, FlowTask, Task
 from ddl_dyn.tasks.integrators import VectorField
 
 # Agreement of two computations, in training standard deviations, up to which both are called truth.
 TRUST = 1e-3
+MOST_EVALUATIONS = 500_000
 
 
 def settle(vector_field: VectorField, x0: Array, *, time: float, dt: float) -> Array:
-    """Carry states (N, D) forward by `time` with classical Runge–Kutta steps of length dt, to forget a transient.
+    """Carry states forward with classical Runge–Kutta steps, to forget a transient.
 
     The step is fixed so that a row depends on nothing but itself: the first n of 2n initial states stay the n.
+
+    Args:
+        vector_field: f(t, x).
+        x0: (N, D).
+        time: how long, in the task's unit.
+        dt: length of a step.
+    Returns:
+        (N, D).
     """
     x = np.asarray(x0, dtype=np.float64)
     for step in range(max(1, round(time / dt))):
@@ -60,13 +69,14 @@ def trust_horizon(
     return steps if agree.all() else max(int(np.argmin(agree)) - 1, 0)
 
 
+@functools.lru_cache(maxsize=64)
 def cycle_period(
-    vector_field: VectorField, x0: Sequence[float], *, component: int, level: float, settle: float, turns: int = 3
+    task: FlowTask, x0: tuple[float, ...], *, component: int, level: float, settle: float, turns: int = 3
 ) -> float:
     """Period of the limit cycle reached from x0: time between upward crossings of a level, located as events.
 
     Args:
-        vector_field: f(t, x), autonomous.
+        task: an autonomous flow.
         x0: (D,), a state in the basin of the cycle.
         component: the component whose crossings are counted.
         level: the level crossed, in the unit of that component; the cycle must cross it upwards once per turn.
@@ -74,21 +84,26 @@ def cycle_period(
         turns: number of turns to average over.
     Returns:
         The mean period, or NaN where no cycle is found within a hundred settling times.
+    Raises:
+        ValueError: when the field is evaluated half a million times before that.
     """
+    done = 0
 
     def field(t: float, x: Array) -> Array:
-        return vector_field(t, x)
+        nonlocal done
+        done += 1
+        if done > MOST_EVALUATIONS:
+            raise ValueError(f"no period was found within {done} evaluations; choose parameters nearer the defaults")
+        return task.vector_field(t, x)
 
     def crossing(t: float, x: Array) -> float:  # noqa: ARG001
         return float(x[component] - level)
 
     crossing.direction = 1.0  # type: ignore[attr-defined]
     crossing.terminal = turns + 1  # type: ignore[attr-defined]
-    start = scipy.integrate.solve_ivp(field, (0.0, settle), np.asarray(x0, float), "DOP853", rtol=1e-10, atol=1e-12).y[
-        :, -1
-    ]
-    found = scipy.integrate.solve_ivp(
-        field, (0.0, 100 * settle), start, "DOP853", events=crossing, rtol=1e-10, atol=1e-12
-    )
+    tight = {"method": "DOP853", "rtol": 1e-10, "atol": 1e-12}
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = scipy.integrate.solve_ivp(field, (0.0, settle), np.asarray(x0, float), **tight).y[:, -1]
+        found = scipy.integrate.solve_ivp(field, (0.0, 100 * settle), start, events=crossing, **tight)
     hits = found.t_events[0]
     return float((hits[-1] - hits[0]) / turns) if len(hits) == turns + 1 else math.nan

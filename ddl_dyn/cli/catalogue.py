@@ -63,13 +63,10 @@ def _several(names: Sequence[str], most: int = 12) -> str:
 
 
 def _range(field: Any) -> str:
-    metadata = field.metadata
-    low, high = (0.0, None) if field.name == "dt" else (metadata.get("low"), metadata.get("high"))
-    if low is None and high is None:
-        return ""
-    left = "(" if field.name == "dt" or metadata.get("open_low") or low is None else "["
-    lower, upper = "−∞" if low is None else f"{low:g}", "∞)" if high is None else f"{high:g}]"
-    return f"  in {left}{lower}, {upper}"
+    from ddl_dyn.tasks.fields import Bounds, bounds_of
+
+    bounds = bounds_of(field)
+    return "" if bounds == Bounds() else f"  in {bounds}"
 
 
 def draw_task(name: str, folder: Path) -> Path | None:

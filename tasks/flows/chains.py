@@ -9,7 +9,7 @@ import numpy as np
 from ddl_dyn.tasks.base import Array, FlowTask, Split, parameter
 from ddl_dyn.tasks.exponents import ChaoticFlow
 from ddl_dyn.tasks.flows.oscillators import FLOW
-from ddl_dyn.tasks.initial import shell
+from ddl_dyn.tasks.initial import shell, sphere
 from ddl_dyn.tasks.symmetry import change_of_sign, cyclic_exchange
 from ddl_dyn.tasks.trust import settle
 
@@ -23,7 +23,8 @@ class SpringChain(FlowTask):
     over mass, per unit time squared.
     Regime: n uncoupled normal modes, quasi-periodic.
     Facts: mode j has the shape sin(ijπ/(n+1)) and the frequency 2√κ sin(jπ/(2(n+1))); the energy of every mode is kept.
-    Initial states: on shells of radius 0.5–1.5 (train), 2–3 (ood) in state space, all directions alike.
+    Initial states: on shells of radius 0.5–1.5 (train), 2–3 (ood) in state space, all directions alike. Radius:
+    that of the largest training shell.
     """
 
     source = "Goldstein, Poole, Safko (2002), Classical Mechanics, 3rd ed., ch. 6, ISBN 978-0-201-65702-9"
@@ -32,7 +33,7 @@ class SpringChain(FlowTask):
     obstruction_reason = FLOW
 
     dt: float = 0.1
-    n: int = parameter(8, low=1, doc="number of masses")
+    n: int = parameter(8, low=1, high=1024, doc="number of masses")
     stiffness: float = parameter(1.0, low=0.0, open_low=True, doc="spring constant over mass")
 
     @property
@@ -80,6 +81,10 @@ class SpringChain(FlowTask):
         """Shells in state space, (n, 2·self.n)."""
         return shell(n, rng, *((2.0, 3.0) if split == "ood" else (0.5, 1.5)), self.state_dim)
 
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """A sphere in state space, (n, 2·self.n)."""
+        return sphere(n, rng, 1.5 * radius, self.state_dim)
+
     def exact(self, x0: Array, steps: int) -> Array:
         """Every mode a cosine and a sine of its own frequency, (N, steps+1, 2n)."""
         modes, omega = self.modes, self.frequencies
@@ -109,7 +114,7 @@ class Lorenz96(ChaoticFlow):
     Regime at the defaults: n = 5, F = 8, chaotic.
     Facts: exponents .464 ± .011, 0, −.517, −1.304, −3.644 at n = 5; their sum is −n exactly; x = F is a fixed point;
     the quadratic terms keep Σx², the ring may be turned.
-    Initial states: on the attractor (a transient is dropped; train), a box around 20 (ood).
+    Initial states: on the attractor (a transient is dropped; train), a box around 20 (ood). Radius: half widths of the box around the attractor.
     """
 
     source = "Lorenz (1996), Predictability: a problem partly solved, doi:10.1017/CBO9780511617652.004"
@@ -117,9 +122,10 @@ class Lorenz96(ChaoticFlow):
     family = "chaotic flow"
     obstruction_reason = FLOW
     largest_exponent = 0.464
+    stretched = slice(None)
 
     dt: float = 0.01
-    n: int = parameter(5, low=4, doc="number of stations")
+    n: int = parameter(5, low=4, high=1024, doc="number of stations")
     forcing: float = parameter(8.0, low=0.0, open_low=True, doc="forcing F")
 
     @property

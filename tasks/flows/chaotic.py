@@ -24,6 +24,7 @@ class Lorenz63(ChaoticFlow):
     Facts: exponents .9060 ± .0022, 0, −14.572; their sum is −(σ + 1 + β) exactly; fixed points 0 and
     (±√(β(ρ−1)), ±√(β(ρ−1)), ρ−1); symmetric under (x, y, z) → (−x, −y, z); Kaplan–Yorke dimension 2.062.
     Initial states: on the attractor (a transient is dropped; train), a box far above it, z in 60–70 (ood).
+    Radius: half widths of the box around the attractor.
     """
 
     state_names = ("x", "y", "z")
@@ -32,6 +33,7 @@ class Lorenz63(ChaoticFlow):
     family = "chaotic flow"
     obstruction_reason = FLOW
     largest_exponent = 0.9060
+    stretched = slice(None)
 
     dt: float = 0.02
     sigma: float = parameter(10.0, low=0.0, open_low=True, doc="Prandtl number")
@@ -116,6 +118,7 @@ class Thomas(ChaoticFlow):
     Regime at the defaults: chaos on one attractor, unchanged by cyclic exchange of the components.
     Facts: exponents .0350 ± .0013, 0, −.575; their sum is −3b exactly; |xᵢ| ≤ 1/b on the attractor.
     Initial states: near the attractor (a transient is dropped; train), a box with all components in 7–9 (ood).
+    Radius: half widths of the box around the attractor.
     """
 
     state_names = ("x", "y", "z")
@@ -125,6 +128,7 @@ class Thomas(ChaoticFlow):
     obstruction_reason = FLOW
     isotropic = True
     largest_exponent = 0.0350
+    stretched = slice(None)
 
     dt: float = 0.1
     b: float = parameter(0.18, low=0.0, open_low=True, doc="friction")
@@ -161,6 +165,7 @@ class Chen(ChaoticFlow):
     Facts: the exponents sum to c − a − b = −10 exactly; fixed points 0 and (±s, ±s, 2c − a) with
     s = √(b(2c − a)) = √63; symmetric under (x, y, z) → (−x, −y, z); exponents 2.029 ± .007, 0, −12.030.
     Initial states: on the attractor (a transient is dropped; train), a box far above it, z in 55–65 (ood).
+    Radius: half widths of the box around the attractor.
     """
 
     state_names = ("x", "y", "z")
@@ -169,6 +174,7 @@ class Chen(ChaoticFlow):
     family = "chaotic flow"
     obstruction_reason = FLOW
     largest_exponent = 2.029
+    stretched = slice(None)
 
     dt: float = 0.01
     a: float = parameter(35.0, low=0.0, open_low=True, doc="rate a")
@@ -209,6 +215,7 @@ class SprottB(ChaoticFlow):
     Facts: the exponents sum to −1 exactly (div f = −1); fixed points ±(1, 1, 0); symmetric under
     (x, y, z) → (−x, −y, z); exponents .2085 ± .0011, 0, −1.208.
     Initial states: on the attractor (a transient is dropped; train), a box with x and y in 7–8 (ood).
+    Radius: half widths of the box around the attractor.
     """
 
     state_names = ("x", "y", "z")
@@ -217,6 +224,7 @@ class SprottB(ChaoticFlow):
     family = "chaotic flow"
     obstruction_reason = FLOW
     largest_exponent = 0.2085
+    stretched = slice(None)
 
     dt: float = 0.05
 

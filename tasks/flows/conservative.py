@@ -22,6 +22,7 @@ class Pendulum(FlowTask):
     Regime: libration; the period grows with the amplitude and diverges at π.
     Facts: energy v²/2 + 1 − cos θ is kept; period 4K(sin²(A/2)) at amplitude A: 6.69998 (1), 8.34975 (2), 16.15554 (3).
     Initial states: amplitudes in (0.2–1) theta0 (train); ood from 0.3 to 0.8 of the way between theta0 and π.
+    Radius: the amplitude theta0, as long as the pendulum does not turn over.
     """
 
     state_names = ("theta", "v")
@@ -52,6 +53,14 @@ class Pendulum(FlowTask):
         """Amplitude and phase of a swing, (n, 2)."""
         rest = np.pi - self.theta0
         low, high = (0.2 * self.theta0, self.theta0) if split != "ood" else (np.pi - 0.7 * rest, np.pi - 0.2 * rest)
+        return self._swings(n, rng, low, high)
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array | None:
+        """Swings of one amplitude at any phase, (n, 2); None from π on."""
+        amplitude = radius * self.theta0
+        return self._swings(n, rng, amplitude, amplitude) if amplitude < np.pi else None
+
+    def _swings(self, n: int, rng: np.random.Generator, low: float, high: float) -> Array:
         amplitude, phase = rng.uniform((low, 0.0), (high, 2 * np.pi), size=(n, 2)).T
         k = np.sin(amplitude / 2)
         return np.stack([2 * np.arcsin(k * np.cos(phase)), 2 * k * np.sin(phase)], axis=1)
@@ -83,7 +92,7 @@ class HardeningDuffing(FlowTask):
     Regime: a nonlinear centre whose frequency rises with the amplitude.
     Facts: energy v²/2 + x²/2 + β x⁴/4 is kept; at amplitude A, with Ω² = 1 + βA² and m = βA²/(2Ω²),
     x = A cn(Ω t, m) and the period is 4K(m)/Ω.
-    Initial states: amplitudes (0.3–1) amplitude (train), (1.3–1.8) amplitude (ood).
+    Initial states: amplitudes (0.3–1) amplitude (train), (1.3–1.8) amplitude (ood). Radius: `amplitude`.
     """
 
     state_names = ("x", "v")
@@ -120,7 +129,13 @@ class HardeningDuffing(FlowTask):
 
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Amplitude and phase of an orbit, (n, 2)."""
-        low, high = (1.3, 1.8) if split == "ood" else (0.3, 1.0)
+        return self._orbits(n, rng, *((1.3, 1.8) if split == "ood" else (0.3, 1.0)))
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """Orbits of one amplitude at any phase, (n, 2)."""
+        return self._orbits(n, rng, radius, radius)
+
+    def _orbits(self, n: int, rng: np.random.Generator, low: float, high: float) -> Array:
         ratio, phase = rng.uniform((low, 0.0), (high, 4.0), size=(n, 2)).T
         amplitude = self.amplitude * ratio
         frequency, m = self._jacobi(amplitude**2)

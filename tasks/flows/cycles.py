@@ -8,13 +8,13 @@ import numpy as np
 
 from ddl_dyn.tasks.base import Array, FlowTask, Split, join, parameter
 from ddl_dyn.tasks.flows.oscillators import FLOW, turn
-from ddl_dyn.tasks.initial import annulus, box
+from ddl_dyn.tasks.initial import AnnularStarts, annulus, box, box_surface, sphere
 from ddl_dyn.tasks.symmetry import change_of_sign, quarter_turn
 from ddl_dyn.tasks.trust import cycle_period
 
 
 @dataclass(frozen=True, kw_only=True)
-class VanDerPol(FlowTask):
+class VanDerPol(AnnularStarts):
     """Van der Pol oscillator.
 
     Equations: ẋ = y, ẏ = μ (1 − x²) y − x.
@@ -22,7 +22,7 @@ class VanDerPol(FlowTask):
     Regime at the defaults: a stable limit cycle between sinusoidal (μ → 0) and relaxation (μ → ∞).
     Facts: one unstable fixed point at 0 with eigenvalues (μ ± √(μ² − 4))/2; period 6.66329 and amplitude 2.00862 at
     μ = 1; div f = μ (1 − x²).
-    Initial states: radius 0.5–3 (train), 3.5–4.5 (ood).
+    Initial states: radius 0.5–3 (train), 3.5–4.5 (ood). Radius: that of the largest training circle.
     """
 
     state_names = ("x", "y")
@@ -30,6 +30,7 @@ class VanDerPol(FlowTask):
     equations = "ẋ = y, ẏ = μ (1 − x²) y − x"
     family = "oscillator"
     obstruction_reason = FLOW
+    train_radii, ood_radii = (0.5, 3.0), (3.5, 4.5)
 
     dt: float = 0.05
     mu: float = parameter(1.0, low=0.0, high=20.0, open_low=True, doc="nonlinear damping, dimensionless")
@@ -37,7 +38,7 @@ class VanDerPol(FlowTask):
     @property
     def timescale(self) -> float:
         """Period of the limit cycle, located by its upward crossings of x = 0."""
-        return cycle_period(self.vector_field, (2.0, 0.0), component=0, level=0.0, settle=40.0 + 20.0 * self.mu)
+        return cycle_period(self, (2.0, 0.0), component=0, level=0.0, settle=40.0 + 20.0 * self.mu)
 
     def vector_field(self, t: float, x: Array) -> Array:  # noqa: ARG002
         """(y, μ (1 − x²) y − x)."""
@@ -53,10 +54,6 @@ class VanDerPol(FlowTask):
         out[..., 1, 1] = self.mu * (1 - p * p)
         return out
 
-    def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
-        """Annuli about the unstable fixed point, (n, 2)."""
-        return annulus(n, rng, 3.5, 4.5) if split == "ood" else annulus(n, rng, 0.5, 3.0)
-
     def symmetries(self) -> dict[str, Array]:
         return change_of_sign(self.state_dim)
 
@@ -69,7 +66,7 @@ class StuartLandau(FlowTask):
     State (x, y): real and imaginary part of the amplitude. mu μ: growth rate; omega ω: angular frequency.
     Regime: a stable circular limit cycle, isochronous.
     Facts: radius √μ, period 2π/ω, Floquet multiplier exp(−2μT); |z|² follows a logistic law, hence a closed form.
-    Initial states: radius (0.2–1.5)√μ (train), (2–3)√μ (ood).
+    Initial states: radius (0.2–1.5)√μ (train), (2–3)√μ (ood). Radius: 1.5√μ.
     """
 
     state_names = ("x", "y")
@@ -107,6 +104,10 @@ class StuartLandau(FlowTask):
         inner, outer = (2.0, 3.0) if split == "ood" else (0.2, 1.5)
         return np.sqrt(self.mu) * annulus(n, rng, inner, outer)
 
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """On a circle about the unstable focus, (n, 2)."""
+        return sphere(n, rng, 1.5 * radius * float(np.sqrt(self.mu)), 2)
+
     def exact(self, x0: Array, steps: int) -> Array:
         """r² = μ r₀² / (r₀² + (μ − r₀²) e^(−2μt)), angle advanced by ω t, (N, steps+1, 2)."""
         times = self.times(steps)
@@ -126,7 +127,8 @@ class FitzhughNagumo(FlowTask):
     State (v, w): membrane potential and recovery variable, dimensionless. current I, epsilon ε, a, b.
     Regime at the defaults: repetitive firing, a relaxation limit cycle around an unstable focus at (−0.8048, −0.1311).
     Facts: the fixed point solves v − v³/3 − (v + a)/b + I = 0; period 39.4744 at the defaults.
-    Initial states: v in [−2, 2], w in [−0.6, 1.6] (train); v in [2.4, 3.2] (ood).
+    Initial states: v in [−2, 2], w in [−0.6, 1.6] (train); v in [2.4, 3.2] (ood). Radius: half widths of
+    the training box, about its centre.
     """
 
     state_names = ("v", "w")
@@ -144,7 +146,7 @@ class FitzhughNagumo(FlowTask):
     @property
     def timescale(self) -> float:
         """Period of the limit cycle, located by its upward crossings of v = 0."""
-        return cycle_period(self.vector_field, (1.0, 0.0), component=0, level=0.0, settle=20.0 / self.epsilon)
+        return cycle_period(self, (1.0, 0.0), component=0, level=0.0, settle=20.0 / self.epsilon)
 
     def vector_field(self, t: float, x: Array) -> Array:  # noqa: ARG002
         """(v − v³/3 − w + I, ε (v + a − b w))."""
@@ -163,6 +165,10 @@ class FitzhughNagumo(FlowTask):
         low, high = (2.4, 3.2) if split == "ood" else (-2.0, 2.0)
         return box(n, rng, (low, -0.6), (high, 1.6))
 
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """On the border of the training box, enlarged about its centre, (n, 2)."""
+        return box_surface(n, rng, (-2.0 * radius, 0.5 - 1.1 * radius), (2.0 * radius, 0.5 + 1.1 * radius))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Brusselator(FlowTask):
@@ -173,7 +179,7 @@ class Brusselator(FlowTask):
     Regime at the defaults: a stable limit cycle, since B > 1 + A².
     Facts: the fixed point (A, B/A) has the Jacobian [[B − 1, A²], [−B, −A²]], eigenvalues (1 ± i√3)/2 at (1, 3);
     period 7.15692 at the defaults.
-    Initial states: x in [0.2, 3], y in [0.8, 4] (train); y in [5, 6] (ood).
+    Initial states: x in [0.2, 3], y in [0.8, 4] (train); y in [5, 6] (ood). Radius: y = 4.
     """
 
     state_names = ("x", "y")
@@ -196,7 +202,7 @@ class Brusselator(FlowTask):
     @property
     def timescale(self) -> float:
         """Period of the limit cycle, located by its upward crossings of x = A."""
-        return cycle_period(self.vector_field, (self.a + 0.1, self.b / self.a), component=0, level=self.a, settle=100.0)
+        return cycle_period(self, (self.a + 0.1, self.b / self.a), component=0, level=self.a, settle=100.0)
 
     def vector_field(self, t: float, x: Array) -> Array:  # noqa: ARG002
         """(A + x²y − (B + 1)x, Bx − x²y)."""
@@ -216,3 +222,7 @@ class Brusselator(FlowTask):
         """A box about the cycle, or one above it, (n, 2)."""
         low, high = (5.0, 6.0) if split == "ood" else (0.8, 4.0)
         return box(n, rng, (0.2, low), (3.0, high))
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """The training range of x at one height above it, (n, 2)."""
+        return box(n, rng, (0.2, 4.0 * radius), (3.0, 4.0 * radius))

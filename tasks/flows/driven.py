@@ -23,6 +23,7 @@ class ForcedOscillator(ChaoticFlow):
     family = "chaotic flow"
     obstruction_reason = FLOW
     alpha: ClassVar[float]
+    stretched = slice(2)
 
     dt: float = 0.05
     damping: float
@@ -73,6 +74,7 @@ class Ueda(ForcedOscillator):
     Facts: exponents .1018 ± .0016, 0, −.152 on the cylinder (and 0 for the radius of the phase circle, which
     is kept); their sum is −δ exactly.
     Initial states: on the attractor at a random phase (a transient is dropped; train), x in 5–6 (ood).
+    Radius: half widths in x and v of the box around the attractor.
     """
 
     source = "Ueda (1979), Randomly transitional phenomena in Duffing's equation, doi:10.1007/BF01011512"
@@ -98,6 +100,7 @@ class Duffing(ForcedOscillator):
     Facts: exponents .108 ± .004, 0, −.408 on the cylinder (and 0 for the radius of the phase circle); their sum is −δ
     exactly; without force and damping the energy v²/2 − x²/2 + x⁴/4 is kept.
     Initial states: on the attractor at a random phase (a transient is dropped; train), x in 2.2–2.8 (ood).
+    Radius: half widths in x and v of the box around the attractor.
     """
 
     source = "Guckenheimer, Holmes (1983), Nonlinear Oscillations, §2.2, doi:10.1007/978-1-4612-1140-2"

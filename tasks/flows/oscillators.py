@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from ddl_dyn.tasks.base import Array, FlowTask, Split, join, parameter
-from ddl_dyn.tasks.initial import annulus
+from ddl_dyn.tasks.initial import AnnularStarts, annulus, sphere
 from ddl_dyn.tasks.symmetry import change_of_sign, quarter_turn
 
 FLOW = "the sampled map is the time-dt map of this flow itself"
@@ -22,14 +22,14 @@ def turn(x: Array, angle: Array) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Harmonic(FlowTask):
+class Harmonic(AnnularStarts):
     """Harmonic oscillator.
 
     Equations: ẋ = ω y, ẏ = −ω x.
     State (x, y): displacement and scaled velocity, same unit. omega: angular frequency, rad per unit time.
     Regime: a centre; every orbit is a circle with period 2π/ω.
     Facts: the map over dt is a rotation by −ω dt, i.e. two reflections whose mirrors are ω dt/2 apart; x² + y² is kept.
-    Initial states: radius 0.5–1.5 (train), 2–3 (ood).
+    Initial states: radius 0.5–1.5 (train), 2–3 (ood). Radius: that of the largest training circle.
     """
 
     state_names = ("x", "y")
@@ -38,6 +38,7 @@ class Harmonic(FlowTask):
     family = "oscillator"
     obstruction_reason = FLOW
     isotropic = True
+    train_radii, ood_radii = (0.5, 1.5), (2.0, 3.0)
 
     dt: float = 0.1
     omega: float = parameter(1.0, low=0.0, open_low=True, doc="angular frequency, rad per unit time")
@@ -55,10 +56,6 @@ class Harmonic(FlowTask):
         """Constant [[0, ω], [−ω, 0]]."""
         return np.broadcast_to(np.array([[0.0, self.omega], [-self.omega, 0.0]]), (*x.shape, 2)).copy()
 
-    def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
-        """Annuli about the centre, (n, 2)."""
-        return annulus(n, rng, 2.0, 3.0) if split == "ood" else annulus(n, rng, 0.5, 1.5)
-
     def exact(self, x0: Array, steps: int) -> Array:
         """Rotation of x0 by −ω t, (N, steps+1, 2)."""
         return turn(x0, self.omega * self.times(steps))
@@ -72,14 +69,14 @@ class Harmonic(FlowTask):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DampedSpiral(FlowTask):
+class DampedSpiral(AnnularStarts):
     """Damped linear oscillator: a logarithmic spiral into the origin.
 
     Equations: ẋ = −a x + ω y, ẏ = −ω x − a y.
     State (x, y), same unit. decay a and omega ω: per unit time.
     Regime at the defaults: a stable focus, eigenvalues −0.1 ± 2i; each turn shrinks the radius by e^(−π/10) = 0.730.
     Facts: the map over dt is e^(−a dt) times a rotation by −ω dt, det = e^(−2a dt) > 0.
-    Initial states: radius 0.5–2 (train), 2.5–3.5 (ood).
+    Initial states: radius 0.5–2 (train), 2.5–3.5 (ood). Radius: that of the largest training circle.
     """
 
     state_names = ("x", "y")
@@ -88,6 +85,7 @@ class DampedSpiral(FlowTask):
     family = "oscillator"
     obstruction_reason = FLOW
     isotropic = True
+    train_radii, ood_radii = (0.5, 2.0), (2.5, 3.5)
 
     dt: float = 0.05
     decay: float = parameter(0.1, low=0.0, doc="decay rate a, per unit time")
@@ -108,10 +106,6 @@ class DampedSpiral(FlowTask):
         matrix = np.array([[-self.decay, self.omega], [-self.omega, -self.decay]])
         return np.broadcast_to(matrix, (*x.shape, 2)).copy()
 
-    def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
-        """Annuli about the focus, (n, 2)."""
-        return annulus(n, rng, 2.5, 3.5) if split == "ood" else annulus(n, rng, 0.5, 2.0)
-
     def exact(self, x0: Array, steps: int) -> Array:
         """e^(−at) times the rotation of x0 by −ω t, (N, steps+1, 2)."""
         times = self.times(steps)
@@ -122,7 +116,7 @@ class DampedSpiral(FlowTask):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CubicSpiral(FlowTask):
+class CubicSpiral(AnnularStarts):
     """Spiral driven by the cubes of its components.
 
     Equations: ẋ = −a x³ − b y³, ẏ = b x³ − a y³ (as a row vector: ẏ = y³ A, A = [[−a, b], [−b, −a]]).
@@ -130,7 +124,7 @@ class CubicSpiral(FlowTask):
     Regime at the defaults: a slow inward spiral whose turns are rounded squares and take ever longer.
     Facts: from (2, 0), y(25) = (−0.443623, 0.279441); without damping x⁴ + y⁴ is kept and a turn of amplitude A takes
     B(¼, ¼)/(b A²).
-    Initial states: radius 0.8–2.2 (train), 2.6–3.2 (ood).
+    Initial states: radius 0.8–2.2 (train), 2.6–3.2 (ood). Radius: that of the largest training circle.
     """
 
     state_names = ("x", "y")
@@ -138,6 +132,7 @@ class CubicSpiral(FlowTask):
     equations = "ẋ = −a x³ − b y³, ẏ = b x³ − a y³"
     family = "oscillator"
     obstruction_reason = FLOW
+    train_radii, ood_radii = (0.8, 2.2), (2.6, 3.2)
 
     dt: float = 0.025
     decay: float = parameter(0.1, low=0.0, doc="damping a")
@@ -159,10 +154,6 @@ class CubicSpiral(FlowTask):
         matrix = np.array([[-self.decay, -self.rate], [self.rate, -self.decay]])
         return 3 * matrix * (x * x)[..., None, :]
 
-    def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
-        """Annuli about the origin, (n, 2)."""
-        return annulus(n, rng, 2.6, 3.2) if split == "ood" else annulus(n, rng, 0.8, 2.2)
-
     def symmetries(self) -> dict[str, Array]:
         return change_of_sign(self.state_dim)
 
@@ -175,7 +166,8 @@ class Torus(FlowTask):
     State (x₁, y₁, x₂, y₂), same unit. omega_1, omega_2: rad per unit time.
     Regime at the defaults: ω₂/ω₁ is the golden ratio; each orbit fills a two-torus and never closes.
     Facts: all Lyapunov exponents are 0; both energies are kept; the map over dt takes four reflections.
-    Initial states: both radii in 0.5–1.5 (train), both in 2–3 (ood).
+    Initial states: both radii in 0.5–1.5 (train), both in 2–3 (ood). Radius: the larger of the two, here
+    both alike.
     """
 
     state_names = ("x1", "y1", "x2", "y2")
@@ -210,6 +202,10 @@ class Torus(FlowTask):
         """A product of two annuli, (n, 4)."""
         inner, outer = (2.0, 3.0) if split == "ood" else (0.5, 1.5)
         return annulus(2 * n, rng, inner, outer).reshape(n, 4)
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """A product of two circles, (n, 4)."""
+        return sphere(2 * n, rng, 1.5 * radius, 2).reshape(n, 4)
 
     def exact(self, x0: Array, steps: int) -> Array:
         """Each pair rotated at its own frequency, (N, steps+1, 4)."""

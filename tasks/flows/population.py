@@ -23,6 +23,7 @@ class LotkaVolterra(FlowTask):
     Regime: a nonlinear centre about (c/d, a/b); every start has its own closed orbit.
     Facts: d x − c ln x + b y − a ln y is kept; the orbit through (1, 1) has period 8.02664 at the defaults.
     Initial states: x in (0.4–1.6) c/d, y in (0.4–1.6) a/b (train); x in (2–2.6) c/d (ood).
+    Radius: x = 1.6 c/d.
     """
 
     state_names = ("x", "y")
@@ -42,7 +43,7 @@ class LotkaVolterra(FlowTask):
         """Period of the orbit through (c/d, 2a/b), which is (1, 1) at the defaults."""
         start = (self.c / self.d, 2 * self.a / self.b)
         linear = 2 * np.pi / np.sqrt(self.a * self.c)
-        return cycle_period(self.vector_field, start, component=0, level=self.c / self.d, settle=float(linear) / 8)
+        return cycle_period(self, start, component=0, level=self.c / self.d, settle=float(linear) / 8)
 
     def vector_field(self, t: float, x: Array) -> Array:  # noqa: ARG002
         """(a x − b x y, d x y − c y)."""
@@ -62,6 +63,11 @@ class LotkaVolterra(FlowTask):
         """A box about the centre, or one with more prey, (n, 2)."""
         low, high = (2.0, 2.6) if split == "ood" else (0.4, 1.6)
         return box(n, rng, (low, 0.4), (high, 1.6)) * (self.c / self.d, self.a / self.b)
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """The training range of predators with more prey, (n, 2)."""
+        prey = 1.6 * radius
+        return box(n, rng, (prey, 0.4), (prey, 1.6)) * (self.c / self.d, self.a / self.b)
 
     def invariants(self, x: Array) -> dict[str, Array]:
         """d x − c ln x + b y − a ln y."""
@@ -87,7 +93,7 @@ class Kuramoto(FlowTask):
     obstruction_reason = FLOW
 
     dt: float = 0.1
-    n: int = parameter(16, low=2, doc="number of oscillators")
+    n: int = parameter(16, low=2, high=1024, doc="number of oscillators")
     coupling: float = parameter(2.0, low=0.0, doc="coupling K, rad per unit time")
     gamma: float = parameter(0.5, low=0.0, open_low=True, doc="half width of the frequency distribution")
 

@@ -87,7 +87,7 @@ class BouncingBall(MapTask):
     t₁ + 2 e s/(g (1 − e)) on, with t₁ the first impact and s its speed; for e = 1 it bounces for ever.
     Facts: successive apices have the ratio e², successive flights e; the energy is conserved at e = 1. At an impact the
     update of the velocity is a factor with k along it, v = 0 and β = 1 + e.
-    Initial states: height .5–1.5, velocity −1–1 (train); height 2–3, velocity −1–1 (ood).
+    Initial states: height .5–1.5, velocity −1–1 (train); height 2–3, velocity −1–1 (ood). Radius: height 1.5.
     """
 
     state_names = ("height", "velocity")
@@ -120,6 +120,10 @@ class BouncingBall(MapTask):
         """Boxes in height and velocity, (n, 2)."""
         low, high = (2.0, 3.0) if split == "ood" else (0.5, 1.5)
         return box(n, rng, (low, -1.0), (high, 1.0))
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """The training range of velocities at one height, (n, 2)."""
+        return box(n, rng, (1.5 * radius, -1.0), (1.5 * radius, 1.0))
 
     def check_states(self, x0: Array, steps: int) -> Array:
         """As for every task; a ball below the floor is refused too."""
@@ -168,6 +172,7 @@ class BouncingBallImpacts(MapTask):
     Regime: a geometric sequence; the flights of a ball with e < 1 add up to the finite time 2 w/(g (1 − e)).
     Facts: apices w²/2g have the ratio e²; both exponents are ln e on the line τ = 2 w/g that holds the states.
     Initial states: speed 3–5 (train), 6–7.5 (ood), as after falls from .5–1.3 m and 1.8–2.9 m at e = 1.
+    Radius: speed 5.
     """
 
     state_names = ("speed", "flight")
@@ -191,6 +196,10 @@ class BouncingBallImpacts(MapTask):
         """Speeds, and the flights that follow from them, (n, 2)."""
         low, high = (6.0, 7.5) if split == "ood" else (3.0, 5.0)
         return box(n, rng, (low,), (high,)) * np.array([1.0, 2.0 / self.g])
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:  # noqa: ARG002
+        """One speed and the flight that follows from it, n times, (n, 2)."""
+        return np.tile(5.0 * radius * np.array([1.0, 2.0 / self.g]), (n, 1))
 
     def next_state(self, x: Array) -> Array:
         """The next rebound."""

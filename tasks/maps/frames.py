@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn.tasks.base import Array, MapTask, Obstruction, Split
-from ddl_dyn.tasks.initial import shell
+from ddl_dyn.tasks.initial import shell, sphere
 
 # One factor X⁺ = X + β k (v − kᵀX) of a stack: unit direction k (D,), gate β, target v.
 Factor = tuple[Array, float, float]
@@ -59,6 +59,10 @@ class GeometryTask(MapTask):
         """Uniform direction, radius .5–1.5 (train) or 1.6–2.5 (ood), (n, D)."""
         inner, outer = (1.6, 2.5) if split == "ood" else (0.5, 1.5)
         return shell(n, rng, inner, outer, self.state_dim)
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array | None:
+        """Uniform direction at distance 1.5 times the radius, (n, D)."""
+        return sphere(n, rng, 1.5 * radius, self.state_dim)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ Axes: N trajectories, D state components (D = 1 here).
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,6 +14,7 @@ import numpy as np
 
 from ddl_dyn.tasks.base import Array, MapTask, Obstruction, Split, parameter
 from ddl_dyn.tasks.flows.families import ConditionedTask
+from ddl_dyn.tasks.initial import sphere
 from ddl_dyn.tasks.symmetry import change_of_sign
 
 Band = tuple[float, float]
@@ -28,6 +30,7 @@ def draw_bands(n: int, rng: np.random.Generator, bands: tuple[Band, ...]) -> Arr
     return edges[band, 0] + position - (ends[band] - lengths[band])
 
 
+@functools.lru_cache(maxsize=64)
 def lyapunov_time(task: MapTask, *, orbits: int = 16, transient: int = 200, steps: int = 2000) -> float:
     """1/|λ| in the task's unit of time, λ the largest exponent along orbits from the training support; at least dt.
 
@@ -171,7 +174,7 @@ class Ricker(LineMap):
     State (x): population in units of the one that cuts reproduction to 1/e, positive. r: growth rate per generation.
     Regime: chaos with λ = .4159 at the default; the attractor reaches from exp(2r − 1 − e^(r−1)) to e^(r−1).
     Facts: the fixed point x = r has slope 1 − r and loses stability at r = 2.
-    Initial states: .2 ≤ x < 5 (train); .02 ≤ x < .2 and 5 ≤ x < 9 (ood).
+    Initial states: .2 ≤ x < 5 (train); .02 ≤ x < .2 and 5 ≤ x < 9 (ood). Radius: x = 5.
     """
 
     source = "Ricker (1954), Stock and recruitment, J. Fish. Res. Board Can. 11, 559, doi:10.1139/f54-039"
@@ -189,6 +192,10 @@ class Ricker(LineMap):
         """(1 − x) exp(r − x)."""
         return (1.0 - x) * np.exp(self.r - x)
 
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:  # noqa: ARG002
+        """One population beyond the training range, n times, (n, 1)."""
+        return np.full((n, 1), 5.0 * radius)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gauss(LineMap):
@@ -197,7 +204,7 @@ class Gauss(LineMap):
     Equations: x⁺ = exp(−a x²) + b.
     State (x): dimensionless, (b, 1 + b] after one step. a: sharpness of the bell; b: offset.
     Regime: chaos at (6.2, −.5) with λ = .3837, and at (4.9, −.5) with λ = .1763.
-    Initial states: |x| < .4 (train); .4 ≤ |x| < .9 (ood).
+    Initial states: |x| < .4 (train); .4 ≤ |x| < .9 (ood). Radius: |x| = .4.
     """
 
     source = "Hilborn (2000), Chaos and Nonlinear Dynamics, 2nd ed., §5.7, ISBN 978-0-19-850723-9"
@@ -216,6 +223,10 @@ class Gauss(LineMap):
         """−2 a x exp(−a x²)."""
         return -2.0 * self.a * x * np.exp(-self.a * x * x)
 
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """Either sign at one distance from 0, (n, 1)."""
+        return sphere(n, rng, 0.4 * radius, 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlipFlop(LineMap):
@@ -227,7 +238,8 @@ class FlipFlop(LineMap):
     Facts: its multiplier is f′(1) f′(−1) = (2c − 1)² = .16 at the default, so λ = ln|2c − 1| = −.9163; the fixed points
     0 (slope −(1 + c)) and ±√(1 + 2/c) repel. The cycle attracts every |x| < √(1 + 2/c) but 0 and its preimages, and
     √(1 + 2/c) > √3 for every admissible c.
-    Initial states: .3 ≤ |x| < 1.5 (train); .05 ≤ |x| < .3 and 1.5 ≤ |x| < 1.7 (ood).
+    Initial states: .3 ≤ |x| < 1.5 (train); .05 ≤ |x| < .3 and 1.5 ≤ |x| < 1.7 (ood). Radius:
+    |x| = 1.5, inside the basin.
     """
 
     source = "Strogatz (2015), Nonlinear Dynamics and Chaos, 2nd ed., §10.3 (2-cycles and multipliers of a line map)"
@@ -246,6 +258,11 @@ class FlipFlop(LineMap):
     def slope(self, x: Array) -> Array:
         """−(1 + c) + 3 c x²."""
         return -(1.0 + self.c) + 3.0 * self.c * x * x
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array | None:
+        """Either sign at one distance from 0, (n, 1); None beyond the basin."""
+        size = 1.5 * radius
+        return sphere(n, rng, size, 1) if size * size < 1.0 + 2.0 / self.c else None
 
     @property
     def timescale(self) -> float:

@@ -77,6 +77,9 @@ class Grover(StackTask):
         rest, target = self.plane
         return np.cos(angle) * rest + np.sin(angle) * target
 
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> None:
+        """None: amplitudes have unit norm."""
+
     def next_state(self, x: Array) -> Array:
         """Flip the marked amplitude, then reflect all of them about their mean."""
         flipped = np.where(np.arange(self.N) == self.marked, -x, x)
@@ -125,7 +128,7 @@ class Kaczmarz(StackTask):
     Regime: converges geometrically to x* for 0 < ω < 2 (to the solution nearest x0 where m < d and ω = 1).
     Facts: exactly m factors with k = aᵢ, β = ω, v = bᵢ; det J = (1 − ω)^m, so a sweep loses m dimensions at ω = 1 and
     reverses orientation for ω > 1 and odd m.
-    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood) about the origin.
+    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood) about the origin. Radius: 1.5.
     """
 
     source = (
@@ -188,7 +191,7 @@ class Overwrite(StackTask):
     direction k.
     Regime: at rest after one step.
     Facts: a projection: exponent −∞ along k and 0 across it; exactly one factor with β = 1, v = c.
-    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood).
+    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood). Radius: 1.5.
     """
 
     source = "Strang (2016), Introduction to Linear Algebra, 5th ed., §4.2 (projections), ISBN 978-0-9802327-7-6"

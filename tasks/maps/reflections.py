@@ -33,7 +33,7 @@ class Flip(StackTask):
     Regime: every orbit of period 2 at ρ = 1, else a damped flip.
     Facts: all exponents are ln ρ; det J = (−ρ)^d. The stack is d factors along the axes with β = 1 + ρ, v = 0. In even
     d a flow exists (a damped half turn per step), in odd d none does.
-    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood).
+    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood). Radius: 1.5.
     """
 
     source = "Strogatz (2015), Nonlinear Dynamics and Chaos, 2nd ed., §10.1 (multiplier −ρ), ISBN 978-0-8133-4910-7"
@@ -87,7 +87,7 @@ class Mirror(StackTask):
     State (x1 … xd): coordinates of one space, dimensionless. d: dimension; seed: fixes the unit normal k.
     Regime: every orbit off the mirror has period 2.
     Facts: exponents 0, det = −1, eigenvalue −1 along k; exactly one factor with β = 2, v = 0.
-    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood).
+    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood). Radius: 1.5.
     """
 
     source = "Householder (1958), Unitary triangularization of a nonsymmetric matrix, doi:10.1145/320941.320947"
@@ -144,7 +144,7 @@ class Rotation(StackTask):
     Regime: quasi-periodic on circles, or periodic where θ/2π is rational.
     Facts: exponents 0, det = 1; exactly two factors with β = 2 (Cartan–Dieudonné: the rank of R − I is 2). With β < 2
     the modulus is |1 − β| per step.
-    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood).
+    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood). Radius: 1.5.
     """
 
     source = "Coxeter (1969), Introduction to Geometry, 2nd ed., §3.1–3.3; Artin (1957), Geometric Algebra, thm 3.20"
@@ -200,7 +200,7 @@ class Rotoreflection(StackTask):
     State (x1, x2, x3): coordinates of one space, dimensionless; x3 along the axis. theta: angle per step, rad.
     Regime: quasi-periodic, unlike any mirror: all powers are different where θ/2π is irrational.
     Facts: exponents 0, det = −1; exactly three factors with β = 2 (rank of R − I).
-    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood).
+    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood). Radius: 1.5.
     """
 
     state_names = ("x1", "x2", "x3")
@@ -253,7 +253,7 @@ class TwistedMirror(GeometryTask):
     Regime: every orbit off the mirror has period 2.
     Facts: |x| is conserved and on each circle the map is one fixed mirror; exponents 0, det J = −1 everywhere. The
     mirror's normal turns by τ/2 per unit of radius: no constant reflection holds it, one with a state-dependent k does.
-    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood).
+    Initial states: radius .5–1.5 (train), 1.6–2.5 (ood). Radius: 1.5.
     """
 
     state_names = ("x1", "x2")

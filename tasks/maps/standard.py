@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -36,12 +37,7 @@ class StandardMap(MapTask):
     obstruction_reason = "det J = 1 > 0 and the map is invertible, so no sign of the Jacobian forbids a flow"
 
     K: float = parameter(0.971635, low=0.0, high=50.0, doc="strength of the kick")
-    coordinates: str = "circle"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.coordinates not in ("circle", "angle"):
-            raise ValueError(f"standard_map: coordinates must be 'circle' or 'angle', got {self.coordinates!r}")
+    coordinates: Literal["circle", "angle"] = "circle"
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]

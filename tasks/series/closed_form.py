@@ -75,6 +75,7 @@ class Overshoot(ModalSeries):
     Regime at the defaults: overshoot e^(−πζ/√(1−ζ²)) = 52.7 % at t = π/ω_d.
     Facts: the delay map is affine with eigenvalues e^((−ζω ± iω_d)dt); its fixed point is (1, 1).
     Initial states: s₀ in −0.5–0.5 at rest (train), −2 to −1 at rest (ood), continued backwards by the closed form.
+    Radius: |1 − s₀| = 1.5.
     """
 
     source = "Ogata (2010), Modern Control Engineering, 5th ed., §5.3, ISBN 978-0-13-615673-4"
@@ -82,7 +83,7 @@ class Overshoot(ModalSeries):
 
     omega: float = parameter(1.0, low=0.0, open_low=True, doc="natural frequency, rad per unit time")
     zeta: float = parameter(0.2, low=0.0, high=0.99, doc="damping ratio")
-    delay: int = parameter(8, low=1, doc="distance of the delays, samples")
+    delay: int = parameter(8, low=1, high=10_000, doc="distance of the delays, samples")
 
     @property
     def rates(self) -> tuple[complex, ...]:
@@ -102,7 +103,13 @@ class Overshoot(ModalSeries):
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Responses from rest at different levels, (n, 2)."""
         low, high = (-2.0, -1.0) if split == "ood" else (-0.5, 0.5)
-        height = 1 - rng.uniform(low, high, size=n)
+        return self._responses(1 - rng.uniform(low, high, size=n))
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """Responses from rest at one distance from the final value, above or below it, (n, 2)."""
+        return self._responses(1.5 * radius * (1.0 - 2.0 * rng.integers(2, size=n)))
+
+    def _responses(self, height: Array) -> Array:
         rate = self.rates[0]
         # s − 1 = Re(a e^{λt}) with s(0) = 1 − h and ṡ(0) = 0: Re a = −h, Re(aλ) = 0.
         imaginary = -height * rate.real / rate.imag
@@ -118,7 +125,7 @@ class Beating(ModalSeries):
     rad per unit time.
     Regime at the defaults: with equal amplitudes, 2A cos((ω₁ − ω₂)t/2) cos((ω₁ + ω₂)t/2); one beat lasts 2π/|ω₁ − ω₂|.
     Facts: the delay map is linear, det = 1, all eigenvalues on the unit circle; |s| ≤ A₁ + A₂.
-    Initial states: both amplitudes in 0.5–1 (train), in 1.5–2 (ood), any phases.
+    Initial states: both amplitudes in 0.5–1 (train), in 1.5–2 (ood), any phases. Radius: both amplitudes 1.
     """
 
     source = "Feynman, Leighton, Sands (1963), The Feynman Lectures on Physics I, §48-1, ISBN 978-0-465-02493-3"
@@ -126,7 +133,7 @@ class Beating(ModalSeries):
 
     omega_1: float = parameter(2.0, low=0.0, open_low=True, doc="first angular frequency")
     omega_2: float = parameter(2.5, low=0.0, open_low=True, doc="second angular frequency")
-    delay: int = parameter(5, low=1, doc="distance of the delays, samples")
+    delay: int = parameter(5, low=1, high=10_000, doc="distance of the delays, samples")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,6 +156,13 @@ class Beating(ModalSeries):
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Two amplitudes and two phases, (n, 4)."""
         low, high = (1.5, 2.0) if split == "ood" else (0.5, 1.0)
+        return self._tones(n, rng, low, high)
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """Two equal amplitudes at any phases, (n, 4)."""
+        return self._tones(n, rng, radius, radius)
+
+    def _tones(self, n: int, rng: np.random.Generator, low: float, high: float) -> Array:
         draws = rng.uniform((low, low, 0.0, 0.0), (high, high, 2 * np.pi, 2 * np.pi), size=(n, 4))
         size, phase = draws[:, :2], draws[:, 2:]
         return np.concatenate([size * np.cos(phase), size * np.sin(phase)], axis=1) @ self.basis(np.zeros(())).T
@@ -169,7 +183,7 @@ class Chirp(MapTask):
     Regime: the period 2π/ω shortens from turn to turn.
     Facts: with δ = ωd − ad²/2, s_{t−d} = A cos(φ − δ), so A sin φ = (s_{t−d} − s_t cos δ)/sin δ; the amplitude is kept.
     The inversion needs 0 < δ < π, which bounds the time for which the series may run.
-    Initial states: A = 1, ω in 1–2 (train), 2.5–3 (ood), any phase.
+    Initial states: A = 1, ω in 1–2 (train), 2.5–3 (ood), any phase. Radius: A = 1.
     """
 
     state_names = ("s[t]", "s[t-d]", "omega")
@@ -180,7 +194,7 @@ class Chirp(MapTask):
 
     dt: float = 0.1
     sweep: float = parameter(0.02, low=0.0, doc="rate of change a of the frequency")
-    delay: int = parameter(2, low=1, doc="distance of the delays, samples")
+    delay: int = parameter(2, low=1, high=10_000, doc="distance of the delays, samples")
 
     @property
     def timescale(self) -> float:
@@ -221,6 +235,11 @@ class Chirp(MapTask):
         low, high = (2.5, 3.0) if split == "ood" else (1.0, 2.0)
         omega, phase = rng.uniform((low, 0.0), (high, 2 * np.pi), size=(n, 2)).T
         return self._observe(np.cos(phase), np.sin(phase), omega)
+
+    def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
+        """Training frequencies and phases at another amplitude, (n, 3)."""
+        # The state is linear in the amplitude, but for the frequency.
+        return self.initial_states(n, rng=rng, split="train") * (radius, radius, 1.0)
 
     def invariants(self, x: Array) -> dict[str, Array]:
         """Amplitude A."""

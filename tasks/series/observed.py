@@ -47,8 +47,8 @@ class Observed(Task):
     time_column: str | None = None
     value_columns: tuple[str, ...] | None = None
     id_column: str | None = None
-    delay: int | None = parameter(None, low=1, doc="delay of the embedding, samples")
-    dimension: int | None = parameter(None, low=1, doc="number of delays, state components")
+    delay: int | None = parameter(None, low=1, high=10_000, doc="delay of the embedding, samples")
+    dimension: int | None = parameter(None, low=1, high=1000, doc="number of delays, state components")
     train_fraction: float = parameter(0.7, low=0.0, high=1.0, open_low=True, doc="share of the samples")
     val_fraction: float = parameter(0.15, low=0.0, high=1.0, open_low=True, doc="share of the samples")
     table: Table = field(init=False, repr=False, compare=False)
@@ -57,9 +57,7 @@ class Observed(Task):
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        if self.value_columns is not None:
-            names = (self.value_columns,) if isinstance(self.value_columns, str) else tuple(self.value_columns)
-            put("value_columns", names)
+        super().__post_init__()
         table = read_table(
             self.path, time_column=self.time_column, value_columns=self.value_columns, id_column=self.id_column
         )
@@ -69,7 +67,6 @@ class Observed(Task):
                 f"{self.path}: dt is read from the time column, {table.dt:g}; got dt={self.dt}, leave it out"
             )
         put("dt", table.dt)
-        super().__post_init__()
         if self.train_fraction + self.val_fraction >= 1:
             raise ValueError(
                 f"{self.key()}: train_fraction + val_fraction must leave samples for the test split, got "
@@ -94,10 +91,6 @@ class Observed(Task):
             put("dimension", self.dimension or choose_dimension(longest, self.delay or 1, reach=self._shortest() // 4))
         for split in ("train", "val", "test"):
             self._segments(split)
-
-    def _check(self, field: Any) -> None:
-        if field.name != "table":
-            super()._check(field)
 
     def _cuts(self, length: int) -> tuple[int, int]:
         first = round(length * self.train_fraction)

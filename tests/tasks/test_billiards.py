@@ -159,7 +159,7 @@ class TestBilliards:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"shape": "triangle"}, "shape must be one of circle, rectangle"),
+            ({"shape": "triangle"}, "shape must be one of .circle., .rectangle."),
             ({"shape": "circle", "proportion": 0.5}, "a circle has none"),
             ({"shape": "sinai", "proportion": 0.99}, "proportion of a sinai must be in"),
             ({"shape": "stadium", "proportion": -1.0}, "proportion must lie in"),

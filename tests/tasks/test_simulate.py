@@ -144,4 +144,4 @@ def test_van_der_pol_period(mu, period):
 
 def test_cycle_period_is_nan_without_a_cycle():
     task = make_task("damped_spiral", decay=1.0)
-    assert np.isnan(cycle_period(task.vector_field, (1.0, 0.0), component=0, level=2.0, settle=1.0))
+    assert np.isnan(cycle_period(task, (1.0, 0.0), component=0, level=2.0, settle=1.0))
