@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import scipy
+from numpy.typing import ArrayLike
 
 from ddl_dyn.tasks.base import Array, FlowTask, Split
 
@@ -40,9 +41,9 @@ def sphere(n: int, rng: np.random.Generator, radius: float, dim: int) -> Array:
     return shell(n, rng, radius, radius, dim)
 
 
-def box_surface(n: int, rng: np.random.Generator, low: Sequence[float], high: Sequence[float]) -> Array:
+def box_surface(n: int, rng: np.random.Generator, low: ArrayLike, high: ArrayLike) -> Array:
     """Points on the faces of the box [low, high], every face alike and uniform on each, (n, D)."""
-    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     draws = rng.random((n, len(low) + 1))
     face = (draws[:, -1] * 2 * len(low)).astype(int)
     unit = draws[:, :-1]

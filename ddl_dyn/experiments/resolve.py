@@ -52,9 +52,12 @@ def _task(name: Any, params: Any, problems: list[str]) -> Any:
     if not isinstance(name, str) or not isinstance(params, Mapping):
         return None
     from ddl_dyn.tasks import make_task
+    from ddl_dyn.tasks.contract import check_task
 
     try:
-        return make_task(name, **params)
+        task = make_task(name, **params)
+        check_task(task)
+        return task
     except (ValueError, TypeError, OSError) as error:
         problems.append(f"task: {error}" if "task" not in str(error) else str(error))
     return None

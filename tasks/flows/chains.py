@@ -114,7 +114,8 @@ class Lorenz96(ChaoticFlow):
     Regime at the defaults: n = 5, F = 8, chaotic.
     Facts: exponents .464 ± .011, 0, −.517, −1.304, −3.644 at n = 5; their sum is −n exactly; x = F is a fixed point;
     the quadratic terms keep Σx², the ring may be turned.
-    Initial states: on the attractor (a transient is dropped; train), a box around 20 (ood). Radius: half widths of the box around the attractor.
+    Initial states: on the attractor (a transient is dropped; train), a box around 20 (ood).
+    Radius: half widths of the box around the attractor.
     """
 
     source = "Lorenz (1996), Predictability: a problem partly solved, doi:10.1017/CBO9780511617652.004"

@@ -107,7 +107,7 @@ class Overshoot(ModalSeries):
 
     def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
         """Responses from rest at one distance from the final value, above or below it, (n, 2)."""
-        return self._responses(1.5 * radius * (1.0 - 2.0 * rng.integers(2, size=n)))
+        return self._responses(np.where(rng.random(n) < 0.5, -1.5 * radius, 1.5 * radius))
 
     def _responses(self, height: Array) -> Array:
         rate = self.rates[0]
