@@ -26,7 +26,7 @@ class Spectrum:
     standard_error: Array
 
 
-def lyapunov_spectrum(
+def ensemble_exponents(
     task: FlowTask, *, time: float, transient: float, step: float, trajectories: int = 16, seed: int = 0
 ) -> Spectrum:
     """Exponents λᵢ = lim (1/T) Σ ln |R_ii| of the QR-factored tangent flow, averaged over an ensemble.
@@ -82,7 +82,7 @@ def _tangent_step(task: FlowTask, x: Array, frame: Array, t: float, h: float) ->
 def _estimated_time(task: FlowTask) -> float:
     """1/|λ₁| from a short ensemble run; at most its length, which no shorter run could tell from infinity."""
     span = 2000 * task.dt
-    largest = lyapunov_spectrum(task, time=span, transient=span / 10, step=task.dt / 2).exponents[0]
+    largest = ensemble_exponents(task, time=span, transient=span / 10, step=task.dt / 2).exponents[0]
     return float(1 / max(abs(largest), 1 / span)) if np.isfinite(largest) else span
 
 

@@ -1,8 +1,8 @@
-"""What a map does, trained or exact: exponents, cycles, Jacobians, bifurcations, gates, and what theory predicts."""
+"""Analysis of maps, trained or exact: exponents, cycles, Jacobians, bifurcations, gates, predictions of theory."""
 
 from __future__ import annotations
 
-from ddl_dyn.analysis.bifurcation import Bifurcation, Branch, continue_cycle, orbit_diagram
+from ddl_dyn.analysis.bifurcation import Bifurcation, CycleBranch, continue_cycle
 from ddl_dyn.analysis.cycles import Cycle, Match, cycles, fixed_points, match_cycles, stability_of
 from ddl_dyn.analysis.equilibria import equilibria
 from ddl_dyn.analysis.exact import from_task
@@ -18,13 +18,13 @@ from ddl_dyn.analysis.gates import (
 )
 from ddl_dyn.analysis.geometry import (
     Orientation,
+    basin_labels,
     basin_overlap,
-    basins,
-    invariant_drift,
-    jacobian_error,
+    map_jacobian_error,
+    map_orientation_agreement,
+    map_symmetry_defect,
+    orbit_invariant_drift,
     orientation,
-    orientation_agreement,
-    symmetry_defect,
 )
 from ddl_dyn.analysis.jacobians import (
     closed_form_jacobian,
@@ -35,7 +35,7 @@ from ddl_dyn.analysis.jacobians import (
     layer_spectra,
 )
 from ddl_dyn.analysis.learned import from_replicas, learned_family
-from ddl_dyn.analysis.limit_cycles import LimitCycle, PeriodicOrbit, limit_cycle, periodic_orbit
+from ddl_dyn.analysis.limit_cycles import LimitCycle, limit_cycle
 from ddl_dyn.analysis.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
 from ddl_dyn.analysis.maps import DiscreteMap
 from ddl_dyn.analysis.systems import as_map
@@ -43,21 +43,20 @@ from ddl_dyn.analysis.theory import Prediction, predict, predict_for
 
 __all__ = [
     "Bifurcation",
-    "Branch",
     "Cycle",
+    "CycleBranch",
     "DeltaAudit",
     "DiscreteMap",
     "LimitCycle",
     "LyapunovSpectrum",
     "Match",
     "Orientation",
-    "PeriodicOrbit",
     "Prediction",
     "Recovered",
     "as_map",
     "audit",
+    "basin_labels",
     "basin_overlap",
-    "basins",
     "closed_form_jacobian",
     "continue_cycle",
     "cycles",
@@ -68,26 +67,24 @@ __all__ = [
     "from_replicas",
     "from_task",
     "frozen_operator",
-    "invariant_drift",
-    "jacobian_error",
     "kaplan_yorke_dimension",
     "layer_maps",
     "layer_spectra",
     "learned_family",
     "limit_cycle",
     "lyapunov_spectrum",
+    "map_jacobian_error",
+    "map_orientation_agreement",
+    "map_symmetry_defect",
     "match_cycles",
     "mirror_angle",
-    "orbit_diagram",
+    "orbit_invariant_drift",
     "orientation",
-    "orientation_agreement",
-    "periodic_orbit",
     "precision_card",
     "predict",
     "predict_for",
     "recovered",
     "rotation_of_pair",
     "stability_of",
-    "symmetry_defect",
     "trace_orbit",
 ]

@@ -1,6 +1,6 @@
-"""Families of maps: orbit diagrams, branches of cycles through their folds, and where they bifurcate.
+"""Families of maps: branches of cycles through their folds, and their bifurcations.
 
-Axes: P parameter values, B orbits, D state components, n points of a cycle, S points of a branch.
+Axes: D state components, n points of a cycle, S points of a branch.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ddl_dyn.analysis.spectra import eigenvalues
 Array = NDArray[np.float64]
 Family = Callable[[float], DiscreteMap]
 # "merger": the n-cycle's points meet in pairs (or more) and it becomes a cycle of a shorter period, which flips there.
-Kind = Literal["fold", "flip", "neimark_sacker", "branch_point", "merger"]
+BifurcationKind = Literal["fold", "flip", "neimark_sacker", "branch_point", "merger"]
 # Step of the parameter in its central difference, relative to the searched range.
 PARAMETER_STEP = 1e-6
 
 
 @dataclass(frozen=True)
 class Bifurcation:
-    """Where a cycle changes: kind, parameter value, one point of the cycle (D,), multipliers there (D,)."""
+    """Bifurcation of a cycle: kind, parameter value, one point of the cycle (D,), multipliers there (D,)."""
 
-    kind: Kind
+    kind: BifurcationKind
     parameter: float
     point: Array
     multipliers: NDArray[np.complex128]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Branch:
+class CycleBranch:
     """A curve of n-cycles in (state, parameter).
 
     Args:
@@ -53,33 +53,6 @@ class Branch:
     complete: bool
 
 
-def orbit_diagram(family: Family, parameters: ArrayLike, x0: ArrayLike, *, transient: int, keep: int) -> Array:
-    """Where orbits end up at each parameter value.
-
-    Args:
-        family: parameter -> map (one replica, or R at once).
-        parameters: (P,).
-        x0: (B, D) or (R, B, D), the same initial states at every value.
-        transient: steps dropped.
-        keep: states kept.
-    Returns:
-        (P, keep, B, D) or (P, keep, R, B, D); not finite where an orbit escaped.
-    Raises:
-        ValueError: when keep < 1 or transient < 0.
-    """
-    if keep < 1 or transient < 0:
-        raise ValueError(f"keep must be at least 1 and transient at least 0, got {keep} and {transient}")
-    rows = []
-    with torch.no_grad():
-        for p in np.asarray(parameters, dtype=np.float64):
-            phi = family(float(p))
-            x = phi.states(x0)
-            for _ in range(transient):
-                x = phi.step(x)
-            rows.append(phi.orbit(x, keep - 1).cpu().numpy())
-    return np.stack(rows)
-
-
 def continue_cycle(
     family: Family,
     start: ArrayLike,
@@ -90,7 +63,7 @@ def continue_cycle(
     direction: Literal[1, -1] = 1,
     step: float = 0.01,
     points: int = 2000,
-) -> Branch:
+) -> CycleBranch:
     """Follow an n-cycle through parameter space by pseudo-arclength, folds included, and locate its bifurcations.
 
     Test functions: turning of the parameter (fold; merger where the cycle then has a shorter period), det(J − I) = 0
@@ -132,7 +105,7 @@ def continue_cycle(
             complete = True
             break
     inside = [b for b in found if bounds[0] <= b.parameter <= bounds[1]]
-    return Branch(
+    return CycleBranch(
         parameters=np.array([curve.parameter(q) for q in path]),
         points=np.array([curve.point(q) for q in path]),
         multipliers=np.array(values),
@@ -251,7 +224,7 @@ def _crossings(curve: _Curve, z: Array, tangent: Array, after: Array, tangent_af
         return curve.evaluate(curve.point(q), curve.parameter(q))[1]
 
     eye = np.eye(len(z) - 1)
-    tests: dict[Kind, Callable[[Array], float]] = {
+    tests: dict[BifurcationKind, Callable[[Array], float]] = {
         "flip": lambda q: float(np.linalg.det(jacobian(q) + eye)),
         "neimark_sacker": lambda q: neimark_sacker_test(jacobian(q)),
     }

@@ -14,7 +14,7 @@ from torch import Tensor
 from ddl_dyn.analysis.maps import DiscreteMap
 
 Array = NDArray[np.float64]
-Field = Callable[[Array], Array]
+RowField = Callable[[Array], Array]
 
 # Round-off and truncation of a central difference balance near the cube root of the machine epsilon.
 DIFFERENCE_STEP = float(np.finfo(np.float64).eps ** (1 / 3))
@@ -53,7 +53,7 @@ def from_task(task: Any, *, rtol: float = 1e-11, atol: float = 1e-12) -> Discret
     raise ValueError(f"{name} has neither next_state, vector_field nor simulate, so it defines no map")
 
 
-def central_difference(field: Field, x: Array) -> Array:
+def central_difference(field: RowField, x: Array) -> Array:
     """Jacobian (..., D, D) of a row-wise field at x (..., D) by central differences.
 
     ∂f_i/∂x_j ≈ (f_i(x + h e_j) − f_i(x − h e_j)) / 2h,  h = ε^(1/3) max(1, |x_j|)
@@ -67,7 +67,7 @@ def central_difference(field: Field, x: Array) -> Array:
     return np.swapaxes(columns / width[..., :, None], -1, -2)
 
 
-def _jacobian_or_difference(task: Any, field: Field, *leading: float) -> Field:
+def _jacobian_or_difference(task: Any, field: RowField, *leading: float) -> RowField:
     def jacobian(x: Array) -> Array:
         exact = task.jacobian(*leading, x) if hasattr(task, "jacobian") else None
         return central_difference(field, x) if exact is None else np.asarray(exact)
@@ -75,7 +75,7 @@ def _jacobian_or_difference(task: Any, field: Field, *leading: float) -> Field:
     return jacobian
 
 
-def _map_of(step: Field, jacobian: Field, task: Any, name: str) -> DiscreteMap:
+def _map_of(step: RowField, jacobian: RowField, task: Any, name: str) -> DiscreteMap:
     def torch_step(x: Tensor) -> Tensor:
         with np.errstate(over="ignore", invalid="ignore"):
             return _tensor(step(_array(x)), x)
@@ -105,7 +105,7 @@ def _flow_of(task: Any, name: str, rtol: float, atol: float) -> DiscreteMap:
     return DiscreteMap(step=step, joint=joint, dim=dim, dt=dt, name=name)
 
 
-def variational_field(task: Any) -> tuple[Field, Field]:
+def variational_field(task: Any) -> tuple[RowField, RowField]:
     """The field f of a flow task on rows (B, D), and the field of state and tangents (x, V) on rows (B, D + D²).
 
     ẋ = f(x),  V̇ = (∂f/∂x) V
@@ -125,7 +125,7 @@ def variational_field(task: Any) -> tuple[Field, Field]:
     return field, variational
 
 
-def integrate_rows(field: Field, rows: Array, duration: float, rtol: float, atol: float) -> Array:
+def integrate_rows(field: RowField, rows: Array, duration: float, rtol: float, atol: float) -> Array:
     """Integrate ẏ = field(y) for a whole batch (B, Y) as one system over `duration`; a row that fails is NaN.
 
     DOP853's error norm is a root mean square over the batch, so tolerances are divided by √B: the worst row alone then
@@ -140,7 +140,7 @@ def integrate_rows(field: Field, rows: Array, duration: float, rtol: float, atol
     return out
 
 
-def _integrate(field: Field, rows: Array, duration: float, rtol: float, atol: float) -> Array:
+def _integrate(field: RowField, rows: Array, duration: float, rtol: float, atol: float) -> Array:
     tighten = 1 / np.sqrt(len(rows))
     with np.errstate(over="ignore", invalid="ignore"):
         result = solve_ivp(

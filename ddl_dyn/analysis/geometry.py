@@ -1,4 +1,4 @@
-"""What a map does to space: orientation, conserved quantities, symmetries and basins.
+"""Orientation, conserved quantities, symmetries and basins of a map.
 
 Axes: R replicas, B states, T steps, D state components, M attractors.
 """
@@ -23,7 +23,7 @@ UNDECIDED, ESCAPED = -1, -2
 
 @dataclass(frozen=True, kw_only=True)
 class Orientation:
-    """Where a map turns space over.
+    """Sign of a map's Jacobian determinant at given states.
 
     Args:
         determinants: (R?, B), det J; NaN where it is not finite.
@@ -62,7 +62,7 @@ def orientation(system: Any, x: ArrayLike, **options: Any) -> Orientation:
     )
 
 
-def orientation_agreement(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Array:
+def map_orientation_agreement(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Array:
     """Share of states (R?) at which the sign of det J is the true one; a non-finite model counts as wrong.
 
     Args:
@@ -74,10 +74,10 @@ def orientation_agreement(system: Any, truth: Any, x: ArrayLike, **options: Any)
     return np.asarray((ours == exact).mean(axis=-1))
 
 
-def jacobian_error(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Array:
+def map_jacobian_error(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Array:
     """`metrics.jacobian_error` of a map against the exact one over states, (R?).
 
-    Args: as for `orientation_agreement`.
+    Args: as for `map_orientation_agreement`.
     """
     phi, exact = as_map(system, **options), as_map(truth)
     with torch.no_grad():
@@ -86,7 +86,7 @@ def jacobian_error(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Arr
     return metrics.jacobian_error(ours, theirs)
 
 
-def invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]) -> Array:
+def orbit_invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]) -> Array:
     """Change of a quantity that the truth conserves, along orbits.
 
     max_t |I(x_t) − I(x_0)| / s,  s the standard deviation of I(x_0) over initial states, or |mean| where they agree
@@ -106,7 +106,7 @@ def invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]) -> A
     return metrics.invariant_drift(values, scale)
 
 
-def symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: ArrayLike, **options: Any) -> Array:
+def map_symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: ArrayLike, **options: Any) -> Array:
     """`metrics.symmetry_defect` of a map from commuting with a linear symmetry S of the truth, in units of σ.
 
     Args:
@@ -129,10 +129,10 @@ def symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: Array
     return metrics.symmetry_defect(mapped.cpu().numpy(), transformed.cpu().numpy(), sigma)
 
 
-def basins(
+def basin_labels(
     system: Any, x: ArrayLike, attractors: Sequence[Array], *, steps: int, tolerance: float, **options: Any
 ) -> NDArray[np.int64]:
-    """Which attractor each state ends on.
+    """Index of the attractor that each state ends on.
 
     Args:
         system: DiscreteMap, task, model or replicas.
@@ -169,7 +169,7 @@ def basin_overlap(labels: ArrayLike, truth: ArrayLike, attractors: int) -> Array
     IoU_m = |{labels = m} ∩ {truth = m}| / |{labels = m} ∪ {truth = m}|
 
     Args:
-        labels: (..., B), from `basins`.
+        labels: (..., B), from `basin_labels`.
         truth: (B,), the exact map's labels at the same states.
         attractors: M.
     Returns:

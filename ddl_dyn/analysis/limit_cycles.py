@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import lstsq
 
-from ddl_dyn.analysis.exact import integrate_rows, variational_field
 from ddl_dyn.analysis.lyapunov import tangent_growth
 from ddl_dyn.analysis.systems import as_map
 
@@ -35,16 +33,6 @@ class LimitCycle:
     multipliers: Array
     error: Array
     orbit: Array
-
-
-@dataclass(frozen=True)
-class PeriodicOrbit:
-    """A periodic orbit of a flow: point (D,), period, Floquet multipliers (D,) complex, |x(T) − x(0)|."""
-
-    point: Array
-    period: float
-    multipliers: NDArray[np.complex128]
-    residual: float
 
 
 def limit_cycle(
@@ -126,52 +114,3 @@ def _averages(turned: Array, rates: Array, dt: float) -> tuple[Array, Array]:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         period = np.where(speed > 1e-9, 2 * np.pi * dt / speed, np.nan)
         return period, weighted_birkhoff_average(rates) / dt
-
-
-def periodic_orbit(task: Any, guess: ArrayLike, period: float, *, iterations: int = 30) -> PeriodicOrbit:
-    """Periodic orbit of an autonomous flow by Newton shooting on (x, T), with its monodromy matrix.
-
-    φ_T(x) − x = 0,  f(x₀)·(x − x₀) = 0;   multipliers = eigenvalues of ∂φ_T/∂x
-
-    Args:
-        task: flow task, by duck typing: `vector_field`, optionally `jacobian`.
-        guess: (D,), a point near the orbit.
-        period: a guess of T.
-        iterations: Newton steps at most; a search that fails shows in the residual.
-    Source: Seydel (2010), Practical Bifurcation and Stability Analysis, section 7.5, 10.1007/978-1-4419-1740-9.
-    """
-    field, variational = variational_field(task)
-    x, T = np.asarray(guess, dtype=np.float64), float(period)
-    dim = x.size
-
-    def flow(point: Array, duration: float) -> tuple[Array, Array]:
-        row = np.concatenate([point, np.eye(dim).ravel()])[None]
-        y = integrate_rows(variational, row, duration, 1e-12, 1e-13)[0]
-        return y[:dim], y[dim:].reshape(dim, dim)
-
-    anchor = x.copy()
-    normal = field(anchor[None])[0]
-
-    def mismatch(point: Array, duration: float) -> tuple[Array, Array, Array]:
-        end, monodromy = flow(point, duration)
-        return np.append(end - point, normal @ (point - anchor)), end, monodromy
-
-    gap, end, monodromy = mismatch(x, T)
-    for _ in range(iterations):
-        if not np.isfinite(gap).all() or np.linalg.norm(gap) < 1e-12 * (1 + np.linalg.norm(x)):
-            break
-        system = np.block([[monodromy - np.eye(dim), field(end[None])[0][:, None]], [normal[None], np.zeros((1, 1))]])
-        move = lstsq(system, -gap)[0]
-        # A change of the period by more than a fifth leaves the range of its linear model.
-        move *= min(1.0, 0.2 * T / max(abs(move[-1]), 1e-300))
-        for halving in range(6):
-            part = move * 0.5**halving
-            trial = mismatch(x + part[:-1], T + part[-1])
-            if np.linalg.norm(trial[0]) < np.linalg.norm(gap):
-                break
-        x, T = x + part[:-1], T + part[-1]
-        gap, end, monodromy = trial
-    finite = np.isfinite(monodromy).all()
-    values = np.linalg.eigvals(monodromy) if finite else np.full(dim, np.nan)
-    order = np.argsort(-np.abs(values))
-    return PeriodicOrbit(x, T, values[order].astype(np.complex128), float(np.linalg.norm(end - x)))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Verdict = Literal["possible", "impossible", "possible, expected hard", "no claim"]
+TheoryVerdict = Literal["possible", "impossible", "possible, expected hard", "no claim"]
 OBSTRUCTIONS = ("none", "orientation_reversing", "non_injective", "isolated_cycle", "one_dimensional_nonmonotone")
 DYNAMICS = ("map", "flow", "invertible", "recurrent", "floor", "oracle")
 
@@ -32,7 +32,7 @@ STEEPEST = {"euler": 1.0, "midpoint": 0.732, "rk4": 0.585}
 class Prediction:
     """A verdict, the theorem behind it in one sentence, its source, and the space it is claimed for."""
 
-    verdict: Verdict
+    verdict: TheoryVerdict
     reason: str
     source: str
     scope: str
@@ -99,7 +99,7 @@ def predict_for(task: Any, model: Any) -> Prediction:
 
 def _on_the_state_itself(
     obstruction: str, dim: int, dynamics: str, options: Mapping[str, Any], recurrent: bool, rank: int | None
-) -> tuple[Verdict, str, str]:
+) -> tuple[TheoryVerdict, str, str]:
     if dynamics == "flow":
         return _flow(obstruction, dim, options)
     if dynamics == "invertible":
@@ -121,7 +121,7 @@ def _on_the_state_itself(
     return "possible", "A residual map without a Lipschitz bound may fold, flip and reflect.", INVERTIBLE
 
 
-def _flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple[Verdict, str, str]:
+def _flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple[TheoryVerdict, str, str]:
     """What the flow of a field can do, and whether its solver keeps to that."""
     verdict, reason, source = _exact_flow(obstruction, dim, options)
     solver = options.get("solver")
@@ -139,7 +139,7 @@ def _flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple[Verdi
     return "possible, expected hard", reason, BANACH
 
 
-def _exact_flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple[Verdict, str, str]:
+def _exact_flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple[TheoryVerdict, str, str]:
     autonomous = int(options.get("layers", 1)) == 1 and not options.get("time_dependent", False)
     if obstruction == "orientation_reversing":
         return "impossible", "The Jacobian of a flow map has determinant exp(∫ tr ∂f/∂x dt) > 0.", LIOUVILLE
@@ -163,7 +163,7 @@ def _exact_flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple
     return "possible", "The map is the flow of some vector field, or no obstruction to one is known.", EMBEDDING
 
 
-def _invertible(obstruction: str, dim: int) -> tuple[Verdict, str, str]:
+def _invertible(obstruction: str, dim: int) -> tuple[TheoryVerdict, str, str]:
     if obstruction == "orientation_reversing":
         reason = "det(I + sJ_F) never vanishes for 0 ≤ s ≤ 1 when Lip F < 1, so it stays positive as at s = 0."
         return "impossible", reason, INVERTIBLE
@@ -174,7 +174,7 @@ def _invertible(obstruction: str, dim: int) -> tuple[Verdict, str, str]:
     return "possible", "Compositions of such layers have isolated cycles and no known obstruction here.", EMBEDDING
 
 
-def _erase_only(obstruction: str, options: Mapping[str, Any], recurrent: bool) -> tuple[Verdict, str, str] | None:
+def _erase_only(obstruction: str, options: Mapping[str, Any], recurrent: bool) -> tuple[TheoryVerdict, str, str] | None:
     """Limits of x⁺ = x − β k (kᵀx) for whatever k(x) and β(x); None where none applies."""
     fixed = options.get("gate") == "fixed"
     upper = float(options.get("beta0", 0.0) if fixed else options.get("gate_max", 2.0))
@@ -197,7 +197,7 @@ def _erase_only(obstruction: str, options: Mapping[str, Any], recurrent: bool) -
 
 def _through_a_lift(
     obstruction: str, dim: int, lifted: int, dynamics: str, options: Mapping[str, Any]
-) -> tuple[Verdict, str, str]:
+) -> tuple[TheoryVerdict, str, str]:
     observed = options.get("carry", "observed") == "observed"
     if lifted < dim and obstruction == "orientation_reversing" and observed:
         return "impossible", f"A map through {lifted} < {dim} dimensions has det J = 0 everywhere.", "-"

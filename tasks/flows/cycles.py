@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddl_dyn.tasks.base import Array, FlowTask, Split, join, parameter
-from ddl_dyn.tasks.flows.oscillators import FLOW, turn
+from ddl_dyn.tasks.flows.oscillators import FLOW, rotated
 from ddl_dyn.tasks.initial import AnnularStarts, annulus, box, box_surface, sphere
 from ddl_dyn.tasks.symmetry import change_of_sign, quarter_turn
 from ddl_dyn.tasks.trust import cycle_period
@@ -113,7 +113,7 @@ class StuartLandau(FlowTask):
         times = self.times(steps)
         squared = (x0**2).sum(axis=1)[:, None]
         stretch = np.sqrt(self.mu / (squared + (self.mu - squared) * np.exp(-2 * self.mu * times)))
-        return turn(x0, -self.omega * times) * stretch[..., None]
+        return rotated(x0, -self.omega * times) * stretch[..., None]
 
     def symmetries(self) -> dict[str, Array]:
         return change_of_sign(self.state_dim) | quarter_turn()

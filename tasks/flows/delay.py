@@ -14,7 +14,7 @@ from ddl_dyn.tasks.trust import settle
 
 
 @functools.lru_cache(maxsize=64)
-def chebyshev(count: int) -> tuple[Array, Array]:
+def chebyshev_differentiation(count: int) -> tuple[Array, Array]:
     """Chebyshev points 1 … −1 (count+1) and their differentiation matrix.
 
     Source: Trefethen (2000), Spectral Methods in MATLAB, ch. 6, doi:10.1137/1.9780898719598.
@@ -58,7 +58,7 @@ class MackeyGlass(ChaoticFlow):
     @property
     def delays(self) -> Array:
         """Delays of the components, 0 … τ, (nodes+1,)."""
-        return self.tau * (1 - chebyshev(self.nodes)[0]) / 2
+        return self.tau * (1 - chebyshev_differentiation(self.nodes)[0]) / 2
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -67,7 +67,7 @@ class MackeyGlass(ChaoticFlow):
 
     def vector_field(self, t: float, x: Array) -> Array:  # noqa: ARG002
         """The equation for the newest value, the shift for the others."""
-        shift = 2 / self.tau * chebyshev(self.nodes)[1]
+        shift = 2 / self.tau * chebyshev_differentiation(self.nodes)[1]
         out = x @ shift.T
         old = x[..., -1]
         out[..., 0] = self.beta * old / (1 + np.abs(old) ** self.power) - self.gamma * x[..., 0]
@@ -75,7 +75,7 @@ class MackeyGlass(ChaoticFlow):
 
     def jacobian(self, t: float, x: Array) -> Array:  # noqa: ARG002
         """The shift, but for the first row: −γ, 0 …, β(1 + (1 − n) oⁿ)/(1 + oⁿ)² at the oldest value o."""
-        out = np.broadcast_to(2 / self.tau * chebyshev(self.nodes)[1], (*x.shape, x.shape[-1])).copy()
+        out = np.broadcast_to(2 / self.tau * chebyshev_differentiation(self.nodes)[1], (*x.shape, x.shape[-1])).copy()
         high = np.abs(x[..., -1]) ** self.power
         out[..., 0, :] = 0.0
         out[..., 0, 0] = -self.gamma

@@ -14,7 +14,7 @@ from ddl_dyn.tasks.symmetry import change_of_sign, quarter_turn
 FLOW = "the sampled map is the time-dt map of this flow itself"
 
 
-def turn(x: Array, angle: Array) -> Array:
+def rotated(x: Array, angle: Array) -> Array:
     """Rotate states (N, 2) clockwise by angles (T+1,), (N, T+1, 2)."""
     c, s = np.cos(angle), np.sin(angle)
     p, q = x[:, :1], x[:, 1:]
@@ -58,7 +58,7 @@ class Harmonic(AnnularStarts):
 
     def exact(self, x0: Array, steps: int) -> Array:
         """Rotation of x0 by −ω t, (N, steps+1, 2)."""
-        return turn(x0, self.omega * self.times(steps))
+        return rotated(x0, self.omega * self.times(steps))
 
     def invariants(self, x: Array) -> dict[str, Array]:
         """Energy (x² + y²)/2."""
@@ -109,7 +109,7 @@ class DampedSpiral(AnnularStarts):
     def exact(self, x0: Array, steps: int) -> Array:
         """e^(−at) times the rotation of x0 by −ω t, (N, steps+1, 2)."""
         times = self.times(steps)
-        return turn(x0, self.omega * times) * np.exp(-self.decay * times)[:, None]
+        return rotated(x0, self.omega * times) * np.exp(-self.decay * times)[:, None]
 
     def symmetries(self) -> dict[str, Array]:
         return change_of_sign(self.state_dim) | quarter_turn()
@@ -210,7 +210,7 @@ class Torus(FlowTask):
     def exact(self, x0: Array, steps: int) -> Array:
         """Each pair rotated at its own frequency, (N, steps+1, 4)."""
         times = self.times(steps)
-        first, second = turn(x0[:, :2], self.omega_1 * times), turn(x0[:, 2:], self.omega_2 * times)
+        first, second = rotated(x0[:, :2], self.omega_1 * times), rotated(x0[:, 2:], self.omega_2 * times)
         return np.concatenate([first, second], axis=-1)
 
     def invariants(self, x: Array) -> dict[str, Array]:

@@ -135,10 +135,6 @@ class Kuramoto(FlowTask):
         out[..., n:, :n], out[..., n:, n:] = c[..., :, None] * by_c + rate[..., None] * eye, c[..., :, None] * by_s
         return out
 
-    def order_parameter(self, x: Array) -> Array:
-        """r = |Σ e^{iθ}|/n in [0, 1] of states (..., 2n), (...)."""
-        return np.hypot(x[..., : self.n].mean(axis=-1), x[..., self.n :].mean(axis=-1))
-
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Independent phases on an arc, (n, 2·self.n)."""
         width = np.pi / 4 if split == "ood" else 3 * np.pi / 4

@@ -59,7 +59,7 @@ def leave_stadium(x: Array, v: Array, length: float) -> tuple[Array, Array]:
     return np.where(straight, strip_time, cap_time), np.where(straight[..., None], strip_normal, cap_normal)
 
 
-class Table(NamedTuple):
+class TableShape(NamedTuple):
     """One shape: its wall, its inside, its measures, and the proportion that it has unless told otherwise."""
 
     # (x, v, proportion) -> time to the wall, unit normal there
@@ -79,29 +79,29 @@ def _sinai_wall(x: Array, v: Array, radius: float) -> tuple[Array, Array]:
     return np.where(disc, disc_time, box_time), np.where(disc[..., None], disc_normal, box_normal)
 
 
-TABLES: dict[str, Table] = {
-    "circle": Table(
+TABLES: dict[str, TableShape] = {
+    "circle": TableShape(
         wall=lambda x, v, _: leave_circle(x, v, 1.0),
         gap=lambda x, _: 1.0 - np.hypot(x[..., 0], x[..., 1]),
         measure=lambda _: (np.pi, 2.0 * np.pi, (1.0, 1.0)),
         proportion=None,
         limit=1.0,
     ),
-    "rectangle": Table(
+    "rectangle": TableShape(
         wall=lambda x, v, p: leave_box(x, v, np.array([1.0, p])),
         gap=lambda x, p: (np.array([1.0, p]) - np.abs(x)).min(axis=-1),
         measure=lambda p: (4.0 * p, 4.0 * (1.0 + p), (1.0, p)),
         proportion=2.0 / (1.0 + np.sqrt(5.0)),
         limit=1.0,
     ),
-    "sinai": Table(
+    "sinai": TableShape(
         wall=_sinai_wall,
         gap=lambda x, p: np.minimum((1.0 - np.abs(x)).min(axis=-1), np.hypot(x[..., 0], x[..., 1]) - p),
         measure=lambda p: (4.0 - np.pi * p * p, 8.0 + 2.0 * np.pi * p, (1.0, 1.0)),
         proportion=0.5,
         limit=0.95,
     ),
-    "stadium": Table(
+    "stadium": TableShape(
         wall=leave_stadium,
         gap=lambda x, p: 1.0 - np.hypot(np.maximum(np.abs(x[..., 0]) - p, 0.0), x[..., 1]),
         measure=lambda p: (np.pi + 4.0 * p, 2.0 * np.pi + 4.0 * p, (1.0 + p, 1.0)),

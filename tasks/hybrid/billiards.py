@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
-from ddl_dyn.tasks.hybrid.billiard_tables import TABLES, Table
+from ddl_dyn.tasks.hybrid.billiard_tables import TABLES, TableShape
 
 Mask = NDArray[np.bool_]
 # A ball that touches the wall more often than this within one step slides along it; its state becomes NaN.
@@ -45,7 +45,7 @@ class BilliardTable(MapTask):
             raise ValueError(f"{self.key()}: proportion of a {self.shape} must be {allowed}; got {self.proportion}")
 
     @property
-    def table(self) -> Table:
+    def table(self) -> TableShape:
         """The shape's wall, domain and measures."""
         return TABLES[self.shape]
 

@@ -147,14 +147,6 @@ class BouncingBall(MapTask):
         states[:, 0] = x0
         return states
 
-    def rest_time(self, x: Array) -> Array:
-        """Time in s from state x (..., 2) until the ball rests; infinite at e = 1."""
-        g, e = np.asarray(self.g), np.asarray(self.e)
-        speed = np.sqrt(x[..., 1] ** 2 + 2.0 * g * x[..., 0])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            bouncing = 2.0 * e * speed / (g * (1.0 - e))
-        return np.where(speed > 0, (x[..., 1] + speed) / g + bouncing, 0.0)
-
     def invariants(self, x: Array) -> dict[str, Array]:
         """Energy per mass g h + v²/2 at e = 1."""
         if np.any(np.asarray(self.e) != 1.0):

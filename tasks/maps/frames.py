@@ -37,7 +37,7 @@ def along(x: Array, k: Array) -> Array:
     return (x * k).sum(axis=-1, keepdims=True)
 
 
-def turn(x: Array, p: Array, q: Array, angle: Any) -> Array:
+def rotated_in_plane(x: Array, p: Array, q: Array, angle: Any) -> Array:
     """x rotated by `angle` (rad) from p towards q, orthonormal, the rest of the space held, (..., D) -> (..., D)."""
     a, b, c, s = along(x, p), along(x, q), np.cos(angle), np.sin(angle)
     return x + (c * a - s * b - a) * p + (s * a + c * b - b) * q
@@ -77,12 +77,6 @@ class StackTask(GeometryTask):
         """The linear part of the map, the same at every x."""
         origin = self.next_state(np.zeros((1, self.state_dim)))
         return np.broadcast_to((self.next_state(np.eye(self.state_dim)) - origin).T, (*x.shape, self.state_dim)).copy()
-
-    def by_factors(self, x: Array) -> Array:
-        """The stack applied to x, (..., D) -> (..., D)."""
-        for k, beta, v in self.householder_stack():
-            x = x + beta * k * (v - along(x, k))
-        return x
 
 
 def numbered(d: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from ddl_dyn.tasks.base import Array, Split, parameter
-from ddl_dyn.tasks.maps.frames import PRESERVING, REVERSING, Factor, StackTask, along, frame, numbered, turn
+from ddl_dyn.tasks.maps.frames import PRESERVING, REVERSING, Factor, StackTask, along, frame, numbered, rotated_in_plane
 from ddl_dyn.tasks.symmetry import change_of_sign
 
 
@@ -90,7 +90,7 @@ class Grover(StackTask):
         rest, target = self.plane
         inside = along(x0, rest) * rest + along(x0, target) * target
         t = np.arange(steps + 1)[None, :, None]
-        turned = turn(inside[:, None], rest, target, 2.0 * self.angle * t)
+        turned = rotated_in_plane(inside[:, None], rest, target, 2.0 * self.angle * t)
         return turned + (1.0 - 2.0 * (t % 2)) * (x0 - inside)[:, None]
 
     def householder_stack(self) -> list[Factor]:

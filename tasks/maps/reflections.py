@@ -19,7 +19,7 @@ from ddl_dyn.tasks.maps.frames import (
     along,
     frame,
     numbered,
-    turn,
+    rotated_in_plane,
 )
 from ddl_dyn.tasks.symmetry import change_of_sign
 
@@ -173,11 +173,11 @@ class Rotation(StackTask):
 
     def next_state(self, x: Array) -> Array:
         """x turned by θ in the plane."""
-        return turn(x, *self.plane, self.theta)
+        return rotated_in_plane(x, *self.plane, self.theta)
 
     def exact(self, x0: Array, steps: int) -> Array:
         """x0 turned by θ t, (N, steps+1, d)."""
-        return turn(x0[:, None], *self.plane, self.theta * np.arange(steps + 1)[None, :, None])
+        return rotated_in_plane(x0[:, None], *self.plane, self.theta * np.arange(steps + 1)[None, :, None])
 
     def householder_stack(self) -> list[Factor]:
         """Two mirrors whose normals stand θ/2 apart."""

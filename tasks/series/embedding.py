@@ -19,7 +19,7 @@ MAX_DIMENSION = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class Recording:
     """Evenly sampled observations.
 
     Args:
@@ -35,7 +35,7 @@ class Table:
 
 def read_table(
     path: str, *, time_column: str | None, value_columns: tuple[str, ...] | None, id_column: str | None
-) -> Table:
+) -> Recording:
     """Read a CSV file with a header line; every fault is one ValueError naming file, line and column."""
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as handle:
@@ -69,7 +69,7 @@ def read_table(
         raise ValueError(f"{path}, line 2, column {time!r}: too short, no sample below the header")
     dt = _check_times(path, time, list(groups.values()))
     records = tuple(np.array([sample[2] for sample in group]) for group in groups.values())
-    return Table(columns=values, dt=dt, records=records)
+    return Recording(columns=values, dt=dt, records=records)
 
 
 def _number(path: str, line: int, column: str, cell: str) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn.tasks.base import Array, Split, Task, Trajectories, parameter
-from ddl_dyn.tasks.series.embedding import Table, choose_delay, choose_dimension, dominant_lag, embed, read_table
+from ddl_dyn.tasks.series.embedding import Recording, choose_delay, choose_dimension, dominant_lag, embed, read_table
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -51,7 +51,7 @@ class Observed(Task):
     dimension: int | None = parameter(None, low=1, high=1000, doc="number of delays, state components")
     train_fraction: float = parameter(0.7, low=0.0, high=1.0, open_low=True, doc="share of the samples")
     val_fraction: float = parameter(0.15, low=0.0, high=1.0, open_low=True, doc="share of the samples")
-    table: Table = field(init=False, repr=False, compare=False)
+    table: Recording = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:

@@ -25,7 +25,7 @@ def compose(after: Permutation, before: Permutation) -> Permutation:
     return tuple(after[i] for i in before)
 
 
-def generate(generators: Iterable[Permutation]) -> tuple[Permutation, ...]:
+def generated_group(generators: Iterable[Permutation]) -> tuple[Permutation, ...]:
     """All products of the generators, sorted, which puts the identity first."""
     steps = tuple(generators)
     found = {tuple(range(len(steps[0])))}
@@ -36,7 +36,7 @@ def generate(generators: Iterable[Permutation]) -> tuple[Permutation, ...]:
     return tuple(sorted(found))
 
 
-def cycles(permutation: Permutation) -> list[tuple[int, ...]]:
+def disjoint_cycles(permutation: Permutation) -> list[tuple[int, ...]]:
     """Cycles of length two and more, each from its least point."""
     seen: set[int] = set()
     out = []
@@ -53,7 +53,7 @@ def cycles(permutation: Permutation) -> list[tuple[int, ...]]:
 
 def label(permutation: Permutation) -> str:
     """Cycle notation on points 1 … P; "e" for the identity."""
-    parts = ["(" + " ".join(str(i + 1) for i in cycle) + ")" for cycle in cycles(permutation)]
+    parts = ["(" + " ".join(str(i + 1) for i in cycle) + ")" for cycle in disjoint_cycles(permutation)]
     return "".join(parts) or "e"
 
 
@@ -72,7 +72,8 @@ class WordProblem(Task):
 
     Words of any length up to `steps` are the prefixes of the trajectories: the state after t tokens is the product of
     the first t, so one trajectory of the longest length holds every shorter one. Every split starts from the identity
-    and draws its tokens independently and uniformly; what is out of distribution is the length, see `test_lengths`.
+    and draws its tokens independently and uniformly; out of distribution are words
+    longer than those of training, up to `longest`.
     """
 
     # Householder factors per token that an orthogonal representation of the tokens needs.
@@ -117,16 +118,6 @@ class WordProblem(Task):
     def input_names(self) -> tuple[str, ...]:  # type: ignore[override]
         """Tokens in cycle notation."""
         return tuple(f"token_{label(token)}" for token in self.tokens)
-
-    @property
-    def train_lengths(self) -> range:
-        """Word lengths to train on, 3–40."""
-        return range(3, 41)
-
-    @property
-    def test_lengths(self) -> range:
-        """Word lengths to test at: every one from 40 to `longest`."""
-        return range(40, self.longest + 1)
 
     @property
     def timescale(self) -> float:

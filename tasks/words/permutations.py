@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ddl_dyn.tasks.base import parameter
-from ddl_dyn.tasks.words.groups import Permutation, WordProblem, cycles, generate
+from ddl_dyn.tasks.words.groups import Permutation, WordProblem, disjoint_cycles, generated_group
 
 DELTA_PRODUCT = (
     "Siems et al. (2025), DeltaProduct: state-tracking in linear RNNs via Householder products, arXiv:2502.10297"
@@ -28,7 +28,7 @@ def alternating_group(n: int) -> tuple[Permutation, ...]:
         points = list(range(n))
         points[i : i + 3] = [i + 1, i + 2, i]
         threes.append(tuple(points))
-    return generate(threes)
+    return generated_group(threes)
 
 
 @lru_cache(maxsize=64)
@@ -36,7 +36,7 @@ def dihedral_group(n: int) -> tuple[Permutation, ...]:
     """Rotations and reflections of a regular n-gon as permutations of its corners."""
     turn = tuple((i + 1) % n for i in range(n))
     mirror = tuple((-i) % n for i in range(n))
-    return generate((turn, mirror))
+    return generated_group((turn, mirror))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,4 +182,4 @@ class SwapsS5(WordProblem):
     @property
     def tokens(self) -> tuple[Permutation, ...]:
         """The identity and the swaps of two points."""
-        return tuple(g for g in self.elements if not cycles(g) or [len(c) for c in cycles(g)] == [2])
+        return tuple(g for g in self.elements if not disjoint_cycles(g) or [len(c) for c in disjoint_cycles(g)] == [2])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddl_dyn.analysis import DiscreteMap, continue_cycle, orbit_diagram
+from ddl_dyn.analysis import DiscreteMap, continue_cycle
 from ddl_dyn.analysis.bifurcation import neimark_sacker_test
 from tests.helpers.analysis_systems import henon, logistic
 
@@ -79,16 +79,6 @@ def test_a_neutral_saddle_is_no_neimark_sacker_point():
     assert neimark_sacker_test(np.diag([2.0, 0.5])) == pytest.approx(0.0)
 
 
-def test_orbit_diagram():
-    diagram = orbit_diagram(logistic, [2.5, 3.2], [[0.3], [0.6]], transient=500, keep=4)
-    assert diagram.shape == (2, 4, 2, 1)
-    assert diagram[0] == pytest.approx(np.full((4, 2, 1), 0.6), abs=1e-12)
-    # REFERENCE §2.3: .513045 and .799455.
-    assert np.unique(diagram[1].round(6)).tolist() == [0.513045, 0.799455]
-    escaped = orbit_diagram(logistic, [5.0], [[0.3]], transient=60, keep=2)
-    assert not np.isfinite(escaped).any()
-
-
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="no 2-cycle"):
         continue_cycle(lambda p: DiscreteMap(step=lambda x: x + p, dim=1), [0.3], 0.5, period=2, bounds=(0, 1))
@@ -96,5 +86,3 @@ def test_bad_input_is_named():
         continue_cycle(logistic, [0.6], 5.0, period=1, bounds=(2, 4))
     with pytest.raises(ValueError, match="lower < upper"):
         continue_cycle(logistic, [0.6], 3.0, period=1, bounds=(4, 2))
-    with pytest.raises(ValueError, match="keep must be"):
-        orbit_diagram(logistic, [3.0], [[0.3]], transient=0, keep=0)

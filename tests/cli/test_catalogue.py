@@ -51,7 +51,7 @@ from ddl_dyn.cli.catalogue import print_tasks
 def refuse(*args, **kwargs):
     raise AssertionError("the list integrates")
 for module in (trust, cycles, population, line, plane, exponents):
-    for name in ("solve_ivp", "cycle_period", "lyapunov_time", "lyapunov_spectrum", "integrate", "iterate", "settle"):
+    for name in ("solve_ivp", "cycle_period", "lyapunov_time", "ensemble_exponents", "integrate", "iterate", "settle"):
         if hasattr(module, name):
             setattr(module, name, refuse)
 print_tasks(None)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from ddl_dyn.tasks import FlowTask, make_task
-from ddl_dyn.tasks.exponents import lyapunov_spectrum
-from ddl_dyn.tasks.flows.delay import chebyshev
+from ddl_dyn.tasks.exponents import ensemble_exponents
+from ddl_dyn.tasks.flows.delay import chebyshev_differentiation
 from tests.helpers.flows import SUMS, draws
 
 
 def test_chebyshev_differentiates_polynomials():
-    points, matrix = chebyshev(6)
+    points, matrix = chebyshev_differentiation(6)
     np.testing.assert_allclose(matrix @ points**5, 5 * points**4, atol=1e-12)
 
 
@@ -103,7 +103,7 @@ def test_lyapunov_time_of_other_parameters_is_estimated():
 
 def test_exponents_of_a_linear_flow_are_its_eigenvalues():
     task = make_task("damped_spiral")
-    spectrum = lyapunov_spectrum(task, time=20.0, transient=1.0, step=0.02, trajectories=2)
+    spectrum = ensemble_exponents(task, time=20.0, transient=1.0, step=0.02, trajectories=2)
     np.testing.assert_allclose(spectrum.exponents, -0.1, atol=1e-6)  # Runge–Kutta, (0.04)⁵ per step
 
 
@@ -128,7 +128,7 @@ def test_lyapunov_spectra(name):
     expected, stated, time, transient, step, trajectories = REFERENCE[name]
     task = make_task(name)
     assert isinstance(task, FlowTask)
-    found = lyapunov_spectrum(task, time=time, transient=transient, step=step, trajectories=trajectories)
+    found = ensemble_exponents(task, time=time, transient=transient, step=step, trajectories=trajectories)
     # Four combined standard errors, plus the digit at which the reference is rounded.
     error = 4 * np.hypot(found.standard_error, stated) + 1e-3
     np.testing.assert_array_less(np.abs(found.exponents - expected), error + 0.004 * np.abs(expected))

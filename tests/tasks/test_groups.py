@@ -10,7 +10,7 @@ import pytest
 from ddl_dyn.tasks import make_dataset
 from ddl_dyn.tasks.base import SPLITS
 from ddl_dyn.tasks.words.cyclic import CycleNavigation, ModCount, Parity
-from ddl_dyn.tasks.words.groups import WordProblem, compose, cycles, generate, label
+from ddl_dyn.tasks.words.groups import WordProblem, compose, disjoint_cycles, generated_group, label
 from ddl_dyn.tasks.words.permutations import A5, S3, S4, S5, Dihedral, SwapsS5, alternating_group
 
 # Task, order of its group, number of its tokens.
@@ -104,11 +104,12 @@ def test_cyclic_problems_count() -> None:
 
 def test_structure_of_the_groups() -> None:
     # S₅ by cycle type: 1, 10 swaps, 15 double swaps, 20 3-cycles, 20 of type 3+2, 30 4-cycles, 24 5-cycles.
-    types = [tuple(sorted(len(c) for c in cycles(g))) for g in S5().elements]
+    types = [tuple(sorted(len(c) for c in disjoint_cycles(g))) for g in S5().elements]
     expected = {(): 1, (2,): 10, (2, 2): 15, (3,): 20, (2, 3): 20, (4,): 30, (5,): 24}
     assert {t: types.count(t) for t in set(types)} == expected
     assert {t: c for t, c in expected.items() if t in ((), (2, 2), (3,), (5,))} == {
-        t: [tuple(sorted(len(c) for c in cycles(g))) for g in A5().elements].count(t) for t in ((), (2, 2), (3,), (5,))
+        t: [tuple(sorted(len(c) for c in disjoint_cycles(g))) for g in A5().elements].count(t)
+        for t in ((), (2, 2), (3,), (5,))
     }
     assert all(len(alternating_group(n)) == factorial(n) // 2 for n in (3, 4, 5))
     # Commutative or not; A₅ is its own commutator subgroup (not solvable), S₄'s is A₄.
@@ -120,10 +121,10 @@ def test_structure_of_the_groups() -> None:
         commutators = {
             compose(compose(inverse[a], inverse[b]), compose(a, b)) for a in task.elements for b in task.elements
         }
-        assert len(generate(sorted(commutators))) == size
+        assert len(generated_group(sorted(commutators))) == size
     # D₃ and S₃ are one group: as many elements of every order.
-    assert sorted(len(c) for g in Dihedral(n=3).elements for c in cycles(g)) == sorted(
-        len(c) for g in S3().elements for c in cycles(g)
+    assert sorted(len(c) for g in Dihedral(n=3).elements for c in disjoint_cycles(g)) == sorted(
+        len(c) for g in S3().elements for c in disjoint_cycles(g)
     )
 
 
@@ -132,7 +133,7 @@ def test_reflections_per_token_of_permutation_matrices(task: WordProblem) -> Non
     # Cartan–Dieudonné: rank(R − I) = points − number of cycles, fixed points counted as cycles.
     points = len(task.elements[0])
     ranks = [np.linalg.matrix_rank(np.eye(points)[list(token)] - np.eye(points)) for token in task.tokens]
-    assert ranks == [sum(len(c) - 1 for c in cycles(token)) for token in task.tokens]
+    assert ranks == [sum(len(c) - 1 for c in disjoint_cycles(token)) for token in task.tokens]
     assert max(ranks) == task.reflections_per_token
 
 
@@ -166,16 +167,14 @@ def test_rotations_of_cube_and_icosahedron() -> None:
         # The same number of elements of each order identifies the group among those of that order here.
         traces = sorted(round(float(np.trace(r)), 6) for r in found.values())
         angles = {1: 3.0, 2: -1.0, 3: 0.0, 4: 1.0}
-        lengths = [np.lcm.reduce([len(c) for c in cycles(g)] or [1]) for g in task.elements]
+        lengths = [np.lcm.reduce([len(c) for c in disjoint_cycles(g)] or [1]) for g in task.elements]
         for k, trace in angles.items():
             assert lengths.count(k) == traces.count(trace)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=name)
 def test_lengths_and_prefixes(task: WordProblem) -> None:
-    assert (task.train_lengths[0], task.train_lengths[-1]) == (3, 40)
-    assert task.test_lengths[0] == 40
-    assert task.test_lengths[-1] == (512 if isinstance(task, (S3, S4, A5, S5, SwapsS5)) else 256)
+    assert task.longest == (512 if isinstance(task, (S3, S4, A5, S5, SwapsS5)) else 256)
     # A shorter word is a prefix: its states are the first of the longer one.
     x0, inputs = words(task)
     np.testing.assert_array_equal(

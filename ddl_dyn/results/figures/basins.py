@@ -37,8 +37,8 @@ def basins(stage: Stage) -> Any:
     grid = portrait_grid(subject.data.train.states, BASIN)
     reach = REACHED * float(np.sqrt(np.mean(subject.sigma**2)))
     search: dict[str, Any] = {"steps": steps, "tolerance": reach}
-    truth = analysis.basins(subject.truth, grid, attractors, **search)
-    ours = analysis.basins(subject.learned, grid, attractors, **search)[stage.chosen]
+    truth = analysis.basin_labels(subject.truth, grid, attractors, **search)
+    ours = analysis.basin_labels(subject.learned, grid, attractors, **search)[stage.chosen]
     overlap = analysis.basin_overlap(ours, truth, len(attractors))
     shape = (BASIN, BASIN)
     return plots.basins(

@@ -174,10 +174,10 @@ def local(subject: Setup) -> dict[str, Any]:
     x = _places(subject)
     found = {
         "states": len(x),
-        "orientation_agreement": analysis.orientation_agreement(subject.learned, subject.truth, x).tolist(),
+        "orientation_agreement": analysis.map_orientation_agreement(subject.learned, subject.truth, x).tolist(),
         "reversed_share": analysis.orientation(subject.learned, x).reversed_share.tolist(),
         "reversed_share_true": float(analysis.orientation(subject.truth, x).reversed_share),
-        "jacobian_error": analysis.jacobian_error(subject.learned, subject.truth, x).tolist(),
+        "jacobian_error": analysis.map_jacobian_error(subject.learned, subject.truth, x).tolist(),
     }
     if subject.task.state_dim <= FILLED:
         low, high = subject.box.T
@@ -209,7 +209,7 @@ def symmetries(subject: Setup) -> dict[str, Any]:
         raise Unsuitable("no linear symmetry of the task is known")
     x, sigma = _places(subject), subject.sigma
     return {
-        name: analysis.symmetry_defect(subject.learned, matrix, x, sigma).tolist() for name, matrix in known.items()
+        name: analysis.map_symmetry_defect(subject.learned, matrix, x, sigma).tolist() for name, matrix in known.items()
     }
 
 
@@ -225,6 +225,6 @@ def invariants(subject: Setup) -> dict[str, Any]:
     pred = np.asarray(subject.run.arrays["test_pred"], dtype=np.float64)
     drift = {}
     for name in names:
-        each = analysis.invariant_drift(pred, lambda x, name=name: subject.task.invariants(x)[name])  # type: ignore[misc]
+        each = analysis.orbit_invariant_drift(pred, lambda x, name=name: subject.task.invariants(x)[name])  # type: ignore[misc]
         drift[name] = np.quantile(each, 0.5, axis=-1, method="inverted_cdf").tolist()
     return drift
