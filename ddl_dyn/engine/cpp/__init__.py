@@ -46,8 +46,10 @@ def compile_step(
 
     try:
         captured, first = capture(step, lift, tensors, trainable, x, u)
-    except (RuntimeError, NotImplementedError, TypeError) as error:
-        # What torch raises when a step looks at its numbers, or at the time, to decide what to do.
+    except CannotCompileError:
+        raise
+    except Exception as error:
+        # A step that looks at its numbers, or at the time, to decide what to do ends in many ways.
         raise CannotCompileError(f"its step cannot be captured ({str(error).splitlines()[0]})") from error
     source = emit(captured, first, x.dtype) if solver is None else emit_solve(captured, first, solver, u)
     return FreeRun(captured, source)

@@ -1,11 +1,11 @@
-"""The C++ of a free run that is one adaptive solve: a vector field, a read-out, and the solver around them."""
+"""C++ of a free run that is one adaptive solve: a vector field, a read-out, and the solver around them."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from ddl_dyn.engine.cpp.capture import Captured, choose
-from ddl_dyn.engine.cpp.emit import Source, functions, gradient, head, text
+from ddl_dyn.engine.cpp.capture import Captured, with_results
+from ddl_dyn.engine.cpp.emit import Source, functions, gradient, prelude, text
 from ddl_dyn.models.runge_kutta import PAIRS, Solver
 
 
@@ -15,13 +15,13 @@ def emit_solve(captured: Captured, lift: Captured, solver: Solver, u: Tensor) ->
     Args:
         captured: (s (1, S), time (1, 1)) -> (slope (1, S), observed state (1, D)).   lift: see `capture`.
         solver: how to integrate.
-        u: an example of a time.
+        u: example input, a time: only its dtype is used.
     Raises:
         CannotCompileError: when the field does something that cannot be written out.
     """
     s = u.new_zeros(1, captured.state)
-    field = choose(captured, lambda _, slope, __: (slope, slope), s, u)
-    readout = choose(captured, lambda s, _, observed: (s, observed), s, u)
+    field = with_results(captured, lambda _, slope, __: (slope, slope), s, u)
+    readout = with_results(captured, lambda s, _, observed: (s, observed), s, u)
     sizes = {
         "STATE": captured.state,
         "OBSERVED": captured.observed,
@@ -29,7 +29,7 @@ def emit_solve(captured: Captured, lift: Captured, solver: Solver, u: Tensor) ->
         "GRADIENT": gradient(captured),
     }
     code = [
-        head(s.dtype),
+        prelude(s.dtype),
         functions(lift, "lift") + functions(field, "field") + functions(readout, "readout"),
         "".join(f"constexpr int {name} = {n};\n" for name, n in sizes.items()),
         _constants(solver),

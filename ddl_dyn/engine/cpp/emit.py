@@ -1,4 +1,4 @@
-"""The C++ of a whole rollout: a forward sweep that may keep what the backward sweep reads, and that sweep.
+"""C++ of a whole rollout: a forward sweep that may keep what the backward sweep reads, and the backward sweep.
 
 Memory of one tile of the batch: the tape has a slot for each time, the scratch is used over and over.
 """
@@ -15,16 +15,28 @@ import torch
 from torch import Tensor, fx
 
 from ddl_dyn.engine.cpp.capture import Captured
-from ddl_dyn.engine.cpp.lowering import Section
-from ddl_dyn.engine.cpp.plan import Plan, make_plan
-from ddl_dyn.engine.cpp.statements import Memory, Statement, place, reuse
-from ddl_dyn.engine.cpp.values import Leaf, Loop, Store, Value, broadcast, leaves, render, start_of, whole
+from ddl_dyn.engine.cpp.lowering import Lowering
+from ddl_dyn.engine.cpp.partition import Partition, partition
+from ddl_dyn.engine.cpp.statements import Memory, Statement, offsets, reuse
+from ddl_dyn.engine.cpp.values import (
+    Leaf,
+    Loop,
+    Store,
+    Value,
+    broadcast,
+    leaves,
+    literal,
+    move,
+    render,
+    start_of,
+    whole,
+)
 from ddl_dyn.models.errors import CannotCompileError
 
 # Vectors of 64 bytes in a tile: enough independent sums to fill the arithmetic units, few enough to stay in registers.
 VECTORS = 4
 # Numbers in a vector of the narrowest type.
-WIDTH = 16
+LANES = 16
 
 
 @dataclass(frozen=True)
@@ -42,15 +54,17 @@ class Source:
 def emit(captured: Captured, lift: Captured, dtype: torch.dtype) -> Source:
     """Write out the free run of a captured step and lift.
 
+    Args:
+        captured: the step.   lift: see `capture`.   dtype: computed in.
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
     """
-    code = [head(dtype), functions(lift, "lift"), functions(captured), text("problem.hpp"), text("sweeps.hpp")]
+    code = [prelude(dtype), functions(lift, "lift"), functions(captured), text("problem.hpp"), text("sweeps.hpp")]
     return Source("".join(code), gradient(captured))
 
 
-def head(dtype: torch.dtype) -> str:
-    """What stands before everything else."""
+def prelude(dtype: torch.dtype) -> str:
+    """C++ prelude: types and elementary functions."""
     number = "float" if dtype == torch.float32 else "double"
     return f"typedef {number} T;\nconstexpr int NV = {VECTORS};\n" + text("prelude.hpp")
 
@@ -67,7 +81,7 @@ def functions(captured: Captured, namespace: str = "") -> str:
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
     """
-    plan, memory = make_plan(captured), Memory()
+    plan, memory = partition(captured), Memory()
     phi = [whole(Store(f"phi{i}", p.numel(), "uniform"), p.shape) for i, p in enumerate(captured.phi)]
     s, u = (memory.new(size, "tape") for size in (captured.state, captured.inputs))
     given: dict[fx.Node, Value] = dict(zip(plan.phi, phi, strict=True))
@@ -76,10 +90,10 @@ def functions(captured: Captured, namespace: str = "") -> str:
     kinds = dict.fromkeys(plan.kept, "tape")
     # What is made lies where it is wanted from the first: the caller keeps s' apart from s, ds from gs.
     after = Store("after", captured.state, "outside")
-    ahead = Section(
-        memory, dict(given), plan.forward, [plan.after, plan.observed, *plan.kept], kinds, {plan.after: after}
+    ahead = Lowering(
+        memory, dict(given), plan, plan.forward, [plan.after, plan.observed, *plan.kept], kinds, {plan.after: after}
     )
-    observed = ahead.leaf(plan.observed)
+    observed = ahead.leaf(ahead.values[plan.observed])
     ahead.put(ahead.values[plan.after], after)
 
     gs, gx, ds = (Store(n, size, "outside") for n, size in (("gs", s.size), ("gx", captured.observed), ("ds", s.size)))
@@ -87,9 +101,9 @@ def functions(captured: Captured, namespace: str = "") -> str:
     given |= {plan.gs: whole(gs, (1, gs.size)), plan.gx: whole(gx, (1, gx.size))}
     operands = [a for _, n, _ in plan.outer for a in n.all_input_nodes]
     ends = [plan.ds, *(n for _, n, _ in plan.spread), *operands]
-    back = Section(memory, dict(given), plan.backward, ends, {}, {plan.ds: ds})
-    offsets = _offsets(captured)
-    _add_outer(back, memory, plan, offsets)
+    back = Lowering(memory, dict(given), plan, plan.backward, ends, {}, {plan.ds: ds})
+    begins = _begins(captured)
+    _add_outer(back, memory, plan, begins)
     sums = [i for i in range(len(phi)) if any(i == j for j, _, _ in plan.spread)]
     starts = dict(zip(sums, itertools.accumulate([0, *(captured.phi[i].numel() for i in sums)]), strict=False))
     for i, node, address in plan.spread:
@@ -98,35 +112,38 @@ def functions(captured: Captured, namespace: str = "") -> str:
     finish = []
     for i in sums:
         n = captured.phi[i].numel()
-        finish.append(f"for (int e = 0; e < {n}; e++) dphi[{offsets[i]} + e] += total(sums[{starts[i]} + e]);")
+        finish.append(f"for (int e = 0; e < {n}; e++) dphi[{begins[i]} + e] += total(sums[{starts[i]} + e]);")
     code = assemble(captured, memory, ahead, back, observed, finish, sum(captured.phi[i].numel() for i in sums))
     return f"namespace {namespace} {{\n{code}}}\n" if namespace else code
 
 
-def _offsets(captured: Captured) -> list[int]:
-    """Where each φ's gradient begins among all of them."""
+def _begins(captured: Captured) -> list[int]:
+    """Offset of each φ's gradient among all of them."""
     sizes = [p.numel() if t else 0 for p, t in zip(captured.phi, captured.trained, strict=True)]
     return [sum(sizes[:i]) for i in range(len(sizes))]
 
 
-def _add_outer(back: Section, memory: Memory, plan: Plan, offsets: list[int]) -> None:
-    """The products g xᵀ, added to the weights' gradients; what several of them read is turned into rows once."""
+def _add_outer(back: Lowering, memory: Memory, plan: Partition, begins: list[int]) -> None:
+    """Products G X, added to the weights' gradients; operands that several of them read are turned into rows once."""
     rows: dict[tuple[str, Any, int], Store] = {}
     for i, node, address in plan.outer:
-        g, x = map(back.leaf, node.all_input_nodes)
+        left, right = (back.values[a] for a in node.args)  # type: ignore[index]
+        g, x = back.leaf(move(left, lambda a: a.mT)), back.leaf(right)
         M, N = address.shape
-        if M * math.ceil(N / WIDTH) > N * math.ceil(M / WIDTH):
+        if M * math.ceil(N / LANES) > N * math.ceil(M / LANES):
             g, x, address, N = x, g, address.T, M
-        key = (x.store.name, start_of(x), N)
-        if key not in rows:
-            rows[key] = memory.new(math.ceil(N / WIDTH) * WIDTH, "scratch")
-            code = f"flip<{N}>({rows[key].name}, {x.store.name} + {start_of(x)} * NV);"
-            back.statements.append(Statement(code, [rows[key]], [x.store]))
-        back.statements.append(_outer(offsets[i], address, g, rows[key]))
+        for k in range(g.shape[0]):
+            one, other = (Leaf(t.store, t.address[k]) for t in (g, x))
+            key = (other.store.name, start_of(other), N)
+            if key not in rows:
+                rows[key] = memory.new(math.ceil(N / LANES) * LANES, "scratch")
+                code = f"flip<{N}>({rows[key].name}, {other.store.name} + {start_of(other)} * NV);"
+                back.statements.append(Statement(code, [rows[key]], [other.store]))
+            back.statements.append(_outer(begins[i], address, one, rows[key]))
 
 
 def _outer(offset: int, address: Tensor, g: Leaf, x: Store) -> Statement:
-    """The product g xᵀ, added to a weight's gradient; x with samples as rows."""
+    """Product g xᵀ, added to a weight's gradient; x with samples as rows."""
     M, N = address.shape
     first = int(address.flatten()[0])
     so = int(address[1, 0]) - first if M > 1 else 0
@@ -138,7 +155,7 @@ def _outer(offset: int, address: Tensor, g: Leaf, x: Store) -> Statement:
     return Statement(code, [Store("dphi", 0, "outside")], [g.store, x])
 
 
-def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.Node) -> Statement:
+def _spread(back: Lowering, memory: Memory, base: int, address: Tensor, node: fx.Node) -> Statement:
     """A value added to a parameter's gradient, lane by lane."""
     value = broadcast(back.values[node], address.shape)
     found = leaves(value)
@@ -151,14 +168,19 @@ def _spread(back: Section, memory: Memory, base: int, address: Tensor, node: fx.
 def assemble(
     captured: Captured,
     memory: Memory,
-    ahead: Section,
-    back: Section,
+    ahead: Lowering,
+    back: Lowering,
     observed: Leaf,
     finish: list[str],
     sums: int,
 ) -> str:
-    """The text of the functions."""
-    tape, tape_size = place(memory.stores["tape"])
+    """C++ of the functions.
+
+    Args:
+        captured: the step.   memory: of both sweeps.   ahead, back: the sweeps.   observed: x'.
+        finish: lines of `finish`.   sums: vectors whose lanes are summed at the end.
+    """
+    tape, tape_size = offsets(memory.stores["tape"])
     ahead_places, ahead_size = reuse(ahead.statements, {observed.store.name})
     back_places, back_size = reuse(back.statements, set())
 
@@ -167,8 +189,10 @@ def assemble(
 
     given = "".join(f"  const T* const phi{i} = phi[{i}]; (void)phi{i};\n" for i in range(len(captured.phi)))
     kept = pointers(tape, "slot")
-    tables = "".join(
-        f"static const int table{i}[] = {{{', '.join(map(str, t.tolist()))}}};\n" for i, t in enumerate(memory.tables)
+    row = lambda texts: f"{{{', '.join(texts)}}};\n"  # noqa: E731
+    tables = "".join(f"static const int table{i}[] = {row(map(str, t.tolist()))}" for i, t in enumerate(memory.tables))
+    tables += "".join(
+        f"static const T constant{i}[] = {row(map(literal, t.tolist()))}" for i, t in enumerate(memory.constants)
     )
     lines = lambda section: "".join(f"  {s.code}\n" for s in section.statements)  # noqa: E731
     sizes = {

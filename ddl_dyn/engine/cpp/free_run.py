@@ -105,11 +105,10 @@ class FreeRun:
         return self
 
     def _phi(self, tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-        """What the step reads of each replica, from parameters and buffers."""
-        if self.captured.prologue is None:
-            phi = [tensors[i] for i in self.captured.sources]
-        else:
-            phi = list(torch.vmap(self.captured.prologue)(*tensors))
+        """φ of each replica, from parameters and buffers."""
+        phi = [tensors[i] for i in self.captured.sources]
+        if self.captured.prologue is not None:
+            phi = list(torch.vmap(self.captured.prologue)(*phi))
         return [p if p.is_floating_point() else p.to(dtype) for p in phi]
 
     def _sweep(

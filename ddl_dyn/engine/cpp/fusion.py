@@ -1,4 +1,4 @@
-"""Assignments of one shape that run in one loop, so that a number goes to memory once and is read from there once."""
+"""Loop fusion: assignments of one shape run in one loop, so that a number is written and read once."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ddl_dyn.engine.cpp.values import Leaf, Loop, Value, leaves, render
 
 
 def _apart(a: Leaf, b: Leaf) -> bool:
-    """Whether two leaves of one shape touch the same number in the same turn of a loop only, or none."""
+    """True where two leaves of one shape touch a number in common in the same turn of a loop only, or none."""
     if a.store.name != b.store.name or torch.equal(a.address, b.address):
         return True
-    return not bool(torch.isin(a.address, b.address).any())
+    return not bool(torch.isin(a.address.flatten(), b.address.flatten()).any())
 
 
 @dataclass
-class Group:
+class FusedLoop:
     """Assignments `out = value`, in order; every value is broadcast to the shape of its `out`."""
 
     assignments: list[tuple[Leaf, Value]] = field(default_factory=list)
 
     def takes(self, out: Leaf, value: Value) -> bool:
-        """Whether an assignment may run in the same loop: no turn of it needs what another turn of it makes."""
+        """True where an assignment may run in the same loop: no turn of it needs a result of another turn."""
         if not self.assignments:
             return True
         if self.assignments[0][0].shape != out.shape:

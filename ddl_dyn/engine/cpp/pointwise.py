@@ -1,4 +1,4 @@
-"""The pointwise operations that can be written out, as C++ forms of a vector of lanes."""
+"""Pointwise operations as C++ forms of a vector of lanes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from ddl_dyn.engine.cpp.values import literal
 
 aten = torch.ops.aten
 
-FORMS: dict[Any, str] = {
-    aten.mul.Tensor: "({0} * {1})",
-    aten.mul.Scalar: "({0} * {1})",
-    aten.div.Tensor: "({0} / {1})",
-    aten.div.Scalar: "({0} / {1})",
-    aten.neg.default: "(-{0})",
-    aten.reciprocal.default: "(T(1) / {0})",
+
+def _lanewise(name: str) -> str:
+    return f"lanewise({{0}}, [](T a) {{{{ return std::{name}(a); }}}})"
+
+
+def _pairwise(expression: str) -> str:
+    return f"lanewise({{0}}, {{1}}, [](T a, T b) {{{{ return {expression}; }}}})"
+
+
+# With the sign of the divisor, as Python's %.
+REMAINDER = "(std::fmod(a, b) != 0 && (std::fmod(a, b) < 0) != (b < 0) ? std::fmod(a, b) + b : std::fmod(a, b))"
+# Worth keeping for the backward sweep rather than computing again.
+COSTLY_FORMS: dict[Any, str] = {
     aten.sqrt.default: "vsqrt({0})",
     aten.rsqrt.default: "(T(1) / vsqrt({0}))",
     aten.exp.default: "vexp({0})",
@@ -28,33 +34,51 @@ FORMS: dict[Any, str] = {
     aten.erf.default: "verf({0})",
     aten.tanh.default: "vtanh({0})",
     aten.sigmoid.default: "vsigmoid({0})",
+    aten.div.Tensor: "({0} / {1})",
+    aten.reciprocal.default: "(T(1) / {0})",
+    aten.pow.Tensor_Tensor: _pairwise("std::pow(a, b)"),
+    aten.pow.Scalar: _pairwise("std::pow(a, b)"),
+    aten.atan2.default: _pairwise("std::atan2(a, b)"),
+    **{
+        getattr(aten, name).default: _lanewise(name)
+        for name in (
+            "expm1", "log1p", "log2", "log10", "exp2", "erfc", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh",
+            "acosh", "atanh",
+        )
+    },
+}  # fmt: skip
+FORMS: dict[Any, str] = COSTLY_FORMS | {
+    aten.mul.Tensor: "({0} * {1})",
+    aten.mul.Scalar: "({0} * {1})",
+    aten.div.Scalar: "({0} / {1})",
+    aten.neg.default: "(-{0})",
     aten.abs.default: "vmax({0}, -({0}))",
+    aten.sign.default: "(({0} > T(0) ? splat(T(1)) : V{{}}) - ({0} < T(0) ? splat(T(1)) : V{{}}))",
     # A comparison with NaN is false: what is not below zero passes, NaN with it.
     aten.relu.default: "({0} < T(0) ? V{{}} : {0})",
     aten.maximum.default: "vmax({0}, {1})",
     aten.minimum.default: "vmin({0}, {1})",
+    aten.fmod.Tensor: _pairwise("std::fmod(a, b)"),
+    aten.fmod.Scalar: _pairwise("std::fmod(a, b)"),
+    aten.remainder.Tensor: _pairwise(REMAINDER),
+    aten.remainder.Scalar: _pairwise(REMAINDER),
     aten.where.self: "({0} ? {1} : {2})",
+    aten.isnan.default: "({0} != {0})",
+    # Masks are stored as 0 and 1.
+    aten.logical_not.default: "({0} == T(0))",
+    aten.bitwise_not.default: "({0} == T(0))",
+    **dict.fromkeys((aten.logical_and.default, aten.bitwise_and.Tensor), "(({0} != T(0)) & ({1} != T(0)))"),
+    **dict.fromkeys((aten.logical_or.default, aten.bitwise_or.Tensor), "(({0} != T(0)) | ({1} != T(0)))"),
+    **dict.fromkeys((aten.logical_xor.default, aten.bitwise_xor.Tensor), "(({0} != T(0)) ^ ({1} != T(0)))"),
+    **{getattr(aten, name).default: _lanewise(name) for name in ("floor", "ceil", "trunc")},
+    aten.round.default: _lanewise("nearbyint"),
     **{
         getattr(aten, name).__getattr__(kind): f"({{0}} {sign} {{1}})"
         for name, sign in (("gt", ">"), ("lt", "<"), ("ge", ">="), ("le", "<="), ("eq", "=="), ("ne", "!="))
         for kind in ("Scalar", "Tensor")
     },
 }
-# Worth keeping for the backward sweep rather than computing again.
-COSTLY = {
-    aten.sqrt.default,
-    aten.rsqrt.default,
-    aten.exp.default,
-    aten.log.default,
-    aten.sin.default,
-    aten.cos.default,
-    aten.erf.default,
-    aten.tanh.default,
-    aten.sigmoid.default,
-    aten.div.Tensor,
-    aten.reciprocal.default,
-    aten.pow.Tensor_Scalar,
-}
+COSTLY = {*COSTLY_FORMS, aten.pow.Tensor_Scalar}
 
 
 def _sum(sign: str) -> Callable[[fx.Node], str]:
@@ -83,6 +107,17 @@ def _clamp(node: fx.Node) -> str | None:
     return form if high is None else f"vmin({form}, splat({literal(float(high))}))"  # type: ignore[arg-type]
 
 
+def _converted(node: fx.Node) -> str | None:
+    """Between masks and numbers of the type that all is computed in."""
+    dtype = node.meta["val"].dtype
+    return "{0}" if dtype.is_floating_point else "({0} != T(0))" if dtype == torch.bool else None
+
+
+def _divided(node: fx.Node) -> str | None:
+    mode = node.kwargs.get("rounding_mode")
+    return None if mode is None else _pairwise(f"std::{mode}(a / b)")
+
+
 MADE: dict[Any, Callable[[fx.Node], str | None]] = {
     aten.add.Tensor: _sum("+"),
     aten.add.Scalar: _sum("+"),
@@ -90,18 +125,20 @@ MADE: dict[Any, Callable[[fx.Node], str | None]] = {
     aten.sub.Scalar: _sum("-"),
     aten.pow.Tensor_Scalar: _power,
     aten.clamp.default: _clamp,
+    aten._to_copy.default: _converted,
+    aten.div.Tensor_mode: _divided,
 }
 # How many of a node's arguments are values (the others shape the form).
-ARITY = {aten.pow.Tensor_Scalar: 1, aten.clamp.default: 1}
+ARITY = {aten.pow.Tensor_Scalar: 1, aten.clamp.default: 1, aten._to_copy.default: 1}
 
 
 def form_of(node: fx.Node) -> str | None:
-    """The form of a pointwise node; None where it is no pointwise operation that is known."""
+    """Form of a pointwise node; None where it is no pointwise operation that is known."""
     if node.target in MADE:
         return MADE[node.target](node)
     return FORMS.get(node.target)
 
 
 def is_pointwise(node: fx.Node) -> bool:
-    """Whether a node computes element by element."""
+    """True for a node that computes element by element."""
     return node.op == "call_function" and (node.target in MADE or node.target in FORMS)

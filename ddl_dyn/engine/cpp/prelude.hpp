@@ -85,6 +85,10 @@ template <class F> static inline V lanewise(V x, F f) {
   for (int i = 0; i < W; i++) x[i] = f(x[i]);
   return x;
 }
+template <class F> static inline V lanewise(V x, V y, F f) {
+  for (int i = 0; i < W; i++) x[i] = f(x[i], y[i]);
+  return x;
+}
 static inline V vsqrt(V x) { return lanewise(x, [](T a) { return std::sqrt(a); }); }
 static inline V vlog(V x) { return lanewise(x, [](T a) { return std::log(a); }); }
 static inline V vsin(V x) { return lanewise(x, [](T a) { return std::sin(a); }); }

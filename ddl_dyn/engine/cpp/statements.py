@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ddl_dyn.engine.cpp.values import Store
+from ddl_dyn.engine.cpp.values import Store, Value, fill, whole
 
 
 @dataclass
@@ -34,11 +34,11 @@ class Statement:
 
 @dataclass
 class Memory:
-    """What the code of both sweeps needs in memory: stores by kind, and address tables."""
+    """Memory of the code of both sweeps: stores by kind, address tables and constants."""
 
     stores: dict[str, list[Store]] = field(default_factory=lambda: {"scratch": [], "tape": []})
     tables: list[Tensor] = field(default_factory=list)
-    numbers: list[Tensor] = field(default_factory=list)
+    constants: list[Tensor] = field(default_factory=list)
 
     def new(self, size: int, kind: str) -> Store:
         """A store of its own."""
@@ -46,8 +46,16 @@ class Memory:
         self.stores[kind].append(store)
         return store
 
+    def constant(self, value: Tensor) -> Value:
+        """A value that is known: one number, or a table of them."""
+        flat = value.flatten()
+        if not flat.numel() or bool((flat == flat[0]).all()):
+            return fill(float(flat[0]) if flat.numel() else 0.0, value.shape)
+        self.constants.append(flat)
+        return whole(Store(f"constant{len(self.constants) - 1}", flat.numel(), "uniform"), value.shape)
 
-def place(stores: list[Store]) -> tuple[dict[str, int], int]:
+
+def offsets(stores: list[Store]) -> tuple[dict[str, int], int]:
     """Offsets of stores side by side, and their size in all."""
     places, size = {}, 0
     for store in stores:

@@ -1,4 +1,4 @@
-"""Where a value's numbers lie, and how a loop over them is written.
+"""Values of the generated code: the addresses of their numbers, and loops over them.
 
 A layout operation (view, permute, slice, expand, …) moves no number: it is applied to the tensor of addresses.
 """
@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx
-
-from ddl_dyn.models.errors import CannotCompileError
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Store:
     Args:
         name: of the pointer in the code.   size: elements.
         kind: "scratch", "tape" (kept from the forward to the backward sweep), "outside" (given or taken by the
-            sweeps); these hold lanes. "uniform": the same for all lanes (a parameter).
+            sweeps); these hold lanes. "uniform": the same for all lanes (a parameter or a constant).
     """
 
     name: str
@@ -40,6 +38,7 @@ class Leaf:
 
     @property
     def shape(self) -> torch.Size:
+        """Shape of the value."""
         return self.address.shape
 
 
@@ -52,6 +51,7 @@ class Fill:
 
     @property
     def shape(self) -> torch.Size:
+        """Shape of the value."""
         return self.address.shape
 
 
@@ -177,7 +177,11 @@ def literal(x: float) -> str:
 
 
 def render(value: Value, at: Callable[[Tensor], str], load: Callable[[Leaf], str] | None = None) -> str:
-    """A value as an expression for one element and one vector of lanes; `load` says how a leaf is read."""
+    """C++ expression of a value, for one element and one vector of lanes.
+
+    Args:
+        value: to be computed.   at: address -> subscript.   load: leaf -> expression; None reads it from memory.
+    """
     if isinstance(value, Fill):
         return f"splat({literal(value.number)})"
     if isinstance(value, Leaf):
@@ -190,7 +194,11 @@ def render(value: Value, at: Callable[[Tensor], str], load: Callable[[Leaf], str
 
 
 def two_loops(n: int, count: int, addresses: Sequence[Tensor], tables: list[Tensor]) -> tuple[str, list[str]]:
-    """The head of the inner loop of a sum, and each leaf's subscript in rows i and terms k."""
+    """Head of the inner loop of a reduction, and each leaf's subscript in rows i and terms k.
+
+    Args:
+        n: rows.   count: terms of each.   addresses: of the leaves, n·count each.   tables: collects address tables.
+    """
     subscripts = []
     for a in addresses:
         affine = strides_of(a.reshape(n, count))
@@ -201,12 +209,3 @@ def two_loops(n: int, count: int, addresses: Sequence[Tensor], tables: list[Tens
             first, (si, sk) = affine
             subscripts.append(f"{first} + i * {si} + k * {sk}")
     return f"for (int k = 0; k < {count}; k++) ", subscripts
-
-
-def constant(node: fx.Node) -> Fill:
-    """The value of a node that depends on nothing."""
-    kwargs = {k: v for k, v in node.kwargs.items() if k != "pin_memory"}
-    value = node.target(*node.args, **kwargs)  # type: ignore[operator]
-    if value.numel() and bool((value != value.flatten()[0]).any()):
-        raise CannotCompileError("a tensor of constants")
-    return fill(float(value.flatten()[0]) if value.numel() else 0.0, value.shape)
