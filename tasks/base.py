@@ -131,6 +131,11 @@ class Task(ABC):
     def timescale(self) -> float:
         """Period, relaxation time or Lyapunov time, in the task's unit of time."""
 
+    @property
+    def lyapunov_time(self) -> float | None:
+        """Time in which an error grows e-fold, in the task's unit of time; None where none grows, or it is unknown."""
+        return None
+
     @abstractmethod
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Draw initial states.

@@ -53,6 +53,7 @@ def make_dataset(
     steps: int,
     noise: float = 0.0,
     seed: int = 0,
+    test_seed: int | None = None,
 ) -> Dataset:
     """Simulate (or, for an observed series, cut out) the four splits of a task.
 
@@ -65,6 +66,7 @@ def make_dataset(
             training standard deviation.
         seed: fixes initial states, inputs and noise; the splits use independent streams, and the first n of 2n
             trajectories of a split are the n.
+        test_seed: fixes test and ood instead, so that several data sets share them; None takes `seed`.
     Returns:
         A Dataset.
     Raises:
@@ -81,7 +83,15 @@ def make_dataset(
     if noise > 0 and not task.accepts_noise:
         reason = task.noise_reason or "its states are categories"
         raise ValueError(f"{task.key()}: noise must be 0 for this task ({reason}), got {noise}")
-    splits, notes = task.make_splits(counts, steps, seed=seed)
+    how = {"steps": steps, "noise": noise, "seed": seed}
+    if test_seed is None or test_seed == seed or task.recorded:
+        splits, notes = task.make_splits(counts, steps, seed=seed)
+    else:
+        _check_count("test_seed", test_seed, 0)
+        how["test_seed"] = test_seed
+        splits, notes = task.make_splits(counts | {"test": 0, "ood": 0}, steps, seed=seed)
+        tested = task.make_splits(counts | {"train": 0, "val": 0}, steps, seed=test_seed)[0]
+        splits |= {"test": tested["test"], "ood": tested["ood"]}
     for split, part in splits.items():
         if part is not None:
             _check_finite(task, split, part)
@@ -94,7 +104,7 @@ def make_dataset(
         val=_with_noise(val, noise, train, np.random.SeedSequence([seed, 2])),
         test=test,
         ood=ood,
-        content_hash=_content_hash(task, splits, counts, steps=steps, noise=noise, seed=seed),
+        content_hash=_content_hash(task, splits, counts, **how),
         trust_steps=min(_trust(task, part) for part in (test, ood) if part is not None),
         notes=tuple(notes),
     )

@@ -78,12 +78,16 @@ def _tangent_step(task: FlowTask, x: Array, frame: Array, t: float, h: float) ->
     return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), frame + h / 6 * (w1 + 2 * w2 + 2 * w3 + w4)
 
 
+# Steps of the short ensemble run by which the largest exponent is estimated.
+SPAN = 2000
+
+
 @functools.lru_cache(maxsize=256)
-def _estimated_time(task: FlowTask) -> float:
-    """1/|λ₁| from a short ensemble run; at most its length, which no shorter run could tell from infinity."""
-    span = 2000 * task.dt
+def _estimated_exponent(task: FlowTask) -> float:
+    """λ₁ from a short ensemble run; 0 where it left the finite numbers."""
+    span = SPAN * task.dt
     largest = ensemble_exponents(task, time=span, transient=span / 10, step=task.dt / 2).exponents[0]
-    return float(1 / max(abs(largest), 1 / span)) if np.isfinite(largest) else span
+    return float(np.nan_to_num(largest, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +100,23 @@ class ChaoticFlow(FlowTask):
     stretched: ClassVar[slice | None] = None
 
     @property
+    def _known(self) -> bool:
+        return all(getattr(self, f.name) == f.default for f in dataclasses.fields(self) if f.name != "dt")
+
+    @property
+    def _exponent(self) -> float:
+        return self.largest_exponent if self._known else _estimated_exponent(self)
+
+    @property
     def timescale(self) -> float:
-        """Lyapunov time 1/|λ₁|: the known value at the default parameters, else a short estimate by tangent QR."""
-        physical = (f for f in dataclasses.fields(self) if f.name != "dt")
-        if all(getattr(self, f.name) == f.default for f in physical):
-            return 1 / self.largest_exponent
-        return _estimated_time(self)
+        """Lyapunov time 1/|λ₁|, known at the default parameters, else by a short run (at most that run's length)."""
+        return 1 / self._exponent if self._known else 1 / max(abs(self._exponent), 1 / (SPAN * self.dt))
+
+    @property
+    def lyapunov_time(self) -> float | None:
+        """1/λ₁ where λ₁ is positive (an estimate: beyond what a short run may err by), else None."""
+        least = 0.0 if self._known else 10 / (SPAN * self.dt)
+        return 1 / self._exponent if self._exponent > least else None
 
     def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array | None:
         """On the faces of the attractor's bounding box, enlarged about its centre, (n, D); None where orbits escape."""

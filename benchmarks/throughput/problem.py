@@ -160,6 +160,7 @@ def write(problem: Problem, path: Path) -> None:
 
     from ddl_dyn import Replicas
     from ddl_dyn.training.schedule import Windows
+    from ddl_dyn.training.series import data_sets
 
     replicas = Replicas(build(problem), range(problem.replicas))
     rng = np.random.default_rng(1)
@@ -172,6 +173,7 @@ def write(problem: Problem, path: Path) -> None:
     if held:
         raise ValueError(f"{problem.model} has weights that its equations here do not name: {sorted(held)}")
     states = trajectories(problem)
-    windows = Windows(Training.of(states), replicas.seeds, problem.batch, torch.device("cpu"), torch.float64)
+    replicas.to("cpu", torch.float64)
+    windows = Windows(data_sets(Training.of(states), replicas, "train"), replicas, problem.batch)
     x0, target, _ = windows.draw(0, problem.steps)
     np.savez(path, states=states, x0=x0.numpy(), target=target.numpy(), **arrays)

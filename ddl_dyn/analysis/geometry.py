@@ -113,7 +113,7 @@ def map_symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: A
         system: what is judged; options go to `as_map`.
         symmetry: (D, D), S, acting on states in the units of the map.
         x: (B, D) or (R, B, D).
-        sigma: (D,), as for the metric.
+        sigma: (D,) or (R, D), as for the metric.
     Returns:
         (R?); 0 for an equivariant map, inf where an image is not finite.
     Raises:

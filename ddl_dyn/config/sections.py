@@ -10,6 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# What a comparison and a sweep take where nothing else is asked for: seeds, the data sets they are spread over, and the
+# learning rates that are tried, a factor of about three apart. 2^(−11), the least p of twelve pairs, survives a
+# correction over a hundred comparisons.
+SEEDS, DATA_SETS = 12, 4
+LR_GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+
 
 class Section(BaseModel):
     """Base of all sections: immutable, no unknown keys, no silent conversion (2.5 is not an int)."""
@@ -51,7 +57,14 @@ class ModelConfig(Section):
 
 
 class DataConfig(Section):
-    """How many trajectories of each split, how long, how noisy; `seed` fixes them for every model alike."""
+    """Number, length and noise of the trajectories of each split, the same for every model.
+
+    seed: of the training and validation split.   test_seed: of the test and the out-of-distribution split, so that
+        models trained on different data are tested on the same.
+    seeds: G different data sets, of the seeds seed … seed + G − 1, for as many equal groups of replicas. None: 1 in a
+        single run, and in a comparison or sweep the largest divisor of its number of seeds up to `DATA_SETS`, or 1
+        for a recorded series.
+    """
 
     n_train: int = Field(default=256, ge=1)
     n_val: int = Field(default=64, ge=1)
@@ -60,6 +73,8 @@ class DataConfig(Section):
     steps: int = Field(default=200, ge=1)
     noise: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     seed: int = Field(default=0, ge=0)
+    test_seed: int = Field(default=0, ge=0)
+    seeds: int | None = Field(default=None, ge=1)
     normalize: Literal["auto", "component", "isotropic", "none"] = "auto"
 
 
@@ -67,11 +82,11 @@ class TrainConfig(Section):
     """Optimisation. AdamW with decoupled decay; the horizon (free-run steps per window) grows in the first half.
 
     loss: "auto" is the cross-entropy where the states are one-hot codes, and the mean squared error elsewhere.
-    lr_factors: tuning; every seed is trained at each of these multiples of `lr`, and the rate with the lowest median
-        validation error over the seeds is kept for all of them. Empty: `lr` as it is.
-    validate_steps: free-run steps whose error chooses the best checkpoint; None takes whole validation trajectories.
-        On a chaotic task take about a Lyapunov time: far beyond it a model that fell to the mean scores better (1) than
-        one that is right about the attractor (√2).
+    lr_grid: tuning; learning rates of which the one with the lowest median validation error over the seeds is kept for
+        all of them (see `training.tuning`). Empty: `lr` as it is. A comparison and a sweep take `LR_GRID`.
+    validate_steps: free-run steps whose error chooses the best checkpoint; None takes `eval.long` in a run, and the
+        Lyapunov time where the task is chaotic: far beyond it a model that fell to the mean scores better (1) than one
+        that is right about the attractor (√2).
     compile: whether free runs are compiled; "auto" where training is long enough to pay for it.
     checkpointing: keep only the states at √T times of a window for the gradient and make the steps between them again:
         for horizons whose memory would not fit.
@@ -87,7 +102,7 @@ class TrainConfig(Section):
     horizon: int = Field(default=20, ge=1)
     curriculum: bool = True
     lr: float = Field(default=3e-3, gt=0.0, allow_inf_nan=False)
-    lr_factors: tuple[Annotated[float, Field(gt=0.0, allow_inf_nan=False)], ...] = ()
+    lr_grid: tuple[Annotated[float, Field(gt=0.0, allow_inf_nan=False)], ...] = ()
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
     loss: Literal["auto", "mse", "cross_entropy"] = "auto"
     weight_decay: float = Field(default=1e-4, ge=0.0, allow_inf_nan=False)
@@ -104,8 +119,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> TrainConfig:
-        if len(set(self.lr_factors)) != len(self.lr_factors):
-            raise ValueError(f"train.lr_factors names one factor twice: {', '.join(map(str, self.lr_factors))}")
+        if len(set(self.lr_grid)) != len(self.lr_grid):
+            raise ValueError(f"train.lr_grid names one rate twice: {', '.join(map(str, self.lr_grid))}")
         return self
 
 

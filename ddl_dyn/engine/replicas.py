@@ -32,18 +32,24 @@ class Replicas:
     Args:
         build: makes one model from the global torch generator, which is set to each seed in turn and restored.
         seeds: R distinct non-negative integers.
+        data_sets: (R,), number of the data set that each replica is trained on; None for one that all share.
     Raises:
-        ValueError: when there is no seed, or a seed is repeated or negative.
+        ValueError: when there is no seed, or a seed is repeated or negative, or data sets are not one a seed.
     Example:
         >>> from ddl_dyn import Replicas, make_model
         >>> Replicas(lambda: make_model("ddl", state_dim=2), seeds=range(3)).size
         3
     """
 
-    def __init__(self, build: Callable[[], StepModel], seeds: Sequence[int]) -> None:
+    def __init__(
+        self, build: Callable[[], StepModel], seeds: Sequence[int], data_sets: Sequence[int] | None = None
+    ) -> None:
         self.seeds = tuple(int(s) for s in seeds)
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds must be at least one distinct non-negative integer, got {list(seeds)}")
+        self.data_sets = (0,) * self.size if data_sets is None else tuple(int(g) for g in data_sets)
+        if len(self.data_sets) != self.size or min(self.data_sets) < 0:
+            raise ValueError(f"data_sets must be {self.size} numbers from 0 on, one a seed, got {list(self.data_sets)}")
         models = []
         with torch.random.fork_rng(devices=[]):
             for seed in self.seeds:
@@ -151,6 +157,7 @@ class Replicas:
         part = copy.copy(self)
         index = torch.as_tensor(list(rows), device=self.device)
         part.seeds = tuple(self.seeds[r] for r in rows)
+        part.data_sets = tuple(self.data_sets[r] for r in rows)
         part._state = {n: t.detach()[index].requires_grad_(t.requires_grad) for n, t in self._state.items()}
         part._pack()
         return part
@@ -160,6 +167,10 @@ class Replicas:
         one = copy.deepcopy(self.template).to(device=self.device, dtype=self.dtype)
         one.load_state_dict({name: t[r] for name, t in self.state_dict().items()})
         return one
+
+    def each(self, x: Tensor) -> Tensor:
+        """(B, D), the same for every replica, or (R, B, D) -> (R, B, D)."""
+        return x.expand(self.size, *x.shape) if x.ndim == 2 else x
 
     def lift(self, x: Tensor) -> Tensor:
         """(R, B, D) -> (R, B, H)."""

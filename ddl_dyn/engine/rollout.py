@@ -116,7 +116,7 @@ def _check(model: StepModel | Replicas, x0: Tensor, steps: int) -> Tensor:
     if limit is not None and steps > limit:
         raise ValueError(f"an untied stack of {limit} layers makes at most {limit} steps, got {steps}")
     if isinstance(model, Replicas):
-        x0 = x0.expand(model.size, *x0.shape) if x0.ndim == 2 else x0
+        x0 = model.each(x0)
         if x0.ndim != 3 or x0.shape[0] != model.size or x0.shape[-1] != dim:
             raise ValueError(f"x0 must have shape ({model.size}, B, {dim}) or (B, {dim}), got {tuple(x0.shape)}")
     elif x0.ndim != 2 or x0.shape[-1] != dim:

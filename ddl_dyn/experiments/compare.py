@@ -10,7 +10,16 @@ from pydantic import Field, ValidationError
 
 from ddl_dyn import runs
 from ddl_dyn.config.parsing import ConfigError, explained, merged, nearest_key, shaped
-from ddl_dyn.config.sections import BudgetConfig, DataConfig, EvalConfig, RunConfig, Section, TrainConfig
+from ddl_dyn.config.sections import (
+    LR_GRID,
+    SEEDS,
+    BudgetConfig,
+    DataConfig,
+    EvalConfig,
+    RunConfig,
+    Section,
+    TrainConfig,
+)
 from ddl_dyn.experiments.data import check_data
 from ddl_dyn.experiments.progress import Bars
 from ddl_dyn.experiments.resolve import resolve_run
@@ -43,10 +52,10 @@ class CompareConfig(Section):
     model_args: dict[str, Any] = Field(default_factory=dict)
     per_task: dict[str, dict[str, Any]] = Field(default_factory=dict)
     per_model: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    seeds: int = RunConfig.model_fields["seeds"]  # type: ignore[assignment]
+    seeds: int = Field(default=SEEDS, ge=1, le=100_000)
     seed: int = RunConfig.model_fields["seed"]  # type: ignore[assignment]
     data: DataConfig = DataConfig()
-    train: TrainConfig = TrainConfig()
+    train: TrainConfig = TrainConfig(lr_grid=LR_GRID)
     eval: EvalConfig = EvalConfig()
     budget: BudgetConfig = BudgetConfig()
     jobs: int | None = Field(default=None, ge=1, le=1024)
@@ -107,7 +116,7 @@ def members(config: CompareConfig, updates: Mapping[str, Any] | None = None) -> 
                     own = given.get(section, {})
                     cell = merged(cell, own.get(name, {}) if isinstance(own, Mapping) else {})
                 try:
-                    run = resolve_run(cell)
+                    run = resolve_run(cell, compared=True)
                 except ConfigError as error:
                     problems += error.problems
                     continue

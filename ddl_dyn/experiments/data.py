@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,8 +16,8 @@ from ddl_dyn.tasks.base import Task
 from ddl_dyn.tasks.dataset import Dataset
 
 
-def make_data(config: RunConfig) -> Dataset:
-    """The data of a run, with its task.
+def make_data(config: RunConfig) -> tuple[Dataset, ...]:
+    """The data sets of a run, with their task: one for each data seed, all with the same test and ood split.
 
     Raises:
         ValueError: when the data cannot be had, or do not fit the training and evaluation asked for.
@@ -27,18 +29,23 @@ def make_data(config: RunConfig) -> Dataset:
             f"keep_portraits = {config.keep_portraits}, but {config.task} is driven by inputs "
             f"({', '.join(task.input_names)}), so its map has no one portrait; leave keep_portraits out"
         )
-    if config.keep_portraits and config.train.lr_factors:
-        raise ValueError(
-            "keep_portraits shows one map forming, but train.lr_factors trains several and keeps one rate's; "
-            "tune first, then run with train.lr at the rate that was kept"
-        )
-    data = _dataset(task, tuple(config.data.model_dump(exclude={"normalize"}).items()))
+    options = config.data.model_dump(exclude={"normalize", "seeds"})
+    data = _dataset(task, tuple(options.items()))
     if config.train.horizon > data.train.steps:
         raise ValueError(
             f"train.horizon = {config.train.horizon} needs training trajectories of that many steps, but those of "
             f"{config.task} have {data.train.steps}; lower train.horizon or raise data.steps"
         )
-    return data
+    # The first n of 2n trajectories are the n: one test trajectory is the cheapest, and the first set's replace it.
+    light = options | {"n_test": 1, "n_ood": 0}
+    others = [make_dataset(task, **(light | {"seed": config.data.seed + g})) for g in range(1, config.data.seeds or 1)]
+    if not others:
+        return (data,)
+    digest = hashlib.sha256(" ".join(one.content_hash for one in (data, *others)).encode()).hexdigest()
+    return tuple(
+        replace(one, test=data.test, ood=data.ood, trust_steps=data.trust_steps, content_hash=digest)
+        for one in (data, *others)
+    )
 
 
 def _dataset(task: Task, options: tuple[tuple[str, Any], ...]) -> Dataset:

@@ -26,11 +26,11 @@ def execute(setup: Setup, callbacks: Callbacks) -> Outcome:
     if callbacks.on_data is not None:
         callbacks.on_data(setup.data.content_hash, device)
     training = train(setup, callbacks)
-    found = evaluate(training.setup, training.result)
+    found = evaluate(setup, training.result)
     return Outcome(
         numbers=found.numbers | {"budget": training.budget, "tuning": training.tuning},
         arrays=found.arrays | training.arrays,
-        state=training.setup.replicas.state_dict(),
+        state=setup.replicas.state_dict(),
         resolved={
             "model_args": setup.budget.options,
             "pace": training.pace,

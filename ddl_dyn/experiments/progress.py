@@ -33,16 +33,20 @@ class Validation(Protocol):
     def lr(self) -> float: ...
     @property
     def seconds(self) -> float: ...
+    @property
+    def trial(self) -> bool: ...
 
 
 def account(progress: Validation) -> dict[str, Any]:
     """A short account of a validation: update, updates, median and quartiles of the loss, replicas alive, seconds left.
 
-    A replica that failed counts as an infinite loss; medians of none are None.
+    A replica that failed counts as an infinite loss; medians of none are None. During trials of learning rates nothing
+    is known of the seconds left.
     """
     loss = np.where(np.isfinite(progress.loss), progress.loss, np.inf).ravel()
     low, median, high = (float(np.quantile(loss, q, method="inverted_cdf")) for q in (0.25, 0.5, 0.75))
-    left = progress.seconds / progress.update * (progress.updates - progress.update) if progress.update else None
+    known = progress.update and not progress.trial
+    left = progress.seconds / progress.update * (progress.updates - progress.update) if known else None
     return {
         "update": int(progress.update),
         "updates": int(progress.updates),
@@ -53,16 +57,18 @@ def account(progress: Validation) -> dict[str, Any]:
         "replicas": int(np.size(progress.alive)),
         "seconds": float(progress.seconds),
         "seconds_left": left,
+        "trial": bool(progress.trial),
     }
 
 
 def sentence(now: Mapping[str, Any]) -> str:
     """The account as one line of text."""
+    trial = "trying learning rates: " if now.get("trial") else ""
     if now["update"] == 0:
-        return f"{now['alive']}/{now['replicas']} replicas ready"
+        return f"{trial}{now['alive']}/{now['replicas']} replicas ready"
     left = "" if now["seconds_left"] is None else f", {duration(now['seconds_left'])} left"
     return (
-        f"update {now['update']}/{now['updates']}, loss {now['loss']:.3g} "
+        f"{trial}update {now['update']}/{now['updates']}, loss {now['loss']:.3g} "
         f"({now['loss_low']:.3g} to {now['loss_high']:.3g}), {now['alive']}/{now['replicas']} replicas alive{left}"
     )
 
@@ -138,7 +144,7 @@ class Bars:
             self._bars.start_task(task)
             self._bars.update(task, completed=now["update"], total=max(now["updates"], 1), text=sentence(now))
             return
-        share = int(PLAIN_LINES * now["update"] / max(now["updates"], 1))
+        share = 0 if now.get("trial") else int(PLAIN_LINES * now["update"] / max(now["updates"], 1))
         if share > self._said[number]:
             self._said[number] = share
             self.say(f"{self._titles[number]}: {sentence(now)}")

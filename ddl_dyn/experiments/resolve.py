@@ -8,25 +8,29 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ddl_dyn.config.parsing import ConfigError, explained, shaped
-from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.config.parsing import ConfigError, explained, merged, shaped
+from ddl_dyn.config.sections import DATA_SETS, LR_GRID, SEEDS, RunConfig
 
 FREE = ("task_args", "model_args")
 # Sacred hands the seed to numpy's global generator, which takes 32 bits.
 SEED_LIMIT = 2**32
 
 
-def resolve_run(updates: Mapping[str, Any]) -> RunConfig:
+def resolve_run(updates: Mapping[str, Any], *, compared: bool = False) -> RunConfig:
     """The whole configuration of a run, checked against the task and the model it names.
 
     Args:
         updates: nested; values are Python's own or `Typed` text from the command line.
+        compared: whether the run is one of a comparison or a sweep, whose seeds, data sets and tuning are others where
+            none are given.
     Returns:
         The configuration with the model's options completed by their defaults.
     Raises:
         ConfigError: with every problem found, one line each.
     """
     problems: list[str] = []
+    if compared:
+        updates = merged({"seeds": SEEDS, "train": {"lr_grid": LR_GRID}}, updates)
     values = shaped(RunConfig, updates)
     config: RunConfig | None = None
     try:
@@ -41,11 +45,25 @@ def resolve_run(updates: Mapping[str, Any]) -> RunConfig:
     options = _model_options(chosen["model"], updates.get("model_args", {}), problems)
     if config is not None and config.seed + config.seeds > SEED_LIMIT:
         problems.append(f"seed + seeds must not exceed {SEED_LIMIT}, got {config.seed} + {config.seeds}")
+    if config is not None and task is not None:
+        config = _with_data_sets(config, task, compared, problems)
     if not problems and config is not None and options is not None and task is not None:
         _try_model(config, options, task, problems)
     if problems or config is None:
         raise ConfigError(problems)
     return config.model_copy(update={"model_args": options})
+
+
+def _with_data_sets(config: RunConfig, task: Any, compared: bool, problems: list[str]) -> RunConfig:
+    """The configuration with the number of its data sets, which has to divide the seeds."""
+    seeds, given = config.seeds, config.data.seeds
+    most = DATA_SETS if compared and not task.recorded else 1
+    number = given or max(n for n in range(1, most + 1) if seeds % n == 0)
+    if seeds % number:
+        problems.append(f"data.seeds must divide seeds = {seeds} into equal groups of replicas, got {number}")
+    if number > 1 and task.recorded:
+        problems.append(f"data.seeds = {number}, but {config.task} is a recorded series, of which there is one")
+    return config.model_copy(update={"data": config.data.model_copy(update={"seeds": number})})
 
 
 def _task(name: Any, params: Any, problems: list[str]) -> Any:

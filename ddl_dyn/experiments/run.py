@@ -180,6 +180,9 @@ def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callb
         now = account(progress)
         if tell is not None:
             tell(now)
+        if progress.trial:
+            # Another schedule, other replicas: no part of the run's own history.
+            return
         for name, value in medians(progress).items():
             sacred_run.log_scalar(name, value, progress.update)
         if store is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,7 +42,9 @@ class Setup:
     """A run's parts, and what follows from them alone.
 
     Args:
-        config: resolved.   data: the splits, with their task.   normalizer: of the training split.
+        config: resolved.   normalizer: of the training split, one a replica where replicas have data sets of their own.
+        data: the splits, with their task; of the first data set where there are several.
+        others: the further data sets, with the same test and ood split.
         budget: options of the model under its budget.   replicas: untrained, or with the parameters of `stored`.
         stored: the completed run that it was restored from, None where it was made from a configuration.
     """
@@ -53,6 +55,7 @@ class Setup:
     budget: Budget
     replicas: Replicas
     stored: Run | None = None
+    others: tuple[Dataset, ...] = ()
 
     @property
     def run(self) -> Run:
@@ -80,24 +83,48 @@ class Setup:
         """Period, relaxation or Lyapunov time of the task, in its unit of time; some are found by integrating it."""
         return float(self.task.timescale)
 
+    @property
+    def data_sets(self) -> tuple[Dataset, ...]:
+        """The data sets that the replicas are trained on."""
+        return (self.data, *self.others)
+
+    def of_data_set(self, g: int) -> Setup:
+        """The setup of the replicas of one data set alone."""
+        rows = [r for r, number in enumerate(self.replicas.data_sets) if number == g]
+        part = self.replicas.select(rows)
+        part.data_sets = (0,) * len(rows)
+        normalizer = self.normalizer.of_replica(rows[0])
+        return replace(self, data=self.data_sets[g], others=(), normalizer=normalizer, replicas=part)
+
     @cached_property
     def sigma(self) -> Array:
-        """(D,), standard deviation of each component over the training split; 1 for a constant one."""
-        sigma = self.data.train.states.reshape(-1, self.task.state_dim).std(axis=0)
-        return np.where(sigma > 0, sigma, 1.0)
+        """(D,), standard deviation of each component over the training split; 1 for a constant one.
+
+        (R, D), of each replica's data set, where there are several.
+        """
+        each = []
+        for one in self.data_sets:
+            sigma = one.train.states.reshape(-1, self.task.state_dim).std(axis=0)
+            each.append(np.where(sigma > 0, sigma, 1.0))
+        return np.stack([each[g] for g in self.replicas.data_sets]) if self.others else each[0]
 
     @cached_property
     def box(self) -> Array:
         """(D, 2), the range of the training states with a tenth on either side."""
         return search_box(self.data.train.states)
 
-    def scaled(self, part: Trajectories) -> Trajectories:
-        """Trajectories in model units."""
-        return part.replace(states=self.normalizer.normalize(part.states))
+    def scaled(self, split: Literal["train", "val"]) -> list[Trajectories]:
+        """A split of every data set in the model units of the replicas trained on it."""
+        found = []
+        for g, one in enumerate(self.data_sets):
+            part: Trajectories = getattr(one, split)
+            normalizer = self.normalizer.of_replica(self.replicas.data_sets.index(g))
+            found.append(part.replace(states=normalizer.normalize(part.states)))
+        return found
 
     def untrained(self, model: str, options: Mapping[str, Any]) -> Replicas:
         """Replicas of a model for this task, with this run's seeds, device and precision."""
-        return _untrained(self.config, model, options, _shape(model, self.task, self.normalizer))
+        return _untrained(self.config, model, options, _shape(model, self.task, self.normalizer), len(self.data_sets))
 
     @cached_property
     def _member(self) -> tuple[Any, Array]:
@@ -179,7 +206,7 @@ class Setup:
             return self.learned.states(x)
         z = torch.as_tensor(self.normalizer.normalize(x)).to(self.replicas.device, self.replicas.dtype)
         with torch.no_grad():
-            return self.replicas.lift(z.expand(self.replicas.size, *z.shape)).double()
+            return self.replicas.lift(self.replicas.each(z)).double()
 
 
 def search_box(states: Array) -> Array:
@@ -206,12 +233,18 @@ def make_setup(config: RunConfig) -> Setup:
     Raises:
         ValueError: when the data cannot be had, or configuration and task contradict each other.
     """
-    data = make_data(config)
-    task = data.task
-    normalizer = Normalizer.fit(data.train.states, _normalization(config.data.normalize, task))
+    data, *others = make_data(config)
+    task, mode = data.task, _normalization(config.data.normalize, data.task)
+    each = [Normalizer.fit(one.train.states, mode) for one in (data, *others)]
+    # An oracle learns from no data: one truth, in the units of the first data set, is told to all.
+    single = not others or model_class(config.model).dynamics == "oracle"
+    share = config.seeds // len(each)
+    normalizer = each[0] if single else Normalizer.of_replicas([each[r // share] for r in range(config.seeds)])
     budget = budgets.resolve(config, state_dim=task.state_dim, input_dim=task.input_dim, dt=task.dt)
-    replicas = _untrained(config, config.model, budget.options, _shape(config.model, task, normalizer))
-    return Setup(config=config, data=data, normalizer=normalizer, budget=budget, replicas=replicas)
+    replicas = _untrained(config, config.model, budget.options, _shape(config.model, task, normalizer), len(each))
+    return Setup(
+        config=config, data=data, others=tuple(others), normalizer=normalizer, budget=budget, replicas=replicas
+    )
 
 
 def restore_setup(run: Run) -> Setup:
@@ -258,7 +291,10 @@ def _shape(model: str, task: Task, normalizer: Normalizer) -> dict[str, Any]:
     return {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt, "truth": truth}
 
 
-def _untrained(config: RunConfig, model: str, options: Mapping[str, Any], shape: Mapping[str, Any]) -> Replicas:
+def _untrained(
+    config: RunConfig, model: str, options: Mapping[str, Any], shape: Mapping[str, Any], data_sets: int
+) -> Replicas:
     seeds = range(config.seed, config.seed + config.seeds)
-    replicas = Replicas(lambda: make_model(model, **shape, **options), seeds)
+    numbers = [r * data_sets // config.seeds for r in range(config.seeds)]
+    replicas = Replicas(lambda: make_model(model, **shape, **options), seeds, numbers)
     return replicas.to(choose_device(config.train.device), getattr(torch, config.train.dtype))

@@ -1,13 +1,13 @@
 """The training of a run as a whole: tuning, a budget of time, portraits and checkpoints around one `fit`.
 
-Axes: R replicas, F learning rates.
+Axes: R replicas.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -29,12 +29,11 @@ class Training:
     """Trained replicas, and what was decided on the way.
 
     Args:
-        setup: its replicas hold their best checkpoints.   result: of `fit`, for these replicas.
+        result: of `fit`; the run's replicas hold their best checkpoints.
         budget: target, and whether it was met.   pace: what a budget of time decided (None for other budgets).
-        tuning: the learning rates tried (None without tuning).   arrays: portraits kept on the way.
+        tuning: record of the learning rates tried (None without tuning).   arrays: portraits kept on the way.
     """
 
-    setup: Setup
     result: FitResult
     budget: dict[str, Any]
     pace: dict[str, Any] | None
@@ -43,42 +42,37 @@ class Training:
 
 
 def train(setup: Setup, callbacks: Callbacks) -> Training:
-    """Train a run's replicas, in place or, under tuning, in copies of which one learning rate's are kept."""
+    """Train a run's replicas in place, at the learning rate that tuning chose where it is asked for."""
     config, replicas = setup.config, setup.replicas
-    parts = setup.scaled(setup.data.train), setup.scaled(setup.data.val)
-    schedule, pace = config.train, None
+    parts = setup.scaled("train"), setup.scaled("val")
+    schedule = config.train.model_copy(update={"validate_steps": validation_steps(setup)})
+    pace = None
     solved = replicas.template.closed_form
     if config.budget.kind == "wall_clock" and not solved:
         pace = callbacks.pace if callbacks.state is None else callbacks.state["pace"]
-        pace = pace or _pace(setup, parts)
+        pace = pace or _pace(setup, parts, schedule)
         schedule = schedule.model_copy(update={"updates": pace["updates"], "compile": pace["compile"]})
-    factors = () if solved else schedule.lr_factors
-    each = None
-    if factors:
-        replicas, each = tuning.candidates(replicas, factors)
     portraits = _portraits(setup, schedule.updates, callbacks.state)
-    result = fit(
-        replicas,
-        *parts,
-        schedule,
-        factors=each,
-        on_epoch=callbacks.on_epoch,
-        on_update=_visitor(callbacks, portraits, pace),
-        state=None if callbacks.state is None else dict(callbacks.state),
-    )
+    state = None if callbacks.state is None else dict(callbacks.state)
+    trials = tuning.Trials(**state["trials"]) if state else tuning.Trials()
+    hooks: dict[str, Any] = {
+        "on_epoch": callbacks.on_epoch,
+        "on_update": _visitor(callbacks, portraits, pace, trials),
+        "state": state,
+    }
+    record = None
+    if schedule.lr_grid and not solved:
+        result, record = tuning.tune(replicas, *parts, schedule, trials=trials, **hooks)
+    else:
+        result = fit(replicas, *parts, schedule, **hooks)
     if portraits is not None and not portraits.update:
         # Solved in closed form: there was no update to keep one at.
         portraits.take(result.updates)
-    record = None
-    if factors:
-        choice = tuning.choose(replicas, result, factors=factors, lr=schedule.lr)
-        replicas, result, record = choice.replicas, choice.result, choice.record
     budget = {"target": setup.budget.target, "met": setup.budget.met}
     if pace is not None:
         off = abs(result.seconds - pace["seconds"])
         budget = {"target": pace["seconds"], "met": off <= TOLERANCE * pace["seconds"]}
     return Training(
-        setup=replace(setup, replicas=replicas),
         result=result,
         budget=budget,
         pace=None if pace is None else dict(pace),
@@ -87,22 +81,42 @@ def train(setup: Setup, callbacks: Callbacks) -> Training:
     )
 
 
-def _pace(setup: Setup, parts: tuple[Trajectories, Trajectories]) -> dict[str, Any]:
+def validation_steps(setup: Setup) -> int:
+    """Free-run steps whose error chooses the checkpoint: as configured, or the quoted horizon.
+
+    On a chaotic task that is the Lyapunov time, where it is shorter.
+    """
+    config = setup.config
+    if config.train.validate_steps is not None:
+        return config.train.validate_steps
+    time = setup.task.lyapunov_time
+    return config.eval.long if time is None else max(1, min(config.eval.long, round(time / setup.task.dt)))
+
+
+Parts = tuple[list[Trajectories], list[Trajectories]]
+
+
+def _pace(setup: Setup, parts: Parts, schedule: TrainConfig) -> dict[str, Any]:
     """What a budget of time decides by the clock, kept so that a resumed or repeated run decides the same."""
-    config, schedule = setup.config, setup.config.train
+    config = setup.config
     if config.budget.target is not None:
         seconds = float(config.budget.target)
     else:
         ddl = setup.untrained("ddl", reference_options(config.model_args))
-        seconds = timing.seconds_per_update(_candidates(ddl, schedule), *parts, schedule)[0] * schedule.updates
-    each, compiled = timing.seconds_per_update(_candidates(setup.replicas, schedule), *parts, schedule)
+        seconds = _seconds_per_update(ddl, parts, schedule)[0] * schedule.updates
+    each, compiled = _seconds_per_update(setup.replicas, parts, schedule)
     # What was timed is what must run: with another number of updates `auto` might decide otherwise.
     compile = "on" if compiled else "off"
     return {"seconds": seconds, "updates": timing.updates_within(seconds, each), "compile": compile}
 
 
-def _candidates(replicas: Replicas, schedule: TrainConfig) -> Replicas:
-    return tuning.candidates(replicas, schedule.lr_factors)[0] if schedule.lr_factors else replicas
+def _seconds_per_update(replicas: Replicas, parts: Parts, schedule: TrainConfig) -> tuple[float, bool]:
+    """Time of the whole training by the number of its updates, tuning included, and whether it runs compiled."""
+    total, compiled = 0.0, False
+    for candidates, share in tuning.stages(replicas, schedule):
+        each, compiled = timing.seconds_per_update(candidates, *parts, schedule)
+        total += each * share
+    return total, compiled
 
 
 def _portraits(setup: Setup, updates: int, state: Mapping[str, Any] | None) -> PortraitSeries | None:
@@ -119,7 +133,7 @@ def _portraits(setup: Setup, updates: int, state: Mapping[str, Any] | None) -> P
 
 
 def _visitor(
-    callbacks: Callbacks, portraits: PortraitSeries | None, pace: Mapping[str, Any] | None
+    callbacks: Callbacks, portraits: PortraitSeries | None, pace: Mapping[str, Any] | None, trials: tuning.Trials
 ) -> Callable[[Trainer], None] | None:
     """What is done after each update: a portrait where one is due, a checkpoint every few seconds."""
     keep = callbacks.on_checkpoint
@@ -128,11 +142,12 @@ def _visitor(
     last = [time.monotonic()]
 
     def on_update(trainer: Trainer) -> None:
-        if portraits is not None:
+        # Trials of learning rates train copies.
+        if portraits is not None and trainer.replicas is portraits.replicas:
             portraits.visit(trainer.update)
         if keep is not None and time.monotonic() - last[0] >= callbacks.seconds:
             kept = {} if portraits is None else {"portraits": portraits.state()}
-            keep(trainer.state_dict() | kept | {"pace": pace})
+            keep(trainer.state_dict() | kept | {"pace": pace, "trials": asdict(trials)})
             last[0] = time.monotonic()
 
     return on_update

@@ -57,15 +57,20 @@ def aligned(pred: ArrayLike, true: ArrayLike, *, axes: int = 2) -> tuple[Array, 
     return p, x
 
 
-def positive_scale(sigma: ArrayLike, dim: int) -> Array:
-    """σ as (D,) positive finite numbers; ValueError otherwise."""
-    s = np.asarray(sigma, dtype=np.float64)
-    if s.shape != (dim,) or not (np.isfinite(s) & (s > 0)).all():
+def positive_scale(sigma: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """σ that divides arrays of a shape (R, …, D): (D,), or (R, 1, …, D) from one row a replica, (R, D).
+
+    Raises:
+        ValueError: when σ has neither shape, or is not positive and finite.
+    """
+    s, dim = np.asarray(sigma, dtype=np.float64), shape[-1]
+    replicated = len(shape) > 2 and s.shape == (shape[0], dim)
+    if not (replicated or s.shape == (dim,)) or not (np.isfinite(s) & (s > 0)).all():
         raise ValueError(
-            f"sigma must be {dim} positive finite numbers, one per component, got {s.tolist()}; "
-            "a constant component needs a scale of its own (say 1)"
+            f"sigma must be {dim} positive finite numbers, one per component, or such a row for each replica, got "
+            f"{s.tolist()}; a constant component needs a scale of its own (say 1)"
         )
-    return s
+    return s.reshape(len(s), *[1] * (len(shape) - 2), dim) if replicated else s
 
 
 def forecast_window(pred: ArrayLike, true: ArrayLike, steps: int) -> tuple[Array, Array]:
@@ -91,7 +96,8 @@ def nrmse_curve(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike) -> Array:
     Args:
         pred: (..., T+1, D), forecast states.
         true: broadcasts to pred, reference states.
-        sigma: (D,), standard deviation of each component over the training split, in its unit.
+        sigma: (D,), standard deviation of each component over the training split, in its unit; (R, D) where the first
+            axis of pred is R replicas with training splits of their own.
     Returns:
         (..., T+1), in [0, ∞]; ∞ where any component of the prediction is not finite.
     Raises:
@@ -100,7 +106,7 @@ def nrmse_curve(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike) -> Array:
         Vlachas et al. (2020), Backpropagation algorithms and reservoir computing …, doi:10.1016/j.neunet.2020.02.016.
     """
     p, x = aligned(pred, true)
-    s = positive_scale(sigma, p.shape[-1])
+    s = positive_scale(sigma, p.shape)
     with np.errstate(over="ignore"):
         return np.sqrt(_scaled_square(p, x, s).mean(axis=-1))
 
@@ -113,7 +119,8 @@ def nrmse(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int) -> Arr
     Args:
         pred: (..., N, T+1, D) or (T+1, D), forecast states.
         true: broadcasts to pred, reference states.
-        sigma: (D,), standard deviation of each component over the training split, in its unit.
+        sigma: (D,), standard deviation of each component over the training split, in its unit; (R, D) where the first
+            axis of pred is R replicas with training splits of their own.
         steps: K, between 1 and T.
     Returns:
         (...), the axes before N; ∞ where any pooled prediction is not finite.
@@ -121,7 +128,7 @@ def nrmse(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int) -> Arr
         ValueError: as `nrmse_curve`, or when steps is not in 1 … T.
     """
     p, x = forecast_window(pred, true, steps)
-    s = positive_scale(sigma, p.shape[-1])
+    s = positive_scale(sigma, p.shape)
     axes = (-3, -2, -1) if p.ndim >= 3 else (-2, -1)
     with np.errstate(over="ignore"):
         return np.sqrt(_scaled_square(p, x, s).mean(axis=axes))

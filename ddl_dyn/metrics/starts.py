@@ -32,7 +32,7 @@ def start_errors(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int,
     Args:
         pred: (..., N, T+1, D), forecast states.
         true: broadcasts to pred, reference states.
-        sigma: (D,), standard deviation of each component over the training split, in its unit.
+        sigma: (D,) or (R, D), as for `nrmse`.
         steps: K, between 1 and T.
         threshold: NRMSE above which a start counts as failed.
     Returns:

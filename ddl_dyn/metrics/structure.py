@@ -70,7 +70,7 @@ def symmetry_defect(mapped: ArrayLike, transformed: ArrayLike, sigma: ArrayLike)
     Args:
         mapped: (..., N, D), Φ(S x).
         transformed: (..., N, D), S Φ(x).
-        sigma: (D,), standard deviation of each component over the training split, in its unit.
+        sigma: (D,) or (R, D), as for `nrmse`.
     Returns:
         (...), in [0, ∞]; ∞ when either side is not finite.
     Raises:
@@ -79,7 +79,7 @@ def symmetry_defect(mapped: ArrayLike, transformed: ArrayLike, sigma: ArrayLike)
     a, b = np.asarray(mapped, dtype=np.float64), np.asarray(transformed, dtype=np.float64)
     if a.shape != b.shape or a.ndim < 2 or a.size == 0:
         raise ValueError(f"mapped and transformed must share a shape (..., N, D), got {a.shape} and {b.shape}")
-    s = positive_scale(sigma, a.shape[-1])
+    s = positive_scale(sigma, a.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         square = np.where(np.isfinite(a) & np.isfinite(b), ((a - b) / s) ** 2, np.inf)
         return np.sqrt(square.mean(axis=(-2, -1)))

@@ -73,7 +73,7 @@ def verdicts(
     Args:
         pred: (..., T+1, D), predicted states, with at least 8 samples.
         true: broadcasts to pred, reference states.
-        sigma: (D,), standard deviation of each component over the training split, in its unit.
+        sigma: (D,) or (R, D), as for `nrmse`.
         thresholds: see `VerdictThresholds`; None for those stated there.
     Returns:
         (...), entries of VERDICTS.
@@ -81,15 +81,15 @@ def verdicts(
         ValueError: on shapes that do not match, a non-finite truth, a scale that is not positive or too short a run.
     """
     p, x = aligned(pred, true)
-    s = positive_scale(sigma, p.shape[-1])
+    s = np.broadcast_to(positive_scale(sigma, p.shape), p.shape)
     if p.shape[-2] < 8:
         raise ValueError(f"a verdict needs at least 8 samples, got {p.shape[-2]}")
     limits = thresholds or VerdictThresholds()
     out = np.empty(p.shape[:-2], dtype=f"<U{max(map(len, VERDICTS))}")
     for index in np.ndindex(p.shape[:-2]):
         with np.errstate(over="ignore"):
-            scaled = p[index] / s
-        out[index] = _judge(scaled, x[index] / s, limits)
+            scaled = p[index] / s[index]
+        out[index] = _judge(scaled, x[index] / s[index], limits)
     return out
 
 

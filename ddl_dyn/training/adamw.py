@@ -19,35 +19,36 @@ class AdamW:
     Torch's own does the same parameter by parameter, at a cost in launches that exceeds a small model's arithmetic.
 
     Args:
-        flat: θ (R, P).   weight_decay: λ.
-        factors: (R,), multiples of the learning rate η, one a replica; None for the rate itself.
+        flat: θ (R, P).   weight_decay: λ.   rates: (R,), the learning rate η of each replica, or (1,) for all.
     Source: Kingma & Ba (2015), arXiv 1412.6980; Loshchilov & Hutter (2019), arXiv 1711.05101.
     """
 
-    def __init__(self, flat: Tensor, weight_decay: float, factors: Sequence[float] | None = None) -> None:
+    def __init__(self, flat: Tensor, weight_decay: float, rates: Sequence[float]) -> None:
         self.flat, self.weight_decay = flat, weight_decay
         self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
-        scale = torch.ones(1) if factors is None else torch.tensor(list(factors), dtype=torch.float64)
-        self.factors = scale.to(flat)[:, None]
+        # In float64, so that a replica's rates are those of a run of its own.
+        self.rates = torch.tensor(list(rates), dtype=torch.float64)[:, None]
         self.updates = 0
         # Numbers of the coming update, where the device finds them without asking the host.
-        self.rate, self.first, self.second = (flat.new_zeros(()) for _ in range(3))
+        self.rate, self.first = (flat.new_zeros(self.rates.shape) for _ in range(2))
+        self.second = flat.new_zeros(())
 
-    def prepare(self, lr: float) -> None:
-        """Set the learning rate and the bias corrections of the coming update."""
+    def prepare(self, shape: float) -> None:
+        """Set learning rates, multiples of the highest by the schedule's shape, and the coming update's corrections."""
         self.updates += 1
-        self.rate.fill_(lr)
-        self.first.fill_(lr / (1.0 - FIRST**self.updates))
+        rates = self.rates * shape
+        self.rate.copy_(rates)
+        self.first.copy_(rates / (1.0 - FIRST**self.updates))
         self.second.fill_((1.0 - SECOND**self.updates) ** -0.5)
 
     @torch.no_grad()
     def apply(self, gradient: Tensor) -> None:
         """Make the update that was prepared, from ∂loss/∂θ (R, P)."""
-        self.flat.mul_(1.0 - self.rate * self.weight_decay * self.factors)
+        self.flat.mul_(1.0 - self.rate * self.weight_decay)
         self.mean.lerp_(gradient, 1.0 - FIRST)
         self.square.mul_(SECOND).addcmul_(gradient, gradient, value=1.0 - SECOND)
         step = self.mean / self.square.sqrt().mul_(self.second).add_(EPS)
-        self.flat.sub_(step.mul_(self.first * self.factors))
+        self.flat.sub_(step.mul_(self.first))
 
     def state_dict(self) -> dict[str, Tensor | int]:
         """Number of updates and moments, as the next update needs them."""

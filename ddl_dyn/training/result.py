@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Progress:
         update, updates: number made and in all.   horizon, lr: in force.   seconds: since `fit` began.
         loss, val: (R,), mean training loss since the last validation; free-run error on the validation set.
         alive: (R,), False for a replica that diverged or stopped early.
+        trial: whether it belongs to the first stage of tuning.
     """
 
     update: int
@@ -29,6 +31,7 @@ class Progress:
     loss: np.ndarray
     val: np.ndarray
     alive: np.ndarray
+    trial: bool = False
 
     def to_plain(self) -> dict[str, Any]:
         """As lists and numbers, for a checkpoint that holds no code."""
@@ -47,10 +50,11 @@ class FitResult:
 
     Args:
         history: list of `Progress`, one a validation.
-        best_val: (R,), lowest validation error.   best_update: (R,), where it was met.
+        best_val: (R,), lowest validation error of a trained state.   best_update: (R,), where it was met.
         diverged: (R,), True where training met a number that is not finite; that replica stopped there.
         seconds: wall-clock time.   updates: made in all.   compiled: whether the step ran compiled.
         peak_memory_bytes: that training needed beyond what was in use before it (None: the system does not tell).
+        last: name -> (R, …), parameters at the last validation at which each replica was still trained.
     """
 
     history: list[Progress]
@@ -61,3 +65,14 @@ class FitResult:
     updates: int
     compiled: bool
     peak_memory_bytes: int | None
+    last: dict[str, Tensor]
+
+    @property
+    def untrained(self) -> np.ndarray:
+        """(R,), True for a replica of which no trained state has a finite validation error."""
+        return (self.best_update == 0) & (self.updates > 0)
+
+    @property
+    def failed_to_train(self) -> np.ndarray:
+        """(R,), True where no trained state has a lower validation error than the parameters that training began at."""
+        return ~(self.best_val < self.history[0].val) & (self.updates > 0)

@@ -6,39 +6,33 @@ Axes: R replicas, B batch, N trajectories, T steps, D observed state, U inputs.
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ddl_dyn.config.sections import TrainConfig
+from ddl_dyn.engine.replicas import Replicas
+from ddl_dyn.training.series import DataSets
 
 # An update's random windows are drawn in blocks: one seeding and one transfer for many updates.
 UPDATES_PER_BLOCK = 64
 
 
-class Series(Protocol):
-    """Trajectories in model units: states (N, T+1, D) and inputs (N, T, U)."""
+def rate_shape(config: TrainConfig, update: int) -> float:
+    """Learning rate of an update as a multiple of the highest: one-cycle, cosine to 0, or constant.
 
-    @property
-    def states(self) -> ArrayLike: ...
-    @property
-    def inputs(self) -> ArrayLike: ...
-
-
-def learning_rate(config: TrainConfig, update: int) -> float:
-    """Learning rate of an update: one-cycle (Smith & Topin 2019, arXiv 1708.07120), cosine to 0, or constant."""
+    Source: Smith & Topin (2019), Super-convergence, arXiv 1708.07120.
+    """
     if config.schedule == "constant" or config.updates <= 1:
-        return config.lr
+        return 1.0
     progress = update / (config.updates - 1)
     warm, start, end = (0.3, 1 / 25, 1e-4) if config.schedule == "one_cycle" else (0.0, 1.0, 0.0)
     if progress < warm:
         low, high, x = start, 1.0, progress / warm
     else:
         low, high, x = 1.0, end, (progress - warm) / (1.0 - warm)
-    return config.lr * (high + (low - high) * (1.0 + math.cos(math.pi * x)) / 2.0)
+    return high + (low - high) * (1.0 + math.cos(math.pi * x)) / 2.0
 
 
 def horizon_at(config: TrainConfig, update: int) -> int:
@@ -54,18 +48,15 @@ class Windows:
     """Random training windows; each replica draws its own from its seed, the same for every model.
 
     Args:
-        series: training trajectories, in model units.   seeds: (R,).   batch: B.
-        device, dtype: of the tensors handed out.
-    Raises:
-        ValueError: when trajectories are shorter than a window.
+        train: the data sets.   replicas: R; their seeds, data sets, device and precision.   batch: B.
     """
 
-    def __init__(
-        self, series: Series, seeds: tuple[int, ...], batch: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        self.states = torch.as_tensor(np.asarray(series.states), dtype=dtype).to(device)
-        self.inputs = torch.as_tensor(np.asarray(series.inputs), dtype=dtype).to(device)
-        self.seeds, self.batch = seeds, batch
+    def __init__(self, train: DataSets, replicas: Replicas, batch: int) -> None:
+        self.states = torch.as_tensor(train.states, dtype=replicas.dtype).to(replicas.device)
+        self.inputs = torch.as_tensor(train.inputs, dtype=replicas.dtype).to(replicas.device)
+        self.seeds, self.batch = replicas.seeds, batch
+        # The number of the first trajectory of each replica's data set.
+        self.first = torch.tensor(replicas.data_sets, device=replicas.device)[:, None] * self.states.shape[1]
         self._block: tuple[int, Tensor] | None = None
 
     def draw(self, update: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,8 +81,8 @@ class Windows:
 
     def cut(self, u: Tensor, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
         """Windows as `draw` gives them, from their random numbers (R, 2, B)."""
-        n, length = self.states.shape[:2]
-        which = (u[:, 0] * n).long()
+        n, length = self.states.shape[1:3]
+        which = self.first + (u[:, 0] * n).long()
         start = (u[:, 1] * (length - horizon)).long()
         times = torch.arange(horizon + 1, device=start.device)
         window = _rows(self.states, (which * length + start)[..., None] + times)
@@ -100,5 +91,5 @@ class Windows:
 
 
 def _rows(series: Tensor, which: Tensor) -> Tensor:
-    """Rows (…, D) of a series (N, T, D) by their place in all of it: whole rows are copied faster than indexed."""
-    return series.flatten(0, 1).index_select(0, which.flatten()).unflatten(0, which.shape)
+    """Rows (…, D) of series (G, N, T, D) by their place in all of them: whole rows are copied faster than indexed."""
+    return series.flatten(0, 2).index_select(0, which.flatten()).unflatten(0, which.shape)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
-from ddl_dyn.training.schedule import Series, horizon_at
+from ddl_dyn.training.schedule import horizon_at
+from ddl_dyn.training.series import Series
 from ddl_dyn.training.trainer import Trainer
 
 # Median of this many timings after one that warms up caches, allocators and compilers.
@@ -39,13 +40,15 @@ def milliseconds_per_step(replicas: Replicas, batch: int) -> float:
     return 1e3 * _median_seconds(run, replicas.device) / steps
 
 
-def seconds_per_update(replicas: Replicas, train: Series, val: Series, config: TrainConfig) -> tuple[float, bool]:
+def seconds_per_update(
+    replicas: Replicas, train: Series | Sequence[Series], val: Series | Sequence[Series], config: TrainConfig
+) -> tuple[float, bool]:
     """Mean time of an update over the whole schedule, validations included, compilation left out.
 
     The horizon grows while training, so an update is timed at each horizon and weighed by its share of the schedule.
 
     Args:
-        replicas: left as they were.   train, val: in model units.   config: its schedule is what is timed.
+        replicas: left as they were.   train, val: as for `fit`.   config: its schedule is what is timed.
     Returns:
         seconds, and whether the step runs compiled.
     """

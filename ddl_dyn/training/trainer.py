@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,69 +22,71 @@ from ddl_dyn.models.closed_form import ClosedForm
 from ddl_dyn.training.adamw import AdamW
 from ddl_dyn.training.memory import peak_memory
 from ddl_dyn.training.result import FitResult, Progress
-from ddl_dyn.training.schedule import Series, Windows, horizon_at, learning_rate
+from ddl_dyn.training.schedule import Windows, horizon_at, rate_shape
+from ddl_dyn.training.series import Series, check_horizon, data_sets
 
 # Compiling costs seconds, an eager step with its gradient a quarter of a millisecond or more: below this many steps of
 # training it cannot pay.
 COMPILE_ABOVE = 20_000
 
 
+def worth_compiling(config: TrainConfig) -> bool:
+    """Whether a training is to run compiled, where it can: by configuration, or by its length."""
+    return config.compile == "on" or (config.compile == "auto" and config.updates * config.horizon > COMPILE_ABOVE)
+
+
 class Trainer:
     """State of a training run between two updates; `fit` drives it.
 
     Args:
-        replicas: trained in place.   train, val: in model units.   config: see `TrainConfig`.
-        factors: (R,), multiples of the scheduled learning rate, one a replica; None trains all at the rate itself.
+        replicas: trained in place.   config: see `TrainConfig`.
+        train, val: in model units; one series for all replicas, or one a data set of the replicas.
+        rates: (R,), the highest learning rate of each replica; None for that of the configuration.
     Raises:
-        ValueError: when the horizon does not fit the trajectories or the stack.
+        ValueError: when the horizon does not fit the trajectories or the stack, or the data do not fit the replicas.
     """
 
     def __init__(
         self,
         replicas: Replicas,
-        train: Series,
-        val: Series,
+        train: Series | Sequence[Series],
+        val: Series | Sequence[Series],
         config: TrainConfig,
-        factors: Sequence[float] | None = None,
+        rates: Sequence[float] | None = None,
     ) -> None:
-        _check(replicas, train, val, config)
-        self.replicas, self.config = replicas, config
-        self.loss = choose_loss(config.loss, train.states)
-        device, dtype = replicas.device, replicas.dtype
-        self.windows = Windows(train, replicas.seeds, config.batch, device, dtype)
-        self.val_states = torch.as_tensor(np.asarray(val.states), dtype=dtype).to(device)
-        self.val_inputs = torch.as_tensor(np.asarray(val.inputs), dtype=dtype).to(device)
+        self.replicas, self.config, self.train = replicas, config, data_sets(train, replicas, "train")
+        check_horizon(replicas, self.train.steps, config)
+        self.loss = choose_loss(config.loss, self.train.states)
+        self.windows = Windows(self.train, replicas, config.batch)
         limit = min((n for n in (replicas.max_steps, config.validate_steps) if n is not None), default=None)
-        if limit is not None:
-            self.val_states, self.val_inputs = self.val_states[:, : limit + 1], self.val_inputs[:, :limit]
+        self.val_states, self.val_inputs = data_sets(val, replicas, "val").of_replicas(replicas, limit)
         self.updates = 0 if replicas.template.closed_form else config.updates
         replicas.checkpointing = config.checkpointing
-        self.optimizer = AdamW(replicas.flat, config.weight_decay, factors)
+        self.optimizer = AdamW(replicas.flat, config.weight_decay, [config.lr] if rates is None else rates)
         self.gradient = torch.zeros_like(replicas.flat)
         self._graph: GraphedUpdate | None = None
-        R = replicas.size
+        R, device, dtype = replicas.size, replicas.device, replicas.dtype
         self.update = 0
         self.alive = torch.ones(R, dtype=torch.bool, device=device)
         self.diverged = torch.zeros_like(self.alive)
         self.best_val = torch.full((R,), torch.inf, dtype=dtype, device=device)
         self.best_update = torch.zeros(R, dtype=torch.int64, device=device)
-        self.best = replicas.state_dict()
+        self.best, self.last = replicas.state_dict(), replicas.state_dict()
         self.loss_sum = torch.zeros(R, dtype=dtype, device=device)
         self.loss_count = 0
         self.history: list[Progress] = []
 
     def compile(self) -> bool:
         """Let the replicas' step be compiled where the configuration asks for it or where it is worth its time."""
-        config = self.config
-        wanted = config.compile == "on" or (config.compile == "auto" and self.updates * config.horizon > COMPILE_ABOVE)
+        wanted = worth_compiling(self.config) and (self.updates > 0 or self.config.compile == "on")
         compiled = wanted and self.replicas.compile()
-        if config.compile == "on" and not compiled:
+        if self.config.compile == "on" and not compiled:
             warnings.warn(f"train.compile=on: free runs stay eager: {self.replicas.why_eager}", stacklevel=2)
         return compiled
 
     def step(self) -> None:
         """One update of all replicas that are alive, without waiting for the device."""
-        self.optimizer.prepare(learning_rate(self.config, self.update))
+        self.optimizer.prepare(rate_shape(self.config, self.update))
         uniform, horizon = self.windows.uniform(self.update), horizon_at(self.config, self.update)
         if self._graph is None and uniform.is_cuda and not self.replicas.template.joint:
             self._graph = GraphedUpdate(self._update, uniform)
@@ -107,16 +108,15 @@ class Trainer:
         self.loss_sum += loss
 
     @torch.no_grad()
-    def solve(self, train: Series) -> None:
-        """Solve a model in closed form from the whole training set, in float64; its loss on one batch of windows stands
+    def solve(self) -> None:
+        """Solve a model in closed form from its whole training set, in float64; its loss on one batch of windows stands
         for a training loss.
         """
-        states, inputs = (torch.as_tensor(np.asarray(a), dtype=torch.float64) for a in (train.states, train.inputs))
         rows = []
-        for r in range(self.replicas.size):
+        for r, g in enumerate(self.replicas.data_sets):
             model = self.replicas.model(r).cpu()
             assert isinstance(model, ClosedForm)
-            model.solve(states, inputs)
+            model.solve(torch.as_tensor(self.train.states[g]), torch.as_tensor(self.train.inputs[g]))
             rows.append(model.state_dict())
         self.replicas.load_state_dict({name: torch.stack([row[name] for row in rows]) for name in rows[0]})
         self.best = self.replicas.state_dict()
@@ -130,27 +130,30 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self, seconds: float) -> Progress:
-        """Free-run error on the validation set; keeps each replica's best parameters."""
-        run = rollout(self.replicas, self.val_states[:, 0], self.val_states.shape[1] - 1, self.val_inputs)
-        error = free_run_error(self.loss, run.states[..., 1:, :], self.val_states[:, 1:])
+        """Free-run error on the validation set; keeps each replica's best parameters, and the last before it stopped.
+
+        Parameters that no update has touched are never the best, unless there is none to make.
+        """
+        steps = self.val_states.shape[-2] - 1
+        run = rollout(self.replicas, self.val_states[..., 0, :], steps, self.val_inputs)
+        error = free_run_error(self.loss, run.states[..., 1:, :], self.val_states[..., 1:, :])
+        now = self.replicas.state_dict()
+        self.last = _chosen(self.alive, now, self.last)
         better = self.alive & (error < self.best_val)
-        self.best_val = torch.where(better, error, self.best_val)
-        self.best_update = torch.where(better, self.update, self.best_update)
+        if self.update or not self.updates:
+            self.best_val = torch.where(better, error, self.best_val)
+            self.best_update = torch.where(better, self.update, self.best_update)
+            self.best = _chosen(better, now, self.best)
         if self.config.patience is not None:
             since = self.update - self.best_update
             self.alive &= since < self.config.patience * self.config.validate_every
-        now = self.replicas.state_dict()
-        for name, value in now.items():
-            shape = (-1, *[1] * (value.ndim - 1))
-            self.best[name] = torch.where(better.view(shape), value, self.best[name])
-            # The optimiser's momentum still moves a replica that has stopped: put it back.
-            now[name] = torch.where(self.alive.view(shape), value, self.best[name])
-        self.replicas.load_state_dict(now)
+        # The optimiser's momentum still moves a replica that has stopped: put it back.
+        self.replicas.load_state_dict(_chosen(self.alive, now, self.best))
         progress = Progress(
             update=self.update,
             updates=self.updates,
             horizon=horizon_at(self.config, max(self.update - 1, 0)),
-            lr=learning_rate(self.config, max(self.update - 1, 0)),
+            lr=self.config.lr * rate_shape(self.config, max(self.update - 1, 0)),
             seconds=seconds,
             loss=(self.loss_sum / max(self.loss_count, 1)).cpu().numpy().copy(),
             val=error.cpu().numpy().copy(),
@@ -171,6 +174,7 @@ class Trainer:
             "replicas": self.replicas.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best,
+            "last": self.last,
             "history": [progress.to_plain() for progress in self.history],
             **{name: getattr(self, name) for name in CARRIED},
         }
@@ -183,7 +187,7 @@ class Trainer:
         """
         self.replicas.load_state_dict(state["replicas"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.best = {name: t.clone() for name, t in state["best"].items()}
+        self.best, self.last = ({name: t.clone() for name, t in state[key].items()} for key in ("best", "last"))
         for name in CARRIED:
             value = state[name]
             if isinstance(value, Tensor):
@@ -193,16 +197,21 @@ class Trainer:
         self.history = [Progress.from_plain(row) for row in state["history"]]
 
 
+def _chosen(rows: Tensor, first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters of the first state for the replicas chosen (R,), of the second for the others."""
+    return {n: torch.where(rows.view(-1, *[1] * (t.ndim - 1)), t, second[n]) for n, t in first.items()}
+
+
 CARRIED = ("update", "alive", "diverged", "best_val", "best_update", "loss_sum", "loss_count")
 
 
 def fit(
     replicas: Replicas,
-    train: Series,
-    val: Series,
+    train: Series | Sequence[Series],
+    val: Series | Sequence[Series],
     config: TrainConfig,
     *,
-    factors: Sequence[float] | None = None,
+    rates: Sequence[float] | None = None,
     on_epoch: Callable[[Progress], None] | None = None,
     on_update: Callable[[Trainer], None] | None = None,
     state: dict[str, Any] | None = None,
@@ -213,9 +222,10 @@ def fit(
 
     Args:
         replicas: on the device and in the dtype they are to be trained in.
-        train, val: anything with `.states` (N, T+1, D) and `.inputs` (N, T, U) in model units.
+        train, val: anything with `.states` (N, T+1, D) and `.inputs` (N, T, U) in model units; a list of them, one a
+            data set of the replicas, trains each replica on its own.
         config: see `TrainConfig`; `device` and `dtype` are the caller's to apply, with `Replicas.to`.
-        factors: (R,), multiples of the scheduled learning rate, one a replica (see `tuning`).
+        rates: (R,), the highest learning rate of each replica; None for `config.lr`.
         on_epoch: called after each validation.   on_update: called after each update, for checkpoints.
         state: a `Trainer.state_dict()` to continue from.
     Returns:
@@ -233,11 +243,11 @@ def fit(
         torch.set_num_threads(config.threads)
     torch.backends.cuda.matmul.allow_tf32 = config.tf32
     began = time.perf_counter()
-    trainer = Trainer(replicas, train, val, config, factors)
+    trainer = Trainer(replicas, train, val, config, rates)
     if state is not None:
         trainer.load_state_dict(state)
     elif replicas.template.closed_form:
-        trainer.solve(train)
+        trainer.solve()
     before = trainer.history[-1].seconds if trainer.history else 0.0
     compiled = trainer.compile()
     with peak_memory(replicas.device) as peak:
@@ -252,6 +262,7 @@ def fit(
         updates=trainer.update,
         compiled=compiled,
         peak_memory_bytes=peak.bytes,
+        last=trainer.last,
     )
 
 
@@ -276,24 +287,3 @@ def _drive(
         trainer.step()
         if on_update is not None:
             on_update(trainer)
-
-
-def _check(replicas: Replicas, train: Series, val: Series, config: TrainConfig) -> None:
-    for name, series in (("train", train), ("val", val)):
-        shape = np.shape(series.states)
-        if len(shape) != 3 or shape[-1] != replicas.template.state_dim:
-            raise ValueError(f"{name}.states must have shape (N, T+1, {replicas.template.state_dim}), got {shape}")
-        if not np.isfinite(np.asarray(series.states)).all():
-            raise ValueError(f"{name}.states holds numbers that are not finite; clean the data first")
-    steps = np.shape(train.states)[1] - 1
-    limit = replicas.max_steps
-    if config.horizon > steps:
-        raise ValueError(
-            f"train.horizon = {config.horizon} needs training trajectories of at least that many steps, got {steps}; "
-            "lower train.horizon or raise data.steps"
-        )
-    if limit is not None and config.horizon > limit:
-        raise ValueError(
-            f"train.horizon = {config.horizon} exceeds the untied stack's {limit} layers; "
-            "lower train.horizon or add layers"
-        )

@@ -1,86 +1,183 @@
-"""Equal tuning: every seed is trained at every learning rate of one small grid, all in one batch; validation chooses.
+"""Tuning of the learning rate by trials: all rates for few seeds and a quarter of the updates, the best two for a third
+of the seeds and all updates. Validation chooses; then all seeds are trained at the rate that it preferred.
 
-Axes: R replicas (seeds), F learning rates; candidates are numbered rate by rate, (F·R,).
+With twelve seeds and six rates that is 6 · 2 · ¼ + 2 · 4 + 12 = 23 trainings of a seed, and at most one more where the
+grid grows: no more than twice the twelve of an untuned run.
+
+Axes: R replicas (seeds), F learning rates; candidates are numbered rate by rate, (F·S,) for S seeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.training.result import FitResult, Progress
+from ddl_dyn.training.series import Series
+from ddl_dyn.training.trainer import Trainer, fit, worth_compiling
+
+# Share of the updates of a first trial, rates that go on to the second, how often the grid may grow beyond an edge.
+SHARE, FINALISTS, EXTENSIONS = 0.25, 2, 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """Outcome of tuning.
+@dataclass(kw_only=True)
+class Trials:
+    """Trials so far, in plain numbers, so that a checkpoint can hold them.
 
     Args:
-        replicas: (R,) trained at the chosen rate.   result: of `fit`, for these replicas alone.
-        record: the grid as plain numbers: for each rate its validation errors, and the one taken.
+        grid, finals: for each rate lr, median_val, best_val (S,), diverged; of the first and of the second kind.
+        batches: of the first kind.   seconds: spent.
     """
 
-    replicas: Replicas
-    result: FitResult
-    record: dict[str, Any]
+    grid: list[dict[str, Any]] = field(default_factory=list)
+    finals: list[dict[str, Any]] = field(default_factory=list)
+    batches: int = 0
+    seconds: float = 0.0
 
 
-def candidates(replicas: Replicas, factors: Sequence[float]) -> tuple[Replicas, list[float]]:
-    """Every seed once per learning-rate factor, from the same initial parameters.
+def some(replicas: Replicas, count: int) -> list[int]:
+    """Numbers of so many replicas, at least one, spread over the data sets."""
+    count = min(max(count, 1), replicas.size)
+    return [r * replicas.size // count for r in range(count)]
+
+
+def few(replicas: Replicas) -> list[int]:
+    """The replicas of a first trial: two, or one of fewer than twelve."""
+    return some(replicas, min(2, replicas.size // 6))
+
+
+def third(replicas: Replicas) -> list[int]:
+    """The replicas of a second trial."""
+    return some(replicas, round(replicas.size / 3))
+
+
+def shortened(config: TrainConfig) -> TrainConfig:
+    """The configuration of a first trial: the whole schedule in a quarter of the updates."""
+    return config.model_copy(update={"updates": max(1, math.ceil(SHARE * config.updates))})
+
+
+def candidates(replicas: Replicas, rows: Sequence[int], rates: Sequence[float]) -> tuple[Replicas, list[float]]:
+    """Some replicas once per learning rate, from the same initial parameters.
 
     Args:
-        replicas: R, untrained.   factors: F, each a multiple of the scheduled learning rate.
+        replicas: R, untrained.   rows: S of them.   rates: F.
     Returns:
-        F·R replicas, and the factor of each.
+        F·S replicas, and the rate of each.
     """
-    chosen = [r for _ in factors for r in range(replicas.size)]
-    return replicas.select(chosen), [factor for factor in factors for _ in range(replicas.size)]
+    return replicas.select([r for _ in rates for r in rows]), [rate for rate in rates for _ in rows]
 
 
-def choose(trained: Replicas, result: FitResult, *, factors: Sequence[float], lr: float) -> Choice:
-    """The rate whose seeds have the lowest median of their best validation errors; a seed that diverged counts as ∞.
+def stages(replicas: Replicas, config: TrainConfig) -> list[tuple[Replicas, float]]:
+    """The replicas of each stage, extensions of the grid left out, and its share of the updates of an untuned run."""
+    rates = len(config.lr_grid)
+    found = [(replicas, 1.0)]
+    if rates > 1:
+        found.append((candidates(replicas, third(replicas), [config.lr] * min(rates, FINALISTS))[0], 1.0))
+    if rates > FINALISTS:
+        found.append((candidates(replicas, few(replicas), [config.lr] * rates)[0], SHARE))
+    return found
 
-    The choice is made for all seeds together: choosing per seed would reward a model for its variance.
+
+def tune(
+    replicas: Replicas,
+    train: Series | Sequence[Series],
+    val: Series | Sequence[Series],
+    config: TrainConfig,
+    *,
+    trials: Trials,
+    on_epoch: Callable[[Progress], None] | None = None,
+    on_update: Callable[[Trainer], None] | None = None,
+    state: dict[str, Any] | None = None,
+) -> tuple[FitResult, dict[str, Any]]:
+    """Train all replicas in place at the learning rate of a grid that validation prefers in trials.
+
+    One of the best two rates at an edge of the grid adds the next one beyond it, at most twice. The choice is made for
+    all seeds together: choosing per seed would reward a model for its variance.
 
     Args:
-        trained: F·R candidates as `candidates` orders them, after `fit`.   result: of that `fit`.
-        factors: F.   lr: the learning rate that the factors multiply.
+        replicas, train, val, on_epoch, on_update: as for `fit`; during trials `Progress.trial` is True.
+        config: its `lr_grid` holds the rates.
+        trials: those already made, extended in place.
+        state: checkpoint of the fit that follows them.
+    Returns:
+        result: of `fit` at the chosen rate, its seconds those of the trials as well.
+        record: lr (chosen), edge (whether it is the lowest or highest of all tried), grid and finals (as in `Trials`,
+            by rate), trial_seeds and final_seeds.
+    Raises:
+        ValueError: as `fit`.
     """
-    size = trained.size // len(factors)
-    errors = np.where(result.diverged | np.isnan(result.best_val), np.inf, result.best_val).reshape(len(factors), size)
-    with np.errstate(invalid="ignore"):
-        median = np.median(errors, axis=1)
-    # Where no rate leads to a finite median there is nothing to choose by: the one nearest the given rate is kept.
-    order = np.lexsort((np.abs(np.log(factors)), np.where(np.isnan(median), np.inf, median)))
-    best = int(order[0])
-    # .003 · 3 is .009000000000000001, which nobody typed.
-    rates = [float(f"{lr * factor:.12g}") for factor in factors]
-    rows = range(best * size, (best + 1) * size)
-    grid = [
-        {
-            "lr": rates[i],
-            "median_val": float(median[i]),
-            "best_val": [float(v) for v in errors[i]],
-            "diverged": int(result.diverged.reshape(len(factors), size)[i].sum()),
-        }
-        for i in range(len(factors))
+    rates, begun = sorted(config.lr_grid), state
+    if worth_compiling(config):
+        # A trial alone might be too short to pay for what its copies share with the rest.
+        replicas.compile()
+
+    def attempt(rows: list[int], batch: list[float], schedule: TrainConfig) -> list[dict[str, Any]]:
+        nonlocal begun
+        copies, each = candidates(replicas, rows, batch)
+        result = fit(
+            copies,
+            train,
+            val,
+            schedule,
+            rates=each,
+            on_epoch=None if on_epoch is None else lambda progress: on_epoch(replace(progress, trial=True)),
+            on_update=on_update,
+            state=begun,
+        )
+        begun = None
+        trials.seconds += result.seconds
+        return _table(result, batch)
+
+    while len(rates) > FINALISTS and not trials.finals and (batch := _next_batch(trials, rates, config.lr)):
+        trials.grid += attempt(few(replicas), batch, shortened(config))
+        trials.batches += 1
+    if len(rates) > 1 and not trials.finals:
+        best = [row["lr"] for row in _ranked(trials.grid, config.lr)[:FINALISTS]] or rates
+        trials.finals += attempt(third(replicas), best, config)
+    lr = _ranked(trials.finals, config.lr)[0]["lr"] if trials.finals else rates[0]
+    chosen = config.model_copy(update={"lr": lr})
+    result = fit(replicas, train, val, chosen, on_epoch=on_epoch, on_update=on_update, state=begun)
+    tried = [row["lr"] for row in trials.grid] or rates
+    record = {
+        "lr": lr,
+        "edge": len(tried) > 1 and lr in (min(tried), max(tried)),
+        "grid": sorted(trials.grid or trials.finals, key=lambda row: row["lr"]),
+        "finals": sorted(trials.finals, key=lambda row: row["lr"]),
+        "trial_seeds": [replicas.seeds[r] for r in few(replicas)] if trials.batches else [],
+        "final_seeds": [replicas.seeds[r] for r in third(replicas)] if trials.finals else [],
+    }
+    return replace(result, seconds=result.seconds + trials.seconds), record
+
+
+def _next_batch(made: Trials, rates: Sequence[float], lr: float) -> list[float]:
+    """The rates of the next trial: the grid's, then one beyond an edge on which one of the best two lies, then none."""
+    if not made.batches:
+        return list(rates)
+    if made.batches > EXTENSIONS:
+        return []
+    tried = sorted(row["lr"] for row in made.grid)
+    beyond = {tried[0]: tried[0] ** 2 / tried[1], tried[-1]: tried[-1] ** 2 / tried[-2]}
+    best = [row["lr"] for row in _ranked(made.grid, lr)[:FINALISTS] if math.isfinite(row["median_val"])]
+    # .0001 · .0001 / .0003 has digits that nobody typed.
+    return [float(f"{beyond[rate]:.3g}") for rate in best if rate in beyond][:1]
+
+
+def _table(result: FitResult, rates: Sequence[float]) -> list[dict[str, Any]]:
+    """For each rate its seeds' best validation errors and their median; a seed that diverged counts as ∞."""
+    errors = np.where(result.diverged | np.isnan(result.best_val), np.inf, result.best_val).reshape(len(rates), -1)
+    diverged = result.diverged.reshape(errors.shape).sum(axis=1)
+    return [
+        {"lr": rate, "median_val": float(np.median(row)), "best_val": row.tolist(), "diverged": int(count)}
+        for rate, row, count in zip(rates, errors, diverged, strict=True)
     ]
-    record = {"lr": rates[best], "grid": grid}
-    return Choice(replicas=trained.select(rows), result=_only(result, list(rows)), record=record)
 
 
-def _only(result: FitResult, rows: list[int]) -> FitResult:
-    def part(progress: Progress) -> Progress:
-        return replace(progress, loss=progress.loss[rows], val=progress.val[rows], alive=progress.alive[rows])
-
-    return replace(
-        result,
-        history=[part(progress) for progress in result.history],
-        best_val=result.best_val[rows],
-        best_update=result.best_update[rows],
-        diverged=result.diverged[rows],
-    )
+def _ranked(rows: Sequence[dict[str, Any]], lr: float) -> list[dict[str, Any]]:
+    """Rates by their median error, best first; equals, such as rates that all diverged, by their distance from `lr`."""
+    return sorted(rows, key=lambda row: (row["median_val"], abs(math.log(row["lr"] / lr)), row["lr"]))

@@ -52,6 +52,11 @@ class ConditionedTask(Task):
         """Time scale of the member in the middle of the gap."""
         return self.at(sum(self.gap) / 2).timescale
 
+    @property
+    def lyapunov_time(self) -> float | None:
+        """Lyapunov time of the member in the middle of the gap."""
+        return self.at(sum(self.gap) / 2).lyapunov_time
+
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:  # noqa: ARG002
         """Draw from the member's training distribution, (n, D)."""
         return self.at(sum(self.gap) / 2).initial_states(n, rng=rng, split="train")

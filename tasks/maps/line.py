@@ -30,17 +30,20 @@ def draw_bands(n: int, rng: np.random.Generator, bands: tuple[Band, ...]) -> Arr
     return edges[band, 0] + position - (ends[band] - lengths[band])
 
 
-@functools.lru_cache(maxsize=64)
-def lyapunov_time(task: MapTask, *, orbits: int = 16, transient: int = 200, steps: int = 2000) -> float:
-    """1/|λ| in the task's unit of time, λ the largest exponent along orbits from the training support; at least dt.
+# Steps over which an exponent is averaged.
+STEPS = 2000
 
-    A positive λ gives the time in which an error grows e-fold, a negative one the time in which it shrinks e-fold.
+
+@functools.lru_cache(maxsize=64)
+def largest_exponent(task: MapTask, *, orbits: int = 16, transient: int = 200) -> float:
+    """Largest Lyapunov exponent λ per step, along orbits from the training support.
+
     A tangent vector is carried along each orbit by the analytic Jacobian and renormalised at every step.
     """
     x = task.initial_states(orbits, rng=np.random.default_rng(0), split="train")
     tangent = np.ones((orbits, task.state_dim, 1))
     growth = np.zeros(orbits)
-    for step in range(transient + steps):
+    for step in range(transient + STEPS):
         jacobian = task.jacobian(x)
         assert jacobian is not None
         tangent = jacobian @ tangent
@@ -49,8 +52,18 @@ def lyapunov_time(task: MapTask, *, orbits: int = 16, transient: int = 200, step
         if step >= transient:
             growth += np.log(np.maximum(norm, 1e-300))
         x = task.next_state(x)
-    exponent = abs(float(growth.mean()) / steps)
-    return task.dt * max(1.0, 1.0 / max(exponent, 1.0 / steps))
+    return float(growth.mean()) / STEPS
+
+
+def e_folding_time(task: MapTask) -> float:
+    """1/|λ| in the task's unit of time, at least dt: an error grows e-fold for λ > 0 and shrinks e-fold for λ < 0."""
+    return task.dt * max(1.0, 1.0 / max(abs(largest_exponent(task)), 1.0 / STEPS))
+
+
+def growth_time(task: MapTask) -> float | None:
+    """1/λ in the task's unit of time, at least dt, where λ is positive beyond its sampling error; else None."""
+    exponent = largest_exponent(task)
+    return task.dt * max(1.0, 1.0 / exponent) if exponent > 10.0 / STEPS else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +92,12 @@ class LineMap(MapTask):
     @property
     def timescale(self) -> float:
         """1/|λ|: the time in which an error grows or shrinks e-fold."""
-        return lyapunov_time(self)
+        return e_folding_time(self)
+
+    @property
+    def lyapunov_time(self) -> float | None:
+        """1/λ for λ > 0, else None."""
+        return growth_time(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
-from ddl_dyn.tasks.maps.line import lyapunov_time
+from ddl_dyn.tasks.maps.line import e_folding_time, growth_time
 from ddl_dyn.tasks.symmetry import change_of_sign
 
 Mask = NDArray[np.bool_]
@@ -96,7 +96,12 @@ class PlanarMap(MapTask):
     @property
     def timescale(self) -> float:
         """Lyapunov time 1/|λ₁|."""
-        return lyapunov_time(self)
+        return e_folding_time(self)
+
+    @property
+    def lyapunov_time(self) -> float | None:
+        """1/λ₁ for λ₁ > 0, else None."""
+        return growth_time(self)
 
 
 def _matrix(rows: list[list[Array]]) -> Array:

@@ -49,6 +49,11 @@ class StandardMap(MapTask):
         """Lyapunov time 1/ln(K/2) where K > 4, else the period 2π/√K of small oscillations about (π, 0)."""
         return self.dt * (1.0 / np.log(self.K / 2.0) if self.K > 4.0 else TURN / np.sqrt(max(self.K, 1e-2)))
 
+    @property
+    def lyapunov_time(self) -> float | None:
+        """1/ln(K/2) where K > 4, else None: the sea is not everywhere."""
+        return self.timescale if self.K > 4.0 else None
+
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """θ uniform and |p| in the range of the split, (n, 2) or (n, 4)."""
         low, high = (2.0, np.pi) if split == "ood" else (0.0, 2.0)

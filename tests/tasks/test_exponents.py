@@ -101,6 +101,24 @@ def test_lyapunov_time_of_other_parameters_is_estimated():
     assert make_task("lorenz63").timescale == pytest.approx(1 / 0.9060)
 
 
+def test_only_growing_errors_have_a_lyapunov_time():
+    assert make_task("lorenz63").lyapunov_time == make_task("lorenz63").timescale
+    # rho = 35: λ₁ of order one; the estimate is the time scale.
+    assert make_task("lorenz63", rho=35.0).lyapunov_time == make_task("lorenz63", rho=35.0).timescale < 2.0
+    assert make_task("lorenz63_family").lyapunov_time == make_task("lorenz63_family").timescale
+    # The logistic map at r = 4 has λ = ln 2, less than a step; at r = 3.2 every orbit settles on a 2-cycle.
+    assert make_task("logistic", r=4.0).lyapunov_time == pytest.approx(1 / np.log(2), rel=0.02)
+    assert make_task("standard_map", K=8.0).lyapunov_time == pytest.approx(1 / np.log(4.0))
+    for steady in (
+        make_task("lorenz63", rho=15.0),
+        make_task("logistic", r=3.2),
+        make_task("standard_map"),
+        make_task("van_der_pol"),
+        make_task("sunspots"),
+    ):
+        assert steady.lyapunov_time is None
+
+
 def test_exponents_of_a_linear_flow_are_its_eigenvalues():
     task = make_task("damped_spiral")
     spectrum = ensemble_exponents(task, time=20.0, transient=1.0, step=0.02, trajectories=2)

@@ -17,6 +17,7 @@ from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.training import timing
 from ddl_dyn.training.schedule import horizon_at
 from ddl_dyn.training.trainer import Trainer
@@ -100,31 +101,34 @@ def wall_clock(**changes):
 
 def test_a_budget_of_time_solves_for_the_updates_and_is_repeated(monkeypatch):
     monkeypatch.setattr(timing, "seconds_per_update", lambda *_: (0.0125, False))
-    first = execute(wall_clock(model="resnet", budget={"kind": "wall_clock", "target": 1}), Callbacks())
+    first = execute(make_setup(wall_clock(model="resnet", budget={"kind": "wall_clock", "target": 1})), Callbacks())
     pace = first.resolved["pace"]
     assert pace["seconds"] == 1.0
     assert first.numbers["training"]["updates"] == pace["updates"] == 80
     assert first.numbers["budget"]["target"] == 1.0
-    again = execute(wall_clock(model="resnet", budget={"kind": "wall_clock", "target": 1}), Callbacks(pace=pace))
+    again = execute(
+        make_setup(wall_clock(model="resnet", budget={"kind": "wall_clock", "target": 1})), Callbacks(pace=pace)
+    )
     for name, value in first.state.items():
         torch.testing.assert_close(again.state[name], value, rtol=0, atol=0)
 
 
 def test_without_a_target_ddl_sets_the_time():
-    found = execute(wall_clock(model="highway"), Callbacks())
+    found = execute(make_setup(wall_clock(model="highway")), Callbacks())
     assert found.resolved["pace"]["seconds"] > 0.0
     # A model in closed form has no updates to solve for.
-    solved = execute(wall_clock(model="linear"), Callbacks())
+    solved = execute(make_setup(wall_clock(model="linear")), Callbacks())
     assert solved.resolved["pace"] is None
 
 
 def test_tuning_of_a_run_is_recorded_and_only_the_kept_rate_is_evaluated():
     config = wall_clock(budget={"kind": "none"})
-    config = RunConfig(**(config.model_dump() | {"train": config.train.model_dump() | {"lr_factors": (0.3, 3.0)}}))
-    found = execute(config, Callbacks())
+    config = RunConfig(**(config.model_dump() | {"train": config.train.model_dump() | {"lr_grid": (1e-3, 1e-2)}}))
+    found = execute(make_setup(config), Callbacks())
     tuning = found.numbers["tuning"]
-    assert len(tuning["grid"]) == 2
-    assert tuning["lr"] in [row["lr"] for row in tuning["grid"]]
+    assert [row["lr"] for row in tuning["grid"]] == [1e-3, 1e-2]
+    assert tuning["lr"] in (1e-3, 1e-2)
+    assert tuning["edge"]
     assert len(found.numbers["test"]["nrmse_short"]) == 2
     assert found.arrays["history_val"].shape[1] == 2
     json.dumps(tuning)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from ddl_dyn import Replicas, TrainConfig, fit, make_model, rollout
-from ddl_dyn.training.schedule import Windows, horizon_at, learning_rate
+from ddl_dyn.training.schedule import Windows, horizon_at, rate_shape
+from ddl_dyn.training.series import data_sets
 from ddl_dyn.training.trainer import Trainer
 
 
@@ -131,10 +132,99 @@ def test_best_checkpoint_is_kept_and_loaded():
     train, val = rotation(), rotation(seed=1)
     replicas = Replicas(build(), [0, 1])
     result = fit(replicas, train, val, config(updates=60, lr=0.05, schedule="constant"))
-    lowest = np.min([p.val for p in result.history], axis=0)
+    lowest = np.min([p.val for p in result.history[1:]], axis=0)
     np.testing.assert_array_equal(result.best_val, lowest)
     again = Trainer(replicas, train, val, config()).validate(0.0)
     np.testing.assert_allclose(again.val, result.best_val, rtol=1e-6)
+
+
+def test_untrained_parameters_are_never_the_best():
+    train, val = rotation(), rotation(seed=1)
+    replicas = Replicas(build(), [0, 1])
+    fit(replicas, train, val, config(updates=300, lr=1e-2))
+    skilled = replicas.state_dict()
+    # A rate that destroys what is there: every trained state is worse than the start.
+    result = fit(replicas, train, val, config(updates=20, lr=0.1, schedule="constant"))
+    assert result.failed_to_train.all()
+    assert not result.untrained.any()
+    assert (result.best_update > 0).all()
+    assert (result.best_val > result.history[0].val).all()
+    assert any(not torch.equal(skilled[k], v) for k, v in replicas.state_dict().items())
+    nothing = fit(replicas, train, val, config(updates=0))
+    assert not nothing.failed_to_train.any()
+    assert not nothing.untrained.any()
+
+
+def test_a_replica_that_diverges_at_once_has_no_trained_state():
+    replicas = Replicas(build("resnet"), [0, 1])
+    with torch.no_grad():
+        for p in replicas.parameters.values():
+            p[1].fill_(1e30)
+    result = fit(replicas, rotation(), rotation(seed=1), config())
+    assert result.untrained.tolist() == [False, True]
+    assert result.failed_to_train.tolist() == [False, True]
+
+
+def test_the_last_checkpoint_is_that_of_the_last_update_or_of_the_stop():
+    train, val = rotation(), rotation(seed=1)
+    constant = {"lr": 0.05, "schedule": "constant", "validate_every": 1}
+    replicas = Replicas(build(), [0, 1])
+    result = fit(replicas, train, val, config(updates=60, **constant))
+    last = Replicas(build(), [0, 1])
+    last.load_state_dict(result.last)
+    np.testing.assert_array_equal(Trainer(last, train, val, config()).validate(0.0).val, result.history[-1].val)
+    assert (result.best_update < 60).any(), "nothing to tell the best from the last"
+    # With patience one each replica stops at its first validation without a gain, and keeps what it was then.
+    stopped = fit(Replicas(build(), [0, 1]), train, val, config(updates=60, patience=1, **constant))
+    last.load_state_dict(stopped.last)
+    found = Trainer(last, train, val, config()).validate(0.0).val
+    for r in range(2):
+        at = int(stopped.best_update[r]) + 1
+        assert found[r] == stopped.history[at].val[r]
+        assert found[r] >= stopped.best_val[r]
+
+
+def test_replicas_with_data_sets_of_their_own_are_those_of_single_runs():
+    parts = [(rotation(angle=a, seed=s), rotation(angle=a, seed=9 + s)) for a, s in ((0.3, 0), (0.5, 1), (0.9, 2))]
+    trains, vals = zip(*parts, strict=True)
+    sets = [0, 0, 1, 1, 2, 2]
+    together = Replicas(build(), range(6), sets)
+    compiled = config(compile="on")
+    result = fit(together, trains, vals, compiled)
+    for r, g in enumerate(sets):
+        alone = Replicas(build(), [r])
+        single = fit(alone, trains[g], vals[g], compiled)
+        np.testing.assert_array_equal([p.val[r] for p in result.history], [p.val[0] for p in single.history])
+        np.testing.assert_array_equal([p.loss[r] for p in result.history], [p.loss[0] for p in single.history])
+        assert all(torch.equal(together.state_dict()[k][r], v[0]) for k, v in alone.state_dict().items())
+    # Data sets matter: the same seed on another one ends elsewhere.
+    other = fit(Replicas(build(), [0]), trains[1], vals[1], compiled)
+    assert other.best_val[0] != result.best_val[0]
+    # Run eagerly, products of other shapes round otherwise, and updates amplify it.
+    eager = fit(Replicas(build(), range(6), sets).to(dtype=torch.float64), trains, vals, config())
+    alone = fit(Replicas(build(), [3]).to(dtype=torch.float64), trains[1], vals[1], config())
+    assert eager.best_val[3] == pytest.approx(alone.best_val[0], rel=1e-9)
+
+
+def test_closed_forms_are_solved_each_on_its_own_data_set():
+    parts = [(rotation(angle=a), rotation(angle=a, seed=1)) for a in (0.3, 0.9)]
+    trains, vals = zip(*parts, strict=True)
+    replicas = Replicas(lambda: make_model("linear", state_dim=2, lift="identity"), range(4), [0, 0, 1, 1])
+    replicas.to(dtype=torch.float64)
+    assert (fit(replicas, trains, vals, config()).best_val < 1e-9).all()
+    step = rollout(replicas, torch.tensor([[1.0, 0.0]]), 1).states[:, 0, 1]
+    angles = torch.atan2(step[:, 1], step[:, 0])
+    torch.testing.assert_close(angles, torch.tensor([0.3, 0.3, 0.9, 0.9], dtype=torch.float64))
+
+
+def test_data_sets_have_to_fit_the_replicas():
+    replicas = Replicas(build(), [0, 1], [0, 1])
+    with pytest.raises(ValueError, match="2 data sets, got 1"):
+        fit(replicas, rotation(), rotation(seed=1), config())
+    with pytest.raises(ValueError, match="the same for all data sets"):
+        fit(replicas, [rotation(), rotation(n=31)], [rotation(), rotation()], config())
+    with pytest.raises(ValueError, match="one a seed"):
+        Replicas(build(), [0, 1], [0])
 
 
 def test_validation_runs_as_far_as_it_is_told():
@@ -168,8 +258,12 @@ def test_untied_stack_learns_one_layer_a_step():
 
 def test_windows_are_the_same_for_every_model_and_differ_between_seeds():
     data = rotation()
-    args = (torch.device("cpu"), torch.float64)
-    both, alone = Windows(data, (3, 5), 4, *args), Windows(data, (5,), 4, *args)
+
+    def windows(*seeds):
+        replicas = Replicas(build(), seeds).to(dtype=torch.float64)
+        return Windows(data_sets(data, replicas, "train"), replicas, 4)
+
+    both, alone = windows(3, 5), windows(5)
     for update in (0, 63, 64, 200):
         pair, one = both.draw(update, 6), alone.draw(update, 6)
         assert torch.equal(pair[0][1], one[0][0])
@@ -185,16 +279,16 @@ def test_windows_are_the_same_for_every_model_and_differ_between_seeds():
 
 
 def test_schedules():
-    one = config(updates=100, lr=1.0)
-    rates = [learning_rate(one, i) for i in range(100)]
+    one = config(updates=100)
+    rates = [rate_shape(one, i) for i in range(100)]
     assert rates[0] == pytest.approx(1 / 25)
     assert max(rates) == pytest.approx(1.0, rel=1e-3)
     assert int(np.argmax(rates)) == 30
     assert rates[-1] == pytest.approx(1e-4)
-    cosine = config(updates=100, lr=1.0, schedule="cosine")
-    assert learning_rate(cosine, 0) == 1.0
-    assert learning_rate(cosine, 99) == pytest.approx(0.0, abs=1e-12)
-    assert learning_rate(config(schedule="constant", lr=0.5), 7) == 0.5
+    cosine = config(updates=100, schedule="cosine")
+    assert rate_shape(cosine, 0) == 1.0
+    assert rate_shape(cosine, 99) == pytest.approx(0.0, abs=1e-12)
+    assert rate_shape(config(schedule="constant"), 7) == 1.0
     growing = config(updates=100, horizon=20)
     assert [horizon_at(growing, i) for i in (0, 16, 17, 33, 34, 99)] == [5, 5, 10, 10, 20, 20]
     assert horizon_at(config(horizon=20, curriculum=False), 0) == 20

@@ -53,9 +53,12 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         `Evaluation`; a free run that fails scores infinite errors, and its share is reported.
     """
     config, data, replicas = setup.config, setup.data, setup.replicas
-    floors = fit_floors(setup) if setup.task.state_kind == "continuous" else {}
+    parts = [setup.of_data_set(g) for g in range(len(setup.data_sets))] if setup.others else [setup]
+    floors = [(part, fit_floors(part)) for part in parts] if setup.task.state_kind == "continuous" else []
+    last = _last(setup, result)
     numbers: dict[str, Any] = {
         "parameters": replicas.count_parameters(),
+        "latent_dim": replicas.template.latent_dim,
         "flops_per_step": count_flops(replicas.model(0)),
         "milliseconds_per_step": milliseconds_per_step(replicas, config.train.batch),
         "training": training_numbers(result, replicas),
@@ -68,9 +71,12 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
             numbers[split] = None
             continue
         steps = min(config.eval.long, truth.steps, replicas.max_steps or truth.steps)
-        run = free_run(setup, truth, steps)
+        run = free_run(setup, truth, steps, failed=result.untrained)
         true = truth.states[:, : steps + 1]
         numbers[split] = score(setup, run["pred"], true) | failures(run["status"])
+        if last is not None:
+            pred = free_run(last, truth, steps, failed=result.untrained)["pred"]
+            numbers.setdefault("last", {})[split] = errors(last, pred, true)
         arrays |= {
             f"{split}_times": truth.times[: steps + 1],
             f"{split}_true": true,
@@ -78,11 +84,13 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
             f"{split}_status": run["status"],
             f"{split}_nrmse": pooled_curve(run["pred"], true, setup.sigma),
         }
-        for name, floor in floors.items():
-            pred = free_run(replace(setup, replicas=floor), truth, steps)["pred"]
+        for name in FLOORS if floors else ():
+            preds = [(p, free_run(replace(p, replicas=fitted[name]), truth, steps)["pred"]) for p, fitted in floors]
+            each = [score(part, pred, true) for part, pred in preds]
             found = numbers.setdefault("floors", {}).setdefault(name, {})
-            found[split] = {key: value[0] for key, value in score(setup, pred, true).items() if value}
-            arrays[f"{split}_nrmse_{name}"] = pooled_curve(pred, true, setup.sigma)[0]
+            found[split] = {key: _median([one[key][0] for one in each]) for key in each[0]}
+            curves = [pooled_curve(pred, true, part.sigma)[0] for part, pred in preds]
+            arrays[f"{split}_nrmse_{name}"] = np.median(curves, axis=0)
     numbers["theory"] = theory_numbers(setup, numbers["test"]["nrmse_short"])
     if setup.task.state_kind == "categorical":
         numbers["tracking"], tracked = tracking(setup)
@@ -98,11 +106,27 @@ def _sizes(data: Dataset) -> dict[str, dict[str, int]]:
     return {name: {"trajectories": len(part), "steps": part.steps} for name, part in parts.items() if part is not None}
 
 
-def free_run(setup: Setup, truth: Trajectories, steps: int) -> dict[str, Array]:
+def _last(setup: Setup, result: FitResult) -> Setup | None:
+    """The setup with the last checkpoint instead of the best; None where nothing was trained by updates."""
+    if not result.updates:
+        return None
+    replicas = setup.replicas.select(range(setup.replicas.size))
+    replicas.load_state_dict(result.last)
+    return replace(setup, replicas=replicas)
+
+
+def _median(values: list[float | None]) -> float | None:
+    """Median over data sets; None where a data set has no such number."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if len(known) == len(values) else None
+
+
+def free_run(setup: Setup, truth: Trajectories, steps: int, *, failed: Array | None = None) -> dict[str, Array]:
     """Free runs from the initial states of a split.
 
     Args:
         setup: its replicas run.   truth: (N, …), in physical units.   steps: T.
+        failed: (R,), replicas without a trained state, whose runs count as diverged from the start.
     Returns:
         pred (R, N, T+1, D) in physical units, and status (R, N).
     """
@@ -113,7 +137,26 @@ def free_run(setup: Setup, truth: Trajectories, steps: int) -> dict[str, Array]:
     pred = normalizer.denormalize(run.states.double().cpu().numpy())
     # The initial state is given, not predicted: float32 must not blur it.
     pred[:, :, 0] = truth.states[:, 0]
-    return {"pred": pred, "status": run.status.cpu().numpy()}
+    status = run.status.cpu().numpy()
+    if failed is not None and failed.any():
+        pred[failed, :, 1:], status[failed] = np.nan, Status.DIVERGED
+    return {"pred": pred, "status": status}
+
+
+def errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float]]:
+    """NRMSE of R free runs at both horizons: pooled, median over starts, share of starts beyond the threshold.
+
+    Args:
+        setup: its training scale, horizons and threshold.
+        pred: (R, N, T+1, D) in physical units.   true: (N, T+1, D) in physical units.
+    """
+    found: dict[str, list[float]] = {}
+    for name, steps in (("short", min(setup.config.eval.short, true.shape[1] - 1)), ("long", true.shape[1] - 1)):
+        starts = metrics.start_errors(pred, true, setup.sigma, steps, setup.config.eval.threshold)
+        found[f"nrmse_{name}"] = metrics.nrmse(pred, true, setup.sigma, steps).tolist()
+        found[f"start_median_{name}"] = starts.median.tolist()
+        found[f"start_beyond_{name}"] = starts.beyond.tolist()
+    return found
 
 
 def score(setup: Setup, pred: Array, true: Array) -> dict[str, list[Any]]:
@@ -123,13 +166,11 @@ def score(setup: Setup, pred: Array, true: Array) -> dict[str, list[Any]]:
         setup: its training scale, time step, time scale and horizons are what errors are measured with.
         pred: (R, N, T+1, D) in physical units.   true: (N, T+1, D) in physical units.
     """
-    sigma, config, dt, steps = setup.sigma, setup.config.eval, setup.task.dt, true.shape[1] - 1
-    short = min(config.short, steps)
-    curve = metrics.nrmse_curve(pred, true, sigma)
-    time, censored = metrics.valid_prediction_time(curve, dt, config.threshold, trust_steps=setup.data.trust_steps)
+    dt, threshold = setup.task.dt, setup.config.eval.threshold
+    curve = metrics.nrmse_curve(pred, true, setup.sigma)
+    time, censored = metrics.valid_prediction_time(curve, dt, threshold, trust_steps=setup.data.trust_steps)
     found: dict[str, list[Any]] = {
-        "nrmse_short": metrics.nrmse(pred, true, sigma, short).tolist(),
-        "nrmse_long": metrics.nrmse(pred, true, sigma, steps).tolist(),
+        **errors(setup, pred, true),
         "vpt": (np.median(time, axis=-1) / setup.timescale).tolist(),
         "vpt_censored": censored.mean(axis=-1).tolist(),
     }
@@ -161,7 +202,7 @@ def pooled_curve(pred: Array, true: Array, sigma: Array) -> Array:
 
 def fit_floors(setup: Setup) -> dict[str, Replicas]:
     """The floors, solved on the training split of the same data."""
-    train, val, task = setup.scaled(setup.data.train), setup.scaled(setup.data.val), setup.task
+    train, val, task = setup.scaled("train"), setup.scaled("val"), setup.task
     shape: dict[str, Any] = {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt}
     found = {}
     for name in FLOORS:
@@ -174,16 +215,16 @@ def fit_floors(setup: Setup) -> dict[str, Replicas]:
 
 def training_numbers(result: FitResult, replicas: Replicas) -> dict[str, Any]:
     """What training cost and how it ended, per replica where it differs."""
-    seconds = result.seconds
     return {
-        "seconds": seconds,
+        "seconds": result.seconds,
         "updates": result.updates,
-        "milliseconds_per_update": 1e3 * seconds / result.updates if result.updates else 0.0,
+        "milliseconds_per_update": 1e3 * result.history[-1].seconds / result.updates if result.updates else 0.0,
         "peak_memory_bytes": result.peak_memory_bytes,
         "compiled": result.compiled,
         "best_val": [float(v) for v in result.best_val],
         "best_update": [int(v) for v in result.best_update],
         "diverged": [bool(v) for v in result.diverged],
+        "failed_to_train": [bool(v) for v in result.failed_to_train],
         "nfe_total": int(getattr(replicas.model_on_call, "nfe", 0)),
     }
 

@@ -83,7 +83,7 @@ def portrait_grid(states: Array, side: int = SIDE) -> Array:
 def gate_arrays(replicas: Replicas, z: torch.Tensor) -> dict[str, Array]:
     """`gate_beta` (R, L, P, r) at model-unit states z (P, D), where the model has gates; the stack's first step."""
     with torch.no_grad():
-        h = replicas.lift(z.expand(replicas.size, *z.shape))
+        h = replicas.lift(replicas.each(z))
         trace = replicas.trace(h, 0, h.new_zeros(*h.shape[:-1], 0))
     return {"gate_beta": trace["beta"].float().cpu().numpy()} if "beta" in trace else {}
 
@@ -93,9 +93,9 @@ def spectra_arrays(setup: Setup, chosen: int) -> dict[str, Array]:
     model = setup.replicas.model(chosen)
     if model.dynamics in ("flow", "floor", "oracle"):
         return {}
-    flat = setup.data.train.states.reshape(-1, setup.task.state_dim)
+    flat = setup.data_sets[setup.replicas.data_sets[chosen]].train.states.reshape(-1, setup.task.state_dim)
     points = flat[np.linspace(0, len(flat) - 1, POINTS).astype(int)]
-    spectra = layer_spectra(model, setup.normalizer.normalize(points))
+    spectra = layer_spectra(model, setup.normalizer.of_replica(chosen).normalize(points))
     found = {"eigen_jacobian": spectra.eigenvalues}
     if spectra.operator_eigenvalues is not None:
         found["eigen_operator"] = spectra.operator_eigenvalues

@@ -90,7 +90,7 @@ def gate_audit(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
 def tracking(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     """State-tracking accuracy at every length up to the task's longest, on words of their own.
 
-    The seed of the data gives every model the same words.
+    The seed of the test set gives every model the same words.
 
     Args:
         setup: of a categorical task (.inputs, .simulate and .longest); the length of its training split is what was
@@ -103,7 +103,7 @@ def tracking(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     task, replicas, trained = setup.task, setup.replicas, setup.data.train.steps
     steps = min(int(getattr(task, "longest", trained)), replicas.max_steps or int(getattr(task, "longest", trained)))
     # A key of its own keeps these words apart from the streams that the splits are drawn from.
-    rng = np.random.default_rng([setup.config.data.seed, 0x776F7264])
+    rng = np.random.default_rng([setup.config.data.test_seed, 0x776F7264])
     x0 = task.initial_states(WORDS, rng=rng, split="test")
     inputs = task.inputs(WORDS, steps, rng=rng, split="test")
     size = max(1, BATCH // (replicas.size * (steps + 1) * task.state_dim))

@@ -42,7 +42,7 @@ class PortraitSeries:
         """Keep a portrait."""
         replicas = self.replicas
         z = torch.as_tensor(self.normalizer.normalize(self.grid)).to(replicas.device, replicas.dtype)
-        x = z.expand(replicas.size, *z.shape)
+        x = replicas.each(z)
         # Layer by layer and eagerly: a step compiled for the training batch would be compiled anew for the grid.
         moved = replicas.read(replicas.step(replicas.lift(x), 0, x.new_zeros(*x.shape[:-1], 0)))
         step = self.normalizer.denormalize(moved.double().cpu().numpy()) - self.grid

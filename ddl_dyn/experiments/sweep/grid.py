@@ -208,7 +208,7 @@ def members(config: SweepConfig) -> list[Cell]:
                 cell = merged(cell, _nested(path, value))
             cell = merged(cell, {"tags": list(config.tags), "note": config.note})
             try:
-                run = resolve_run(cell)
+                run = resolve_run(cell, compared=True)
             except ConfigError as error:
                 problems += error.problems
                 continue

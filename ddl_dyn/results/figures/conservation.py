@@ -70,7 +70,7 @@ def growth(stage: Stage) -> Any:
     stage.suited()
     steps = int(np.clip(round(subject.timescale / subject.task.dt), 20, FOLLOWED))
     model = subject.replicas.model(stage.chosen)
-    common: dict[str, Any] = {"normalizer": subject.normalizer, "inputs": subject.held}
+    common: dict[str, Any] = {"normalizer": subject.normalizer.of_replica(stage.chosen), "inputs": subject.held}
     if reach is None:
         maps = [analysis.from_replicas(model, **common)] * steps
     else:
@@ -96,7 +96,9 @@ def _lifted(stage: Stage, model: Any, x: Array) -> Array:
     """States in the latent space of one model."""
     import torch
 
-    z = torch.as_tensor(stage.subject.normalizer.normalize(x)).to(stage.subject.replicas.device)
+    z = torch.as_tensor(stage.subject.normalizer.of_replica(stage.chosen).normalize(x)).to(
+        stage.subject.replicas.device
+    )
     with torch.no_grad():
         return np.asarray(model.lift(z.to(stage.subject.replicas.dtype)).double().cpu())
 

@@ -64,10 +64,11 @@ def _orbits(stage: Stage, values: Array, x0: Array, steps: int) -> tuple[Array, 
     inputs = np.repeat(np.repeat(values, len(x0))[:, None, None], steps, axis=1)
     true = np.asarray(subject.task.simulate(starts, steps, inputs).states)
     model = subject.replicas.model(stage.chosen)
-    z = torch.as_tensor(subject.normalizer.normalize(starts))
+    normalizer = subject.normalizer.of_replica(stage.chosen)
+    z = torch.as_tensor(normalizer.normalize(starts))
     drive = torch.as_tensor(inputs).to(subject.replicas.device, subject.replicas.dtype)
     states = rollout(model, z, steps, drive).states.double().cpu().numpy()
-    return true, subject.normalizer.denormalize(states)
+    return true, normalizer.denormalize(states)
 
 
 def _ends(orbits: Array, values: int, keep: int) -> Array:
@@ -107,7 +108,8 @@ def _marks(stage: Stage) -> dict[str, list[tuple[float, str]]]:
     subject = stage.subject
     bounds = _range(task)
     middle = float(sum(task.gap) / 2)
-    learned = analysis.learned_family(subject.replicas.model(stage.chosen), normalizer=subject.normalizer)
+    normalizer = subject.normalizer.of_replica(stage.chosen)
+    learned = analysis.learned_family(subject.replicas.model(stage.chosen), normalizer=normalizer)
     found: dict[str, list[tuple[float, str]]] = {}
     families = {
         "": lambda p: _member(task, p),

@@ -40,7 +40,7 @@ def directions(stage: Stage) -> Any:
     k = np.moveaxis(trace["k"][stage.chosen], 2, 1)
     beta = np.moveaxis(trace["beta"][stage.chosen], 2, 1)
     # In model units components are scaled; a direction of the plane is scaled back with them.
-    k = k.reshape(-1, *k.shape[2:]) * stage.subject.normalizer.scale
+    k = k.reshape(-1, *k.shape[2:]) * stage.subject.normalizer.of_replica(stage.chosen).scale
     return plots.direction_field(
         grid.reshape(LINES, LINES, 2),
         k.reshape(-1, LINES, LINES, 2),
@@ -58,7 +58,7 @@ def depth(stage: Stage) -> Any:
     if stage.subject.member is None:
         raise Unsuitable(stage.subject.obstacle)
     stage.suited()
-    z = torch.as_tensor(stage.subject.normalizer.normalize(_lattice(stage, LATTICE)))
+    z = torch.as_tensor(stage.subject.normalizer.of_replica(stage.chosen).normalize(_lattice(stage, LATTICE)))
     z = z.to(stage.subject.replicas.device, stage.subject.replicas.dtype)
     u = torch.as_tensor(np.resize(stage.subject.held, (len(z), stage.subject.task.input_dim))).to(z)
     with torch.no_grad():
@@ -66,7 +66,7 @@ def depth(stage: Stage) -> Any:
         for layer in model.layers_at(0):
             states.append(layer(states[-1], u))
         seen = torch.stack([model.read(h) for h in states]).double().cpu().numpy()
-    seen = stage.subject.normalizer.denormalize(seen)[..., :2].reshape(-1, LATTICE, LATTICE, 2)
+    seen = stage.subject.normalizer.of_replica(stage.chosen).denormalize(seen)[..., :2].reshape(-1, LATTICE, LATTICE, 2)
     plain = model.config.lift == "identity"
     note = stage.note if plain else f"The latent state is read out after every layer. {stage.note}"
     return plots.state_through_depth(seen, state_names=stage.names[:2], model=stage.model, title=stage.title, note=note)

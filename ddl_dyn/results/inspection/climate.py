@@ -72,12 +72,13 @@ def accuracy(subject: Setup) -> dict[str, list[float]]:
     pred, true = (np.asarray(arrays[f"test_{name}"], dtype=np.float64) for name in ("pred", "true"))
     steps, unit = true.shape[1] - 1, float(subject.timescale)
     dt = float(subject.task.dt) / unit
+    trained = [subject.data_sets[g].train.states for g in subject.replicas.data_sets]
     series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
     # A reversal smaller than a hundredth of σ is no turning point.
     resolution = 0.01 * float(subject.sigma.min())
     found = {
         "smape": metrics.smape(pred, true, steps),
-        "mase": metrics.mase(pred, true, subject.data.train.states, steps),
+        "mase": np.stack([metrics.mase(row, true, states, steps) for row, states in zip(pred, trained, strict=True)]),
         "phase_drift": np.abs(metrics.phase_error(series, reference, dt).drift),
         "turning_timing": metrics.turning_point_error(series, reference, dt, resolution=resolution).timing,
     }

@@ -49,7 +49,7 @@ def laws(subject: Setup) -> dict[str, Any]:
 
 def _jacobian_gap(subject: Setup, replica: int) -> float:
     model = subject.replicas.model(replica).to(torch.float64).cpu()
-    z = torch.as_tensor(subject.normalizer.normalize(subject.data.test.states[:CHECKED, 0]))
+    z = torch.as_tensor(subject.normalizer.of_replica(replica).normalize(subject.data.test.states[:CHECKED, 0]))
     u = torch.as_tensor(subject.data.test.inputs[:CHECKED, 0])
     h, worst = model.lift(z).detach(), 0.0
     for layer in model.layers_at(0):
