@@ -57,13 +57,9 @@ def learned_family(
     if config.sharing == "untied" and index is None:
         raise ValueError("an untied stack is a different map at every step: say which with index=0, 1, …")
     double = _in_float64(model)
-    device = next((t.device for t in model.state_dict().values()), torch.device("cpu"))
-    one = torch.zeros(1, int(template.state_dim), dtype=torch.float64, device=device)
-    with torch.no_grad():
-        lifted = double.lift(one.expand(replicas, *one.shape) if replicas else one).shape[-1]
-    # Under an identity lift without augmentation the two spaces are one, and physical units can be kept.
-    latent = config.carry == "latent" and (config.lift != "identity" or lifted != template.state_dim)
-    dim = int(lifted if latent else template.state_dim)
+    origin = _lifted(model, double, torch.zeros(1, int(template.state_dim), dtype=torch.float64))
+    device, latent = origin.device, _is_latent(template, origin.shape[-1])
+    dim = int(origin.shape[-1] if latent else template.state_dim)
 
     def member(inputs: ArrayLike) -> DiscreteMap:
         held = torch.as_tensor(np.atleast_1d(np.asarray(inputs, dtype=np.float64)), device=device)
@@ -91,6 +87,38 @@ def learned_family(
         )
 
     return member
+
+
+def typical_states(model: Any, count: int, *, seed: int, normalizer: Normalizer | None = None) -> Tensor:
+    """States such as the model was trained on, in the coordinates of `from_replicas`.
+
+    Args:
+        model: StepModel or Replicas.
+        count: B.
+        seed: of standard normal draws in the model's normalised units.
+        normalizer: as for `from_replicas`.
+    Returns:
+        (B, D), or (R?, B, H) where the learned map is one of the latent space.
+    """
+    template = _template(model)
+    z = torch.randn(count, int(template.state_dim), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    h = _lifted(model, _in_float64(model), z)
+    if _is_latent(template, h.shape[-1]):
+        return h
+    return z if normalizer is None else normalizer.denormalize(z)
+
+
+def _lifted(model: Any, double: Any, z: Tensor) -> Tensor:
+    """Model states (B, D) lifted by the float64 copy, (R?, B, H), on the model's device."""
+    z = z.to(next((t.device for t in model.state_dict().values()), z.device))
+    with torch.no_grad():
+        return double.lift(z.expand(int(model.size), *z.shape) if hasattr(model, "seeds") else z)
+
+
+def _is_latent(template: Any, lifted: int) -> bool:
+    """True where the step's own space is another than the observed one, so that physical units cannot be kept."""
+    config = template.config
+    return config.carry == "latent" and (config.lift != "identity" or lifted != template.state_dim)
 
 
 def _template(model: Any) -> Any:

@@ -10,12 +10,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ddl_dyn.analysis.learned import typical_states
 from ddl_dyn.analysis.maps import DiscreteMap
 from ddl_dyn.analysis.spectra import finite_rows
 from ddl_dyn.analysis.systems import as_map
 
 Array = NDArray[np.float64]
 BLOCKS = 10
+# Starts and averaged steps unless told otherwise: seconds, and a standard error of some hundredths of λ₁ where there is
+# chaos.
+STARTS, SHORTEST, LONGEST = 16, 1000, 2000
+# Below this growth in one step it is asked whether the Jacobian's own rounding is larger.
+SUSPECT = 1e-8
+# A state is known to so many rounding errors.
+KNOWN = 64 * torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,13 @@ class LyapunovSpectrum:
 
 
 def lyapunov_spectrum(
-    system: Any, x0: ArrayLike | Tensor, steps: int, *, transient: int = 0, seed: int = 0, **options: Any
+    system: Any,
+    x0: ArrayLike | Tensor | None = None,
+    steps: int | None = None,
+    *,
+    transient: int | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> LyapunovSpectrum:
     """All D Lyapunov exponents of a trained or exact map.
 
@@ -54,34 +68,62 @@ def lyapunov_spectrum(
 
     Args:
         system: DiscreteMap, task, model or replicas.
-        x0: (B, D) or, for replicas, (R, B, D): initial states in the map's own coordinates.
-        steps: averaged steps.
-        transient: steps run before averaging; tangents are carried, uncounted, through the second half of them.
-        seed: of the random initial tangent frame.
+        x0: (B, D) or, for replicas, (R, B, D): initial states in the map's own coordinates. None draws 16: a task's
+            from its training distribution, a model's from the standard normal distribution in its normalised units.
+        steps: averaged steps. None takes forty time scales of a task, but 1,000 to 2,000 steps.
+        transient: steps run before averaging; tangents are carried, uncounted, through the second half of them. None
+            takes a quarter of those averaged where x0 is drawn here, and none where it is given.
+        seed: of the random initial tangent frame and of drawn states.
         options: for `as_map`, such as normalizer.
     Raises:
-        ValueError: when steps < 1 or transient < 0, or the shape of x0 does not fit.
+        ValueError: when steps < 1 or transient < 0, the shape of x0 does not fit, or a DiscreteMap comes without x0.
     Source: Benettin, Galgani, Giorgilli & Strelcyn (1980), Lyapunov characteristic exponents, Meccanica 15, 9–30,
         10.1007/BF02128236.
+    Example:
+        >>> from ddl_dyn.analysis import lyapunov_spectrum
+        >>> from ddl_dyn.tasks import make_task
+        >>> found = lyapunov_spectrum(make_task("tent"))
+        >>> found.exponents.round(6), found.standard_error.round(6)  # ln 1.99, the same along every orbit
+        (array([0.688135]), array([0.]))
     """
+    steps = _default_steps(system) if steps is None else steps
+    transient = (0 if x0 is not None else steps // 4) if transient is None else transient
     if steps < 1 or transient < 0:
         raise ValueError(f"steps must be at least 1 and transient at least 0, got {steps} and {transient}")
     phi = as_map(system, **options)
+    x0 = _default_starts(system, seed, options) if x0 is None else x0
     with torch.no_grad():
         log_growth, valid = _run(phi, phi.states(x0), steps, transient, seed)
     duration = steps * phi.dt
     return _summary(log_growth, valid, duration)
 
 
+def _default_steps(system: Any) -> int:
+    if not hasattr(system, "timescale"):
+        return SHORTEST
+    return int(np.clip(40 * system.timescale / system.dt, SHORTEST, LONGEST))
+
+
+def _default_starts(system: Any, seed: int, options: dict[str, Any]) -> ArrayLike | Tensor:
+    if hasattr(system, "initial_states"):
+        return system.initial_states(STARTS, rng=np.random.default_rng(seed), split="train")
+    if hasattr(system, "lift"):
+        return typical_states(system, STARTS, seed=seed, normalizer=options.get("normalizer"))
+    raise ValueError("a DiscreteMap does not say where its orbits begin; give x0, (B, D)")
+
+
 def tangent_growth(phi: DiscreteMap, x: Tensor, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """One step of state and tangent frame.
 
     Args:
+        phi: the map.
         x: (..., D).
         frame: (..., D, D), orthonormal columns.
     Returns:
-        Φ(x), the next orthonormal frame, and log |R_ii| (..., D): −inf where R_ii is nothing but round-off.
+        Φ(x), the next orthonormal frame, and log |R_ii| (..., D): −inf where R_ii is nothing but round-off, of the
+        product or of the Jacobian at a state that is itself rounded (a superstable point is met only to rounding).
     """
+    before = x
     x, j = phi.step_and_jacobian(x)
     product = j @ frame
     # LAPACK's answer to a non-finite matrix is undefined; such rows are marked by x or j and carry NaN in the logs.
@@ -91,6 +133,9 @@ def tangent_growth(phi: DiscreteMap, x: Tensor, frame: Tensor) -> tuple[Tensor, 
     diagonal = r.diagonal(dim1=-2, dim2=-1).abs()
     rounding = phi.dim * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(product)
     lost = diagonal <= rounding[..., None]
+    if bool((diagonal < SUSPECT).any()):
+        beside = phi.jacobian(before * (1 + KNOWN))
+        lost |= diagonal <= torch.linalg.vector_norm((beside - j) @ frame, dim=-2)
     logs = torch.where(lost, torch.full_like(diagonal, -torch.inf), diagonal.clamp_min(1e-300).log())
     return x, q, torch.where(good[..., None], logs, torch.full_like(logs, torch.nan))
 

@@ -115,3 +115,16 @@ def test_inputs_are_held_and_untied_stacks_need_an_index():
     with pytest.raises(ValueError, match="index"):
         from_replicas(untied)
     assert not torch.allclose(from_replicas(untied, index=0).step(x), from_replicas(untied, index=1).step(x))
+
+
+@pytest.mark.parametrize("carry", ["observed", "latent"])
+def test_exponents_of_a_model_need_no_starts(carry):
+    stack = replicas(carry=carry, latent_dim=4, value_dim=1)
+    result = lyapunov_spectrum(stack, steps=20, normalizer=UNITS)
+    dim = 4 if carry == "latent" else 3
+    assert result.per_trajectory.shape == (2, 16, dim)
+    # The starts are typical in the model's own units: mean 0 and variance 1 before the lift.
+    z = torch.randn(16, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    start = stack.to(dtype=torch.float64).lift(z.expand(2, 16, 3)) if carry == "latent" else UNITS.denormalize(z)
+    by_hand = lyapunov_spectrum(stack, start.detach(), 20, transient=5, normalizer=UNITS)
+    assert result.exponents == pytest.approx(by_hand.exponents, abs=1e-12)

@@ -31,7 +31,7 @@ def independent_multiplier(mu: float, period: float) -> float:
 
 
 def test_van_der_pol_sampled_at_dt_has_the_multiplier_of_the_flow():
-    # The same code that measures a trained step: only Φ is used, not the vector field. Period: period of the task van_der_pol.
+    # The same code that measures a trained step: only Φ is used, not the vector field.
     result = limit_cycle(van_der_pol(1.0, dt=0.2), [[2.0, 0.0], [0.5, 0.5]], steps=500, transient=150)
     assert result.period == pytest.approx([6.66329] * 2, abs=1.5e-5)
     assert result.multipliers[:, 1] == pytest.approx([independent_multiplier(1.0, 6.66329)] * 2, rel=1e-3)

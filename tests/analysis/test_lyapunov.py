@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ddl_dyn.analysis import DiscreteMap, as_map, from_task, kaplan_yorke_dimension, lyapunov_spectrum
+from ddl_dyn.tasks import make_task
 from tests.helpers.analysis_systems import Flow, henon, line_map, linear_map, logistic, lorenz
 
 RNG = np.random.default_rng(0)
@@ -31,7 +32,7 @@ def test_henon_sum_is_exact_and_the_largest_exponent_is_the_published_one():
     result = lyapunov_spectrum(henon(), RNG.uniform(-0.1, 0.1, (64, 2)), 1500, transient=100)
     # |det J| = .3 everywhere: exact up to the rounding of 1,500 logarithms.
     assert result.total == pytest.approx(np.log(0.3), abs=1e-11)
-    # .4188 is REFERENCE §2.3's own tangent-QR value; five of our standard errors (.0013) leave room for both estimates.
+    # .4188 is the task's own tangent-QR value; five of our standard errors (.0013) leave room for both estimates.
     assert result.standard_error[0] < 0.003
     assert result.exponents[0] == pytest.approx(0.4188, abs=5 * result.standard_error[0])
     # 1 + λ1/|λ2| with those exponents.
@@ -116,7 +117,7 @@ def test_lorenz_flow_through_the_variational_equation():
 def test_lorenz_exponents_to_a_hundredth():
     x0 = np.random.default_rng(1).normal(loc=[1.0, 1.0, 25.0], size=(256, 3))
     result = lyapunov_spectrum(lorenz(0.05), x0, 1000, transient=400)
-    # .9060 ± .0022 (REFERENCE §2.2), −14.572 = −41/3 − .906.
+    # .9060 ± .0022, −14.572 = −41/3 − .906.
     assert result.standard_error[0] < 0.004
     assert result.exponents[0] == pytest.approx(0.906, abs=0.01)
     assert result.exponents[2] == pytest.approx(-14.572, abs=0.02)
@@ -156,3 +157,51 @@ def test_bad_input_is_named():
         as_map(3)
     with pytest.raises(ValueError, match="must be positive"):
         DiscreteMap(step=lambda x: x, dim=0)
+
+
+@pytest.mark.parametrize("r", [2.0, 1 + np.sqrt(5)])
+def test_a_superstable_cycle_of_the_logistic_map_has_no_finite_exponent(r):
+    # r = 2: fixed point ½, r = 1 + √5: 2-cycle through ½ (closed form), both of multiplier r(1 − 2·½)… = 0. Orbits
+    # come as near to ½ as rounding lets them, where the slope is some 1e-16 and not 0.
+    task, x0 = make_task("logistic", r=r), RNG.uniform(0.1, 0.9, (8, 1))
+    result = lyapunov_spectrum(task, x0, 50, transient=200)
+    assert result.exponents == [-np.inf]
+    assert np.isnan(result.standard_error[0])
+    # Near superstability, but beside it, the exponent is finite: at r = 2 + 1e-6 the fixed point has slope 2 − r.
+    near = lyapunov_spectrum(make_task("logistic", r=2 + 1e-6), x0, 50, transient=200)
+    assert near.exponents == pytest.approx([np.log(1e-6)], abs=1e-4)
+
+
+def test_strong_contraction_is_no_loss():
+    # Slopes far below the threshold at which rounding is looked at, but exact.
+    result = lyapunov_spectrum(linear_map([[1e-12, 0.0], [0.0, 0.5]]), np.ones((2, 2)), 20, transient=4)
+    assert result.exponents == pytest.approx(np.log([0.5, 1e-12]), rel=1e-9)
+
+
+def test_a_task_brings_its_own_starts_and_lengths():
+    henon_map = make_task("henon")
+    result = lyapunov_spectrum(henon_map)
+    assert result.per_trajectory.shape == (16, 2)
+    assert result.duration == 1000
+    assert result.total == pytest.approx(np.log(0.3), abs=1e-11)
+    # .4188: the task's tangent-QR value; 16 orbits of 1,000 steps have a standard error below .005.
+    assert result.standard_error[0] < 0.005
+    assert result.exponents[0] == pytest.approx(0.4188, abs=5 * result.standard_error[0])
+    # The same as asked for by hand.
+    x0 = henon_map.initial_states(16, rng=np.random.default_rng(0), split="train")
+    by_hand = lyapunov_spectrum(henon_map, x0, 1000, transient=250)
+    assert result.exponents == pytest.approx(by_hand.exponents, abs=1e-12)
+    other = lyapunov_spectrum(henon_map, seed=1)
+    assert other.exponents[0] != result.exponents[0]
+    with pytest.raises(ValueError, match="give x0"):
+        lyapunov_spectrum(henon())
+
+
+@pytest.mark.slow
+def test_a_flow_brings_its_own_starts_and_lengths():
+    result = lyapunov_spectrum(make_task("lorenz63"))
+    # 2,000 steps of .02: 640 units of time in all.
+    assert result.duration == pytest.approx(40.0)
+    assert result.total == pytest.approx(-41 / 3, abs=1e-7)
+    assert result.standard_error[0] < 0.03
+    assert result.exponents[0] == pytest.approx(0.906, abs=4 * result.standard_error[0])
