@@ -89,6 +89,8 @@ class Task(ABC):
     input_names: ClassVar[tuple[str, ...]] = ()
     # True where the components are coordinates of one space, so that scaling them apart would break the geometry.
     isotropic: ClassVar[bool] = False
+    # Indices of the components that are angles in radians: values 2π apart are one state.
+    angular: ClassVar[tuple[int, ...]] = ()
     # "categorical": the state is a one-hot code and is scored by its largest component.
     state_kind: ClassVar[Literal["continuous", "categorical"]] = "continuous"
     time_unit: ClassVar[str] = "time"

@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 
 from ddl_dyn.tasks.base import SPLITS, Array, FlowTask, MapTask, Split, Task
+from ddl_dyn.tasks.exponents import ChaoticFlow
 
 FEW, MANY, DRAWS = 4, 8, 128
 # Steps that must stay finite, and the longest run in which the integrator must not get stuck.
@@ -44,7 +45,9 @@ def _checked(task: Task) -> None:
     names = task.state_names
     if not isinstance(names, tuple) or not names or len(set(names)) != len(names):
         raise ValueError(f"{task.key()}: state_names must be a tuple of different names, got {names!r}")
-    timescale = _called(task, "timescale", lambda: task.timescale)
+    # That of a chaotic flow is known or estimated in a way that cannot fail, but may take a minute.
+    estimated = isinstance(task, ChaoticFlow)
+    timescale = LONGEST * task.dt if estimated else _called(task, "timescale", lambda: task.timescale)
     if not (isinstance(timescale, (int, float, np.floating)) and np.isfinite(timescale) and timescale > 0):
         raise ValueError(f"{task.key()}: timescale must be a positive number, got {timescale!r}")
     if task.recorded:

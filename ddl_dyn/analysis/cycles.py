@@ -6,16 +6,15 @@ Axes: R replicas, B starts, D state components, n points of a cycle.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from ddl_dyn.analysis.maps import DiscreteMap
+from ddl_dyn.analysis.maps import Chart, DiscreteMap
 from ddl_dyn.analysis.spectra import eigenvalues, solve_least_squares
 from ddl_dyn.analysis.systems import as_map
 
@@ -87,6 +86,7 @@ def cycles(
         system: DiscreteMap, task, model or replicas.
         period: n.
         box: (D, 2), lower and upper ends per component: filled with `count` Sobol starts; a root outside is discarded.
+            A map on a torus is searched all over it besides, in angles.
         starts: (B, D) or (R, B, D), further starts such as points of an orbit.
         iterations: Newton steps at most.
         tolerance: largest |Φⁿ(x) − x| of a root, relative to the size of the search region.
@@ -103,6 +103,9 @@ def cycles(
     phi = as_map(system)
     if period < 1:
         raise ValueError(f"period must be at least 1, got {period}")
+    if phi.chart is not None:
+        search = {"count": count, "iterations": iterations, "tolerance": tolerance, "merge": merge, "seed": seed}
+        return _cycles_on_torus(phi, phi.chart, period, box, starts, search)
     x, limits = _starts(phi, box, starts, count, seed)
     finite = x[torch.isfinite(x).all(-1)]
     scale = float((limits[:, 1] - limits[:, 0]).max()) if limits is not None else float(finite.abs().max().clamp_min(1))
@@ -110,15 +113,42 @@ def cycles(
         x, residual, shift = _newton(phi.iterate(period), x, iterations, tolerance * scale)
     converged = (residual <= tolerance * scale) & (shift <= merge * scale)
     if limits is not None:
-        slack = merge * scale
-        low, high = torch.as_tensor(limits[:, 0] - slack), torch.as_tensor(limits[:, 1] + slack)
-        converged &= ((x >= low.to(x)) & (x <= high.to(x))).all(-1)
+        converged &= _inside(phi, x, limits, merge * scale)
     found: list[Cycle] = []
     for r in range(phi.replicas or 1):
         keep = converged[r] if phi.replicas else converged
         roots = (x[r] if phi.replicas else x)[keep]
         found += _distinct(phi, period, roots, r, merge * scale)
     return found
+
+
+def _cycles_on_torus(
+    phi: DiscreteMap,
+    chart: Chart,
+    period: int,
+    box: ArrayLike | None,
+    starts: ArrayLike | Tensor | None,
+    search: dict[str, Any],
+) -> list[Cycle]:
+    """Cycles found in the chart's coordinates, where they are isolated and Newton cannot leave the manifold."""
+    given = None if starts is None else chart.coordinates(phi.states(starts))
+    everywhere = np.tile([0.0, 2 * np.pi], (chart.phi.dim, 1))
+    found = []
+    for cycle in cycles(chart.phi, period, box=everywhere, starts=given, **search):
+        points = chart.embed(torch.as_tensor(cycle.points))
+        if box is None or bool(_inside(phi, points, np.asarray(box), search["merge"]).all()):
+            whole = _describe(phi, points.numpy(), cycle.replica)
+            found.append(replace(whole, stability=cycle.stability, isolated=cycle.isolated))
+    return found
+
+
+def _inside(phi: DiscreteMap, x: Tensor, limits: Array, slack: float) -> Tensor:
+    """Mask of the states (..., D) inside a box (D, 2); angles are inside where some turn of them is."""
+    low, width = torch.as_tensor(limits[:, 0] - slack).to(x), torch.as_tensor(np.ptp(limits, axis=1) + 2 * slack).to(x)
+    offset = x - low
+    for i in phi.angles:
+        offset[..., i] = torch.remainder(offset[..., i], 2 * torch.pi)
+    return ((offset >= 0) & (offset <= width)).all(-1)
 
 
 def _starts(
@@ -150,13 +180,14 @@ def _newton(phi: DiscreteMap, x: Tensor, iterations: int, target: float) -> tupl
     residual = shift
     for _ in range(iterations):
         image, j = phi.step_and_jacobian(x)
-        residual = size(image - x)
-        move = torch.nan_to_num(solve_least_squares(j - eye, x - image), nan=0.0, posinf=0.0, neginf=0.0)
+        gap = phi.difference(image, x)
+        residual = size(gap)
+        move = torch.nan_to_num(solve_least_squares(j - eye, -gap), nan=0.0, posinf=0.0, neginf=0.0)
         shift = torch.where(torch.isfinite(residual), move.norm(dim=-1), torch.inf)
         if bool(((shift <= 1e-14 * (1 + x.norm(dim=-1))) | ~torch.isfinite(residual)).all()):
             break
         x = _backtrack(phi, x, move, residual, target)
-    return x, size(phi.step(x) - x), shift
+    return x, size(phi.difference(phi.step(x), x)), shift
 
 
 def _backtrack(phi: DiscreteMap, x: Tensor, move: Tensor, residual: Tensor, target: float) -> Tensor:
@@ -165,7 +196,7 @@ def _backtrack(phi: DiscreteMap, x: Tensor, move: Tensor, residual: Tensor, targ
     for halving in range(8):
         trial = x + move * 0.5**halving
         best = torch.where(open_[..., None], trial, best)
-        size = torch.nan_to_num((phi.step(trial) - trial).norm(dim=-1), nan=torch.inf)
+        size = torch.nan_to_num(phi.difference(phi.step(trial), trial).norm(dim=-1), nan=torch.inf)
         # Below the target the residual is round-off and need not fall any further.
         open_ = open_ & ~((size < residual) | (size <= target))
         if not bool(open_.any()):
@@ -177,17 +208,26 @@ def _distinct(phi: DiscreteMap, period: int, roots: Tensor, replica: int, merge:
     """One Cycle per orbit of exactly this period among the converged roots (B, D) of one replica."""
     if not len(roots):
         return []
+    roots = _one_turn(phi, roots, merge)
     order = np.lexsort(np.round(roots.cpu().numpy().T[::-1] / merge))
-    distinct: list[Array] = []
+    distinct: list[Tensor] = []
     single = one_replica(phi, replica)
     with torch.no_grad():
         orbits = single.orbit(roots[torch.as_tensor(order.copy(), device=roots.device)], period)
-    for row in range(len(order)):
-        orbit = orbits[:, row].cpu().numpy()
-        proper = all(np.linalg.norm(orbit[d] - orbit[0]) > merge for d in range(1, period) if period % d == 0)
-        if proper and not any(cdist(orbit[:1], other).min() <= merge for other in distinct):
+    for orbit in _one_turn(phi, orbits, merge).unbind(1):
+        # How far the orbit's first point lies from each of its own and of another cycle's.
+        own = phi.difference(orbit, orbit[:1]).norm(dim=-1)
+        proper = all(own[d] > merge for d in range(1, period) if period % d == 0)
+        if proper and not any(phi.difference(other, orbit[:1]).norm(dim=-1).min() <= merge for other in distinct):
             distinct.append(orbit[:period])
-    return [_describe(single, points, replica) for points in distinct]
+    return [_describe(single, points.cpu().numpy(), replica) for points in distinct]
+
+
+def _one_turn(phi: DiscreteMap, x: Tensor, slack: float) -> Tensor:
+    """Angles in [−slack, 2π − slack), so that rounding does not part a point at 0 from itself."""
+    shift = torch.zeros(phi.dim, dtype=x.dtype, device=x.device)
+    shift[list(phi.angles)] = torch.pi - slack
+    return phi.difference(x, shift) + shift
 
 
 def _describe(single: DiscreteMap, points: Array, replica: int) -> Cycle:
@@ -201,7 +241,7 @@ def _describe(single: DiscreteMap, points: Array, replica: int) -> Cycle:
         multipliers=multipliers,
         stability=stability_of(multipliers),
         isolated=bool(gap[-1] > 1e-7 * max(1.0, float(gap[0]))),
-        residual=float(np.linalg.norm(image[0].cpu().numpy() - points[0])),
+        residual=float(single.difference(image[0], single.states(points[0])[0]).norm()),
         replica=replica,
     )
 
@@ -226,6 +266,7 @@ def one_replica(phi: DiscreteMap, replica: int) -> DiscreteMap:
         dt=phi.dt,
         name=f"{phi.name}[{replica}]",
         device=phi.device,
+        angles=phi.angles,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from ddl_dyn.analysis.maps import DiscreteMap
+from ddl_dyn.analysis.maps import Chart, DiscreteMap
 
 Array = NDArray[np.float64]
 RowField = Callable[[Array], Array]
@@ -40,7 +41,9 @@ def from_task(task: Any, *, rtol: float = 1e-11, atol: float = 1e-12) -> Discret
             "in the task itself and analyse each member"
         )
     if hasattr(task, "next_state"):
-        return _map_of(task.next_state, _jacobian_or_difference(task, task.next_state), task, name)
+        phi = _map_of(task.next_state, _jacobian_or_difference(task, task.next_state), task, name)
+        chart = getattr(task, "chart", None)
+        return phi if chart is None else replace(phi, chart=_chart_of(task, chart))
     if hasattr(task, "vector_field"):
         return _flow_of(task, name, rtol, atol)
     if hasattr(task, "simulate"):
@@ -85,7 +88,16 @@ def _map_of(step: RowField, jacobian: RowField, task: Any, name: str) -> Discret
         with np.errstate(over="ignore", invalid="ignore"):
             return _tensor(step(points), x), _tensor(jacobian(points), x)
 
-    return DiscreteMap(step=torch_step, joint=joint, dim=task.state_dim, dt=float(task.dt), name=name)
+    angles = tuple(getattr(task, "angular", ()))
+    return DiscreteMap(step=torch_step, joint=joint, dim=task.state_dim, dt=float(task.dt), name=name, angles=angles)
+
+
+def _chart_of(task: Any, chart: Any) -> Chart:
+    return Chart(
+        from_task(chart),
+        embed=lambda a: _tensor(task.embed(_array(a)), a),
+        coordinates=lambda x: _tensor(task.angles(_array(x)), x),
+    )
 
 
 def _flow_of(task: Any, name: str, rtol: float, atol: float) -> DiscreteMap:

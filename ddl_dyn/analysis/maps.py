@@ -31,6 +31,8 @@ class DiscreteMap:
         replicas: R where `step` is R maps at once, None for a single one.
         name: what to call it in messages and captions.
         device: where `step` expects its states.
+        angles: indices of the components that are angles in radians: values 2π apart are one state.
+        chart: coordinates on the invariant manifold that all orbits lie on, where it is smaller than R^D.
     Raises:
         ValueError: when dim, dt or replicas is not positive.
     """
@@ -42,6 +44,8 @@ class DiscreteMap:
     replicas: int | None = None
     name: str = "map"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    angles: tuple[int, ...] = ()
+    chart: Chart | None = None
 
     def __post_init__(self) -> None:
         if self.dim < 1 or not self.dt > 0 or (self.replicas is not None and self.replicas < 1):
@@ -67,6 +71,14 @@ class DiscreteMap:
             sizes = f"D={self.dim}" + ("" if self.replicas is None else f", R={self.replicas}")
             raise ValueError(f"{self.name}: states must have shape {wanted} with {sizes}, got {tuple(t.shape)}")
         return t
+
+    def difference(self, a: Tensor, b: Tensor) -> Tensor:
+        """a − b of states (..., D), each angle wrapped into [−π, π)."""
+        gap = a - b
+        if self.angles:
+            i = list(self.angles)
+            gap[..., i] = torch.remainder(gap[..., i] + torch.pi, 2 * torch.pi) - torch.pi
+        return gap
 
     def step_and_jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Φ(x) (..., D) and J(x) (..., D, D)."""
@@ -106,7 +118,16 @@ class DiscreteMap:
                 total = j @ total
             return x, total
 
-        return replace(self, step=step, joint=joint, dt=n * self.dt, name=f"{self.name}^{n}")
+        return replace(self, step=step, joint=joint, dt=n * self.dt, name=f"{self.name}^{n}", chart=None)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Coordinates on an invariant manifold: the map in them, the embedding, and its inverse on the manifold."""
+
+    phi: DiscreteMap
+    embed: StateMap
+    coordinates: StateMap
 
 
 def row_jacobian(step: StateMap, x: Tensor, *, constant: bool = False) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,16 @@ class StandardMap(MapTask):
         return ("theta", "p") if self.coordinates == "angle" else ("cos_theta", "sin_theta", "cos_p", "sin_p")
 
     @property
+    def angular(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Both components in angles, none on the circles."""
+        return (0, 1) if self.coordinates == "angle" else ()
+
+    @property
+    def chart(self) -> StandardMap | None:
+        """The same map in angles, the coordinates of the torus that all states on the circles lie on; else None."""
+        return None if self.coordinates == "angle" else StandardMap(dt=self.dt, K=self.K, coordinates="angle")
+
+    @property
     def timescale(self) -> float:
         """Lyapunov time 1/ln(K/2) where K > 4, else the period 2π/√K of small oscillations about (π, 0)."""
         return self.dt * (1.0 / np.log(self.K / 2.0) if self.K > 4.0 else TURN / np.sqrt(max(self.K, 1e-2)))

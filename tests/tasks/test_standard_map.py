@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+import scipy
 
+from ddl_dyn.analysis import cycles
 from ddl_dyn.tasks.base import SPLITS
 from ddl_dyn.tasks.maps.standard import StandardMap
 from tests.helpers.orbits import orbit
@@ -58,3 +62,67 @@ class TestStandardMap:
     def test_unknown_coordinates_are_refused(self) -> None:
         with pytest.raises(ValueError, match="coordinates"):
             StandardMap(coordinates="polar")
+
+
+def lifted_cycles(k: float, period: int) -> list[np.ndarray]:
+    """Cycles of exactly this period by MINPACK on the map of the plane, one winding number at a time."""
+
+    def defect(x, winding):
+        theta, p = x
+        for _ in range(period):
+            p = p + k * np.sin(theta)
+            theta = theta + p
+        return theta - x[0] - 2 * np.pi * winding, p - x[1]
+
+    found: list[np.ndarray] = []
+    for winding in range(period):
+        grid = itertools.product(np.linspace(0, 2 * np.pi, 12, endpoint=False), (0.9, 1.0, 1.1))
+        for theta, share in grid:
+            root = scipy.optimize.root(defect, (theta, 2 * np.pi * winding / period * share), (winding,), tol=1e-13)
+            if not root.success or np.abs(defect(root.x, winding)).max() > 1e-10:
+                continue
+            orbit = [np.mod(root.x, 2 * np.pi)]
+            for _ in range(period - 1):
+                p = orbit[-1][1] + k * np.sin(orbit[-1][0])
+                orbit.append(np.mod([orbit[-1][0] + p, p], 2 * np.pi))
+            points = np.exp(1j * np.array(orbit))
+            shorter = any(np.abs(points[d] - points[0]).max() < 1e-6 for d in range(1, period))
+            if not shorter and not any(np.abs(points[0] - other).max(axis=1).min() < 1e-6 for other in found):
+                found.append(points)
+    return found
+
+
+@pytest.mark.parametrize("coordinates", ["circle", "angle"])
+@pytest.mark.parametrize("period", [1, 2, 3, 4])
+def test_cycles_are_all_found_once_in_either_coordinates(coordinates: str, period: int) -> None:
+    task = StandardMap(coordinates=coordinates)  # type: ignore[arg-type]
+    starts = task.initial_states(16, rng=np.random.default_rng(0), split="train")
+    found = cycles(task, period, starts=starts, box=[[-0.6, 6.9]] * 2 if coordinates == "angle" else None)
+    # Poincaré–Birkhoff: two n-cycles for each winding number m/n in lowest terms; at K < 1 none has split yet.
+    assert len(found) == {1: 2, 2: 2, 3: 4, 4: 4}[period]
+    ours = [np.exp(1j * task.angles(cycle.points)) for cycle in found]
+    theirs = lifted_cycles(task.K, period)
+    assert len(theirs) == len(ours)
+    for points in ours:
+        assert min(np.abs(points[0] - other).max(axis=1).min() for other in theirs) < 1e-8
+    assert all(cycle.isolated for cycle in found)
+    # Each winding number has a saddle and a centre.
+    assert [cycle.stability for cycle in found].count("saddle") == len(found) // 2
+
+
+def test_multipliers_of_the_known_cycles() -> None:
+    # Closed forms: trace 2 + K at (0, 0), 2 − K at (π, 0), 2 − K² on {(0, π), (π, π)}; determinant 1. On the circles
+    # two radii are conserved besides: two more multipliers 1.
+    task = StandardMap(K=0.5)
+    saddle, centre = cycles(task, 1, starts=[[1.0, 0.0, 1.0, 0.0]])
+    (two,) = (c for c in cycles(task, 2, starts=[[1.0, 0.0, -1.0, 0.0]]) if np.abs(c.points[:, 1]).max() < 1e-9)
+    for cycle, trace in ((saddle, 2.5), (centre, 1.5), (two, 1.75)):
+        pair = np.roots([1.0, -trace, 1.0])
+        np.testing.assert_allclose(np.sort_complex(cycle.multipliers), np.sort_complex([*pair, 1.0, 1.0]), atol=1e-7)
+
+
+def test_a_box_across_the_seam_holds_what_lies_there() -> None:
+    task = StandardMap(coordinates="angle")
+    (point,) = cycles(task, 1, box=[[6.0, 6.5], [-0.3, 0.3]])
+    np.testing.assert_allclose(np.exp(1j * point.points), 1.0, atol=1e-9)
+    assert cycles(task, 1, box=[[0.5, 2.5], [0.5, 2.5]]) == []
