@@ -59,7 +59,7 @@ class Trajectories:
     def __len__(self) -> int:
         return self.states.shape[0]
 
-    def replace(self, **changes: Any) -> Trajectories:
+    def replace(self, **changes: Array) -> Trajectories:
         """A copy with some arrays replaced."""
         return dataclasses.replace(self, **changes)
 
@@ -154,8 +154,7 @@ class Task(ABC):
         """Draw initial states at a multiple of the training radius, which the datasheet defines under "Radius".
 
         Args:
-            n: number of states; the first n of 2n are the n.
-            rng: source of randomness.
+            n, rng: as for `initial_states`.
             radius: distance in units of the training radius, above 1.
         Returns:
             (n, D), or None where the task has no radius or no states of bounded orbits that far out.
@@ -181,8 +180,7 @@ class Task(ABC):
 
         Args:
             n, steps: number of trajectories and of steps; the first n of 2n are the n.
-            rng: source of randomness.
-            split: whose distribution.
+            rng, split: as for `initial_states`.
         Returns:
             (n, steps, U); U = 0 for an autonomous system.
         """

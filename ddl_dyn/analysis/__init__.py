@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ddl_dyn.analysis.bifurcation import Bifurcation, CycleBranch, continue_cycle
-from ddl_dyn.analysis.cycles import Cycle, Match, cycles, fixed_points, match_cycles, stability_of
+from ddl_dyn.analysis.cycles import Cycle, cycles, fixed_points, stability_of
 from ddl_dyn.analysis.equilibria import equilibria
 from ddl_dyn.analysis.exact import from_task
 from ddl_dyn.analysis.gates import (
@@ -38,6 +38,7 @@ from ddl_dyn.analysis.learned import from_replicas, learned_family
 from ddl_dyn.analysis.limit_cycles import LimitCycle, limit_cycle
 from ddl_dyn.analysis.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
 from ddl_dyn.analysis.maps import DiscreteMap
+from ddl_dyn.analysis.matching import Match, match_cycles
 from ddl_dyn.analysis.systems import as_map
 from ddl_dyn.analysis.theory import Prediction, predict, predict_for
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ddl_dyn.analysis import DiscreteMap, as_map, cycles, fixed_points, match_cycles, stability_of
-from ddl_dyn.analysis.cycles import cycle_distance
+from ddl_dyn.analysis.matching import cycle_distance
 from tests.helpers.analysis_systems import henon, line_map, linear_map, logistic, lorenz
 
 BOX = [[-2.0, 2.0], [-2.0, 2.0]]

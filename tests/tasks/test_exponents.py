@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.interpolate import BarycentricInterpolator
 
 from ddl_dyn.tasks import FlowTask, make_task
 from ddl_dyn.tasks.exponents import ensemble_exponents
@@ -17,46 +18,58 @@ def test_chebyshev_differentiates_polynomials():
 
 
 def method_of_steps(history, tau, beta, gamma, power, end, substeps=64):
-    """Mackey–Glass by the trapezoidal-corrected method of steps on a uniform grid, order 2, from a constant history."""
-    h = tau / (17 * substeps)
-    lag = 17 * substeps
-    x = np.full(lag + 1 + round(end / h), history, dtype=float)
+    """Mackey–Glass from a constant history, at whole days: Runge–Kutta of order 4, the past by Hermite segments."""
+    h, lag = 1.0 / substeps, round(tau * substeps)
+    x, slope = np.full(lag + 1 + end * substeps, history), np.zeros(lag + 1 + end * substeps)
 
     def f(now, old):
         return beta * old / (1 + old**power) - gamma * now
 
     for i in range(lag, len(x) - 1):
-        k1 = f(x[i], x[i - lag])
-        x[i + 1] = x[i] + h / 2 * (k1 + f(x[i] + h * k1, x[i + 1 - lag]))
+        old, ahead = i - lag, i + 1 - lag
+        # The constant history ends with slope 0, whatever the slope after the corner is.
+        middle = (x[old] + x[ahead]) / 2 + h / 8 * (slope[old] - (slope[ahead] if ahead > lag else 0.0))
+        k1 = slope[i] = f(x[i], x[old])
+        k2 = f(x[i] + h / 2 * k1, middle)
+        k3 = f(x[i] + h / 2 * k2, middle)
+        x[i + 1] = x[i] + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(x[i] + h * k3, x[ahead]))
     return x[lag::substeps]
 
 
-def test_mackey_glass_against_the_method_of_steps():
-    fine = make_task("mackey_glass", nodes=48)
-    x0 = np.full((1, 49), 0.5)
-    states = fine.simulate(x0, 60).states[0, :, 0]
-    slow = method_of_steps(0.5, 17.0, 0.2, 0.1, 10.0, 60)
-    # A constant history has a kink at t = 0, which the polynomial of 48 nodes sees to about 1e-3; a wrong delay or
-    # power would be off by 0.1.
-    np.testing.assert_allclose(states, slow, atol=3e-3)
-    assert np.ptp(slow) > 0.5
-
-
-def test_mackey_glass_converges_with_its_nodes_on_the_attractor():
-    def history(task, seed=2):
-        """One smooth history, seen at the task's own delays."""
-        wide = make_task("mackey_glass", nodes=48)
-        state = draws(wide, 1, seed=seed)[0]
-        series = np.polynomial.chebyshev.Chebyshev.fit(-wide.delays, state, 40, domain=[-17.0, 0.0])
-        return series(-task.delays)[None]
-
-    ends = {}
-    for nodes in (16, 24, 48):
+def mackey_glass_errors(counts, history, truth, sigma):
+    """Largest error of x(t) over the days of `truth`, in σ, with each number of nodes."""
+    found = []
+    for nodes in counts:
         task = make_task("mackey_glass", nodes=nodes)
-        ends[nodes] = task.simulate(history(task), 50).states[0, :, 0]
-    errors = [np.abs(ends[n] - ends[48]).max() for n in (16, 24)]
-    assert errors[1] < errors[0] / 3
-    assert errors[1] < 5e-3
+        found.append(np.abs(task.simulate(history(task), len(truth) - 1).states[0, :, 0] - truth).max() / sigma)
+    return found
+
+
+def test_mackey_glass_converges_exponentially_from_smooth_histories():
+    finest = make_task("mackey_glass", nodes=64)
+    state = draws(finest, 1, seed=2)
+    smooth = BarycentricInterpolator(finest.delays, state[0])
+    truth = finest.simulate(state, 100).states[0, :, 0]
+    errors = mackey_glass_errors((12, 16, 24), lambda task: smooth(task.delays)[None], truth, truth.std())
+    # Each node gains a factor of about 2: eight nodes are worth a hundredfold, which no fixed power of `nodes` gives.
+    assert errors[0] < 2e-3
+    assert errors[1] < errors[0] / 5
+    assert errors[2] < errors[1] / 50
+    assert errors[2] < 1e-6
+
+
+def test_mackey_glass_converges_algebraically_from_the_corner_of_a_constant_history():
+    truth = method_of_steps(0.3, 17.0, 0.2, 0.1, 10.0, 100)
+    # The reference is converged: halving its step changes it by less than a hundredth of what is measured.
+    assert np.abs(truth - method_of_steps(0.3, 17.0, 0.2, 0.1, 10.0, 100, substeps=32)).max() < 1e-6
+    task = make_task("mackey_glass")
+    sigma = task.simulate(draws(task, 4), 300).states[:, :, 0].std()
+    constant = lambda task: np.full((1, task.nodes + 1), 0.3)  # noqa: E731
+    errors = mackey_glass_errors((12, 24, 48), constant, truth, sigma)
+    assert errors[1] == pytest.approx(1.5e-4, rel=0.2)
+    # Twice the nodes are worth a power of two, here 2^2.5 to 2^4, and not a power of the error.
+    assert 5 < errors[0] / errors[1] < 20
+    assert 4 < errors[1] / errors[2] < 20
 
 
 def test_overshoot_reaches_its_peak():
