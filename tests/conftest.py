@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = pytest.StashKey[Path]()
 # Read by rich, matplotlib, git, Ray and the tests' own helpers: what a shell or a git hook has set is not a test's.
 FOREIGN = (
-    *("LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "PYTHONWARNINGS", "MPLBACKEND"),
+    *("LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "MPLBACKEND"),
+    *("PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE", "PYTHONIOENCODING", "PYTHONUTF8"),
     *("MATPLOTLIBRC", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "RAY_ADDRESS", "MKL_NUM_THREADS"),
     *("OPENBLAS_NUM_THREADS", "FAKE_FAIL", "FAKE_DIE", "FAKE_SECONDS", "FAKE_PAGE"),
 )

@@ -1,0 +1,1 @@
+"""R replicas as one computation: free runs, losses, normalisation, compiled and fused code."""

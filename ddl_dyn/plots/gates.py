@@ -100,6 +100,7 @@ def layer_panels(count: int, title: str, caption: str, *, share: bool = True) ->
 
 
 def gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
+    """Colour bar of a gate β with its regimes, beside some axes."""
     bar = figure.colorbar(image, ax=list(axes), shrink=0.85, aspect=22, pad=0.015, ticks=[0.0, 0.5, 1.0, 1.5, 2.0])
     bar.set_label("gate β")
     bar.ax.set_yticklabels(["0  skip", "0.5", "1  overwrite", "1.5", "2  reflect"])

@@ -1,0 +1,1 @@
+"""Tables, figures, analyses and reports made from finished runs."""

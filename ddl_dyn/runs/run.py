@@ -237,8 +237,7 @@ def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = 
         >>> open_run("last").config["task"]
         'henon'
     """
-    text = os.fspath(reference)
-    base = Path(where)
+    text, base = os.fspath(reference), Path(where)
     if text == "last":
         found = scan(base)
         if not found:

@@ -119,6 +119,7 @@ class RunWriter:
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
+        """Write under the lock; the first failure of the file system ends all writing as a StoreError."""
         with self._lock:
             if self.failure is not None:
                 raise StoreError(_complaint(self.failure)) from self.failure

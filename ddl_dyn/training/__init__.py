@@ -1,0 +1,1 @@
+"""Training of replicas: windows, schedule, optimiser, tuning, budgets, cost."""

@@ -1,0 +1,1 @@
+"""Flows: systems with a vector field."""

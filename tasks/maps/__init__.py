@@ -1,0 +1,1 @@
+"""Maps: systems in discrete time."""

@@ -1,0 +1,1 @@
+"""Time series: closed forms, and series observed or read from a file."""

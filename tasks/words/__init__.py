@@ -1,0 +1,1 @@
+"""Word problems: a token picks the map of each step."""

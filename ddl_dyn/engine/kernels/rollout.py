@@ -85,6 +85,7 @@ class Rollout(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Gradients by the packed weights and the initial states."""
         packed, s0, states = ctx.saved_tensors
         replicas, steps, batch, _ = states.shape
         tiles = triton.cdiv(batch, TILE)

@@ -34,6 +34,7 @@ class Tally:
 
     @property
     def done(self) -> int:
+        """Number of cells that were run to their end."""
         return self.cells - self.reused - len(self.failed)
 
 

@@ -1,0 +1,1 @@
+"""Sacred around a run, and copies of runs in MongoDB."""

@@ -1,0 +1,1 @@
+"""Comparisons of finished runs: groups, records, tables for a terminal."""

@@ -1,0 +1,52 @@
+"""The scripts of examples/ run as they stand, in an empty folder, and find what they are there to show."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+\.\d*", text)]
+
+
+def test_each_script_is_tested() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {"first_portrait", "own_series", "verdict"}
+
+
+def test_first_portrait(tmp_path: Path) -> None:
+    errors = numbers(run("first_portrait", tmp_path).partition("standard deviations:")[2])
+    # A run that forgets everything has an error of √2; .4 is on the cycle and nearly in phase for all 100 steps.
+    assert len(errors) == 3
+    assert max(errors) < 0.4
+    assert (tmp_path / "first_portrait.png").stat().st_size > 10_000
+
+
+def test_own_series(tmp_path: Path) -> None:
+    said = run("own_series", tmp_path)
+    errors = {
+        name: float(value) for name, value in re.findall(r"^(\w+) +error .*: ([\d.]+)$", said, flags=re.MULTILINE)
+    }
+    # The series carries noise of .02; persistence errs by its amplitude.
+    assert 0.02 < errors["ddl"] < errors["linear"] < errors["persistence"]
+    assert (tmp_path / "own_series.png").stat().st_size > 10_000
+
+
+def test_verdict(tmp_path: Path) -> None:
+    said = run("verdict", tmp_path)
+    found = dict(re.findall(r"^ddl against (\w+): (\w+)$", said, flags=re.MULTILINE))
+    assert set(found) == {"resnet", "linear"}
+    assert set(found.values()) <= {"win", "loss", "tie", "unresolved"}
+    assert (tmp_path / "example_runs" / "1" / "index.html").exists()
