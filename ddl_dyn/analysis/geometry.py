@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ddl_dyn import metrics
 from ddl_dyn.analysis.spectra import finite_rows
 from ddl_dyn.analysis.systems import as_map
+from ddl_dyn.metrics.structure import invariant_drift, jacobian_error, symmetry_defect
 
 Array = NDArray[np.float64]
 UNDECIDED, ESCAPED = -1, -2
@@ -75,7 +75,7 @@ def map_orientation_agreement(system: Any, truth: Any, x: ArrayLike, **options: 
 
 
 def map_jacobian_error(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Array:
-    """`metrics.jacobian_error` of a map against the exact one over states, (R?).
+    """`jacobian_error` of a map against the exact one over states, (R?).
 
     Args: as for `map_orientation_agreement`.
     """
@@ -83,7 +83,7 @@ def map_jacobian_error(system: Any, truth: Any, x: ArrayLike, **options: Any) ->
     with torch.no_grad():
         ours = phi.jacobian(phi.states(x)).cpu().numpy()
         theirs = exact.jacobian(exact.states(x)).cpu().numpy()
-    return metrics.jacobian_error(ours, theirs)
+    return jacobian_error(ours, theirs)
 
 
 def orbit_invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]) -> Array:
@@ -103,11 +103,11 @@ def orbit_invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]
         start = values[..., :1]
         spread, level = float(np.nanstd(start)), float(np.abs(np.nanmean(start)))
         scale = spread if spread > 1e-9 * max(level, 1e-300) else (level or 1.0)
-    return metrics.invariant_drift(values, scale)
+    return invariant_drift(values, scale)
 
 
 def map_symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: ArrayLike, **options: Any) -> Array:
-    """`metrics.symmetry_defect` of a map from commuting with a linear symmetry S of the truth, in units of σ.
+    """`symmetry_defect` of a map from commuting with a linear symmetry S of the truth, in units of σ.
 
     Args:
         system: what is judged; options go to `as_map`.
@@ -126,7 +126,7 @@ def map_symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: A
     with torch.no_grad():
         states = phi.states(x)
         mapped, transformed = phi.step(states @ S.T), phi.step(states) @ S.T
-    return metrics.symmetry_defect(mapped.cpu().numpy(), transformed.cpu().numpy(), sigma)
+    return symmetry_defect(mapped.cpu().numpy(), transformed.cpu().numpy(), sigma)
 
 
 def basin_labels(

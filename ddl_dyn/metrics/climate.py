@@ -47,6 +47,9 @@ def state_space_divergence(pred: ArrayLike, true: ArrayLike) -> StateSpaceDiverg
 
     D_stsp = Σ_i p_i ln(p_i / q_i),  p_i = (n_i + α) / Σ_j (n_j + α) from the truth, q_i alike from the prediction,
     over 30 bins per dimension on [min − .1σ, max + .1σ] of the truth and one cell for all that lies outside; α = 1e-5.
+    The grid is the default of Hess et al.'s code, and where no point lies outside it the values are the same. Their
+    code drops predicted points outside; here these weigh in a cell of their own, so that a run which leaves the
+    attractor is not judged by the part of it that stayed. On Brenner et al.'s grid, [−2σ, 2σ], values are others.
 
     Args:
         pred: (..., T, D), predicted states, D at most 3.
@@ -56,7 +59,8 @@ def state_space_divergence(pred: ArrayLike, true: ArrayLike) -> StateSpaceDiverg
     Raises:
         ValueError: on shapes that do not match, a non-finite truth or more than three components.
     Source:
-        Koppe et al. (2019), Identifying nonlinear dynamical systems …, doi:10.1371/journal.pcbi.1007263;
+        Koppe et al. (2019), Identifying nonlinear dynamical systems …, doi:10.1371/journal.pcbi.1007263 (divergence);
+        Hess et al. (2023), Generalized teacher forcing for learning chaotic dynamics, arXiv:2306.04406 (grid);
         Brenner et al. (2022), Tractable dendritic RNNs …, arXiv:2207.02542 (binned form).
     """
     p, x = aligned(pred, true)

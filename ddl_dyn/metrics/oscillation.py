@@ -1,4 +1,4 @@
-"""Oscillation of one component: period, amplitude, mean, phase error and drift, turning points.
+"""Oscillation of one component: period, amplitude, phase error and drift, turning points.
 
 Axes: R replicas, N trajectories, T steps. A series x has shape (..., T+1) with any leading axes, e.g. states[..., d];
 the truth broadcasts over them. Discard a transient before calling: nothing here does.
@@ -97,11 +97,6 @@ def amplitude(x: ArrayLike) -> Array:
         (...); NaN for a non-finite series.
     """
     return _each(_series(x), lambda row: float(row.max() / 2 - row.min() / 2))
-
-
-def mean_level(x: ArrayLike) -> Array:
-    """Time average of each series (..., T+1) -> (...), in the unit of x; NaN for a non-finite series."""
-    return _each(_series(x), lambda row: float(row.mean()))
 
 
 def _relative_error(pred: Array, true: Array) -> Array:

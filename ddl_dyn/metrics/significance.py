@@ -72,49 +72,33 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Array:
         return np.where(x == y, 0.0, x - y)
 
 
-def paired_test(a: ArrayLike, b: ArrayLike, *, method: Literal["wilcoxon", "sign_flip"], seed: int = 0) -> float:
-    """Two-sided p-value of no difference between paired scores.
+def paired_test(a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> float:
+    """Two-sided p-value of Wilcoxon's signed-rank test of no difference between paired scores.
 
-    "wilcoxon": signed-rank test of d = a − b (Pratt's zeros), exact where there are no ties, by sign flips otherwise;
-    infinite differences take the largest rank. "sign_flip": permutation test of mean d, exact while 2^R patterns can
-    be enumerated, otherwise by random flips. With R pairs the least attainable p is 2^(1−R): .0625 at R = 5.
+    Of d = a − b with Pratt's zeros, exact where there are no ties, by random sign flips otherwise; infinite differences
+    take the largest rank. With R pairs the least attainable p is 2^(1−R): .0625 at R = 5.
 
     Args:
         a: (R,), scores paired with b.
         b: (R,).
-        method: which test.
         seed: of random flips where patterns are not enumerated.
     Returns:
         p in (0, 1]; 1 when all pairs are equal.
     Raises:
-        ValueError: on NaN, shapes that differ, an unknown method, or infinite differences with "sign_flip".
+        ValueError: on NaN or shapes that differ.
     Source:
         Wilcoxon (1945), Individual comparisons by ranking methods, doi:10.2307/3001968.
     """
     d = _differences(a, b)
-    if method not in ("wilcoxon", "sign_flip"):
-        raise ValueError(f"method must be 'wilcoxon' or 'sign_flip', got {method!r}")
-    if method == "sign_flip" and not np.isfinite(d).all():
-        raise ValueError("the mean of infinite differences has no test; use method='wilcoxon' where replicas failed")
     if not d.any() or d.size < 2:
         return 1.0
-    if method == "wilcoxon":
-        # Ranks see the order of |d| alone, so a signed rank stands in for d and infinities need no special case.
-        d = np.sign(d) * stats.rankdata(np.abs(d))
-        untied = np.unique(np.abs(d)).size == d.size and d.all()
-        flips = stats.PermutationMethod(n_resamples=PERMUTATIONS, rng=np.random.default_rng(seed))
-        # Exact tables cost little up to this size; the normal approximation is sharp above it.
-        choice = ("exact" if d.size <= 50 else "asymptotic") if untied else flips
-        return float(stats.wilcoxon(d, zero_method="pratt", method=choice).pvalue)
-    result = stats.permutation_test(
-        (d,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=PERMUTATIONS,
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.pvalue)
+    # Ranks see the order of |d| alone, so a signed rank stands in for d and infinities need no special case.
+    d = np.sign(d) * stats.rankdata(np.abs(d))
+    untied = np.unique(np.abs(d)).size == d.size and d.all()
+    flips = stats.PermutationMethod(n_resamples=PERMUTATIONS, rng=np.random.default_rng(seed))
+    # Exact tables cost little up to this size; the normal approximation is sharp above it.
+    choice = ("exact" if d.size <= 50 else "asymptotic") if untied else flips
+    return float(stats.wilcoxon(d, zero_method="pratt", method=choice).pvalue)
 
 
 def sign_flip_test(

@@ -1,4 +1,4 @@
-"""Structure of the learned map: orientation, Jacobian, symmetry and invariants, from arrays that analysis computes.
+"""Structure of the learned map: Jacobian, symmetry and invariants, from arrays that analysis computes.
 
 Axes: R replicas, N states or trajectories, T steps, D state components. A non-finite prediction scores as failed.
 """
@@ -18,29 +18,6 @@ def _jacobians(pred: ArrayLike, true: ArrayLike) -> tuple[Array, Array]:
     if p.ndim < 3 or p.shape[-1] != p.shape[-2]:
         raise ValueError(f"Jacobians must have shape (..., N, D, D), got {p.shape}")
     return p, x
-
-
-def orientation_agreement(pred: ArrayLike, true: ArrayLike) -> Array:
-    """Share of states at which the learned map keeps or reverses orientation as the true one does.
-
-    #{n : sign det Ĵ_n = sign det J_n} / #{n : det J_n ≠ 0}
-
-    Args:
-        pred: (..., N, D, D), Jacobians of the learned map.
-        true: broadcasts to pred, Jacobians of the true map.
-    Returns:
-        (...), in [0, 1]; a non-finite Jacobian is a wrong one. NaN where the true map has no orientation at any state.
-    Raises:
-        ValueError: on shapes that do not match or a non-finite truth.
-    """
-    p, x = _jacobians(pred, true)
-    wanted = np.linalg.slogdet(x).sign
-    finite = np.asarray(np.isfinite(p).all(axis=(-2, -1)))
-    sign = np.where(finite, np.linalg.slogdet(np.where(finite[..., None, None], p, 0.0)).sign, 0.0)
-    oriented = wanted != 0
-    count = oriented.sum(axis=-1)
-    right = (oriented & (sign == wanted)).sum(axis=-1)
-    return np.where(count > 0, right / np.maximum(count, 1), np.nan)
 
 
 def jacobian_error(pred: ArrayLike, true: ArrayLike) -> Array:
@@ -63,7 +40,7 @@ def jacobian_error(pred: ArrayLike, true: ArrayLike) -> Array:
 
 
 def symmetry_defect(mapped: ArrayLike, transformed: ArrayLike, sigma: ArrayLike) -> Array:
-    """How far a learned map Φ is from commuting with a symmetry S, in units of σ.
+    """Defect of a learned map Φ from commuting with a symmetry S, in units of σ.
 
     √( mean_{n,d} (Φ(S x_n) − S Φ(x_n))_d² / σ_d² )
 

@@ -67,6 +67,29 @@ def test_collapse_to_the_mean_is_far_above_the_floor():
     assert climate.state_space_divergence(collapsed, runs).value.mean() == pytest.approx(14.7, abs=0.15)
 
 
+def plain_divergence(truth: np.ndarray, model: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """The divergence on a grid whose outside is dropped, by numpy's own histogram."""
+    box = list(zip(low, high, strict=True))
+    p, q = (np.histogramdd(x, bins=30, range=box)[0].ravel() + 1e-5 for x in (truth, model))
+    return float(np.sum(p / p.sum() * np.log((p / p.sum()) / (q / q.sum()))))
+
+
+def test_divergence_is_that_of_the_attractors_grid_unless_points_lie_outside():
+    truth, model = lorenz(1000)[:2]
+    reach = 0.1 * truth.std(0)
+    low, high = truth.min(0) - reach, truth.max(0) + reach
+    inside = np.clip(model, low + 1e-9, high - 1e-9)
+    ours = climate.state_space_divergence(inside, truth).value
+    # One smoothed cell more among 27,001: 1e-5 of the mass, and its logarithm.
+    assert ours == pytest.approx(plain_divergence(truth, inside, low, high), abs=1e-4)
+    # Negative controls: another grid is another number, and so is a run that leaves the grid for a third of its time.
+    legacy = plain_divergence(truth, inside, -2 * truth.std(0), 2 * truth.std(0))
+    assert abs(ours - legacy) > 0.1
+    left = inside.copy()
+    left[::3] += 100
+    assert climate.state_space_divergence(left, truth).value > plain_divergence(truth, left, low, high) + 0.1
+
+
 def test_divergence_equals_a_plain_sum_over_a_dictionary_of_cells():
     truth, model = lorenz(1000)[:2]
     low, high = truth.min(0) - 0.1 * truth.std(0), truth.max(0) + 0.1 * truth.std(0)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ddl_dyn.metrics import PairedScores, attained_coverage, decide, sign_flip_test
+from ddl_dyn.metrics.decisions import PairedScores, attained_coverage, decide
+from ddl_dyn.metrics.significance import sign_flip_test
 from ddl_dyn.metrics.significance import least_pairs, paired_power
 
 INF = math.inf

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from ddl_dyn.metrics import block_bootstrap, few_starts_decide, nrmse, start_errors, window_overlap
+from ddl_dyn.metrics.accuracy import nrmse
+from ddl_dyn.metrics.starts import few_starts_decide, start_errors
+from ddl_dyn.metrics.windows import block_bootstrap, window_overlap
 from ddl_dyn.tasks import make_dataset, make_task
 
 SIGMA = np.array([2.0, 0.5])

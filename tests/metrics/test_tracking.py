@@ -85,20 +85,6 @@ def test_bad_input_is_refused_with_the_reason(call, words):
         call()
 
 
-def test_orientation_agreement_of_mirrors_and_rotations():
-    angle = np.linspace(0, 6, 10)
-    rotation = np.moveaxis(np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]), -1, 0)
-    mirror = rotation @ np.diag([1.0, -1.0])
-    assert structure.orientation_agreement(mirror, mirror) == 1
-    assert structure.orientation_agreement(rotation, mirror) == 0
-    half = np.where(np.arange(10)[:, None, None] < 5, rotation, mirror)
-    half[0] = np.nan
-    np.testing.assert_array_equal(structure.orientation_agreement(np.stack([half, mirror]), mirror), [0.5, 1])
-    # −det, not det: swapping two rows turns the plane over.
-    assert structure.orientation_agreement(rotation[:, ::-1], rotation) == 0
-    assert np.isnan(structure.orientation_agreement(mirror, np.zeros_like(mirror)))
-
-
 def test_jacobian_error_is_relative_and_pooled():
     true = np.random.default_rng(2).standard_normal((20, 3, 3))
     assert structure.jacobian_error(true, true) == 0

@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddl_dyn import metrics
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import Status, rollout
 from ddl_dyn.experiments.evaluation.phase_space import describe_map
 from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, tracking
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.accuracy import nrmse, nrmse_curve, valid_prediction_time
+from ddl_dyn.metrics.oscillation import amplitude_error, period_error
+from ddl_dyn.metrics.starts import start_errors
 from ddl_dyn.models import make_model
 from ddl_dyn.tasks.base import SPLITS, Trajectories
 from ddl_dyn.tasks.dataset import Dataset
@@ -152,8 +154,8 @@ def errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float]]:
     """
     found: dict[str, list[float]] = {}
     for name, steps in (("short", min(setup.config.eval.short, true.shape[1] - 1)), ("long", true.shape[1] - 1)):
-        starts = metrics.start_errors(pred, true, setup.sigma, steps, setup.config.eval.threshold)
-        found[f"nrmse_{name}"] = metrics.nrmse(pred, true, setup.sigma, steps).tolist()
+        starts = start_errors(pred, true, setup.sigma, steps, setup.config.eval.threshold)
+        found[f"nrmse_{name}"] = nrmse(pred, true, setup.sigma, steps).tolist()
         found[f"start_median_{name}"] = starts.median.tolist()
         found[f"start_beyond_{name}"] = starts.beyond.tolist()
     return found
@@ -167,16 +169,16 @@ def score(setup: Setup, pred: Array, true: Array) -> dict[str, list[Any]]:
         pred: (R, N, T+1, D) in physical units.   true: (N, T+1, D) in physical units.
     """
     dt, threshold = setup.task.dt, setup.config.eval.threshold
-    curve = metrics.nrmse_curve(pred, true, setup.sigma)
-    time, censored = metrics.valid_prediction_time(curve, dt, threshold, trust_steps=setup.data.trust_steps)
+    curve = nrmse_curve(pred, true, setup.sigma)
+    time, censored = valid_prediction_time(curve, dt, threshold, trust_steps=setup.data.trust_steps)
     found: dict[str, list[Any]] = {
         **errors(setup, pred, true),
         "vpt": (np.median(time, axis=-1) / setup.timescale).tolist(),
         "vpt_censored": censored.mean(axis=-1).tolist(),
     }
     series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
-    found["period_error"] = typical(metrics.period_error(series, reference, dt))
-    found["amplitude_error"] = typical(metrics.amplitude_error(series, reference))
+    found["period_error"] = typical(period_error(series, reference, dt))
+    found["amplitude_error"] = typical(amplitude_error(series, reference))
     return found
 
 
@@ -197,7 +199,7 @@ def failures(status: Array) -> dict[str, list[float]]:
 def pooled_curve(pred: Array, true: Array, sigma: Array) -> Array:
     """(R, T+1), NRMSE at each step pooled over trajectories; infinite once one of them has failed."""
     with np.errstate(over="ignore"):
-        return np.sqrt(np.square(metrics.nrmse_curve(pred, true, sigma)).mean(axis=-2))
+        return np.sqrt(np.square(nrmse_curve(pred, true, sigma)).mean(axis=-2))
 
 
 def fit_floors(setup: Setup) -> dict[str, Replicas]:

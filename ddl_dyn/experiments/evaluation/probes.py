@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddl_dyn import metrics
 from ddl_dyn.analysis import gates, theory
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.tracking import longest_length, sequence_accuracy, token_accuracy, token_correct
 
 Array = NDArray[Any]
 # A map counts as represented when the typical replica's short free runs are this good (training σ = 1).
@@ -109,7 +109,7 @@ def tracking(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     size = max(1, BATCH // (replicas.size * (steps + 1) * task.state_dim))
     parts = [_words_correct(setup, x0[i : i + size], inputs[i : i + size]) for i in range(0, WORDS, size)]
     correct = np.concatenate(parts, axis=1)
-    token, sequence = metrics.token_accuracy(correct), metrics.sequence_accuracy(correct)
+    token, sequence = token_accuracy(correct), sequence_accuracy(correct)
     numbers = {
         "words": WORDS,
         "chance": 1 / task.state_dim,
@@ -118,7 +118,7 @@ def tracking(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
         "accuracy_trained": token[:, min(trained, steps) - 1].tolist(),
         "accuracy_longest": token[:, -1].tolist(),
         "sequence_longest": sequence[:, -1].tolist(),
-        "longest_length": metrics.longest_length(token).tolist(),
+        "longest_length": longest_length(token).tolist(),
     }
     return numbers, {"tracking_accuracy": token, "tracking_sequence": sequence}
 
@@ -129,4 +129,4 @@ def _words_correct(setup: Setup, x0: Array, inputs: Array) -> Array:
     true = setup.task.simulate(x0, inputs.shape[1], inputs).states
     drive = torch.as_tensor(inputs).to(device=replicas.device, dtype=replicas.dtype)
     run = rollout(replicas, torch.as_tensor(normalizer.normalize(x0)), inputs.shape[1], drive)
-    return metrics.token_correct(normalizer.denormalize(run.states.double().cpu().numpy()), true)
+    return token_correct(normalizer.denormalize(run.states.double().cpu().numpy()), true)

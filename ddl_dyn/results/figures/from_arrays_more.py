@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn import metrics, plots
+from ddl_dyn import plots
+from ddl_dyn.metrics.accuracy import nrmse_curve, survival_curve, valid_prediction_time
 from ddl_dyn.results.figures.from_arrays import Scene
 from ddl_dyn.results.inspection.rebuild import CODES, Unsuitable
 
@@ -39,12 +40,12 @@ def survival(scene: Scene) -> Any:
         raise Unsuitable(CODES)
     timescale = float(scene.task.get("timescale", 1.0))
     threshold = float(scene.run.config["eval"]["threshold"])
-    curve = metrics.nrmse_curve(scene.pred, scene.true, scene.arrays["sigma"])
+    curve = nrmse_curve(scene.pred, scene.true, scene.arrays["sigma"])
     trust = scene.run.result.get("data", {}).get("trust_steps")
     dt = float(scene.arrays["dt"]) / timescale
-    time, censored = metrics.valid_prediction_time(curve, dt, threshold, trust_steps=trust)
+    time, censored = valid_prediction_time(curve, dt, threshold, trust_steps=trust)
     return plots.survival_curves(
-        {scene.model: tuple(metrics.survival_curve(time, censored))},  # type: ignore[dict-item]
+        {scene.model: tuple(survival_curve(time, censored))},  # type: ignore[dict-item]
         censored={scene.model: np.unique(time[censored])} if censored.any() else None,
         horizon=dt * (curve.shape[-1] - 1),
         xlabel="valid prediction time [time scales of the task]",

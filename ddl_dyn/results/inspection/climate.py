@@ -12,9 +12,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ddl_dyn import metrics
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics import verdict
+from ddl_dyn.metrics.accuracy import (
+    mase,
+    nrmse_curve,
+    restricted_mean_time,
+    smape,
+    survival_curve,
+    valid_prediction_time,
+)
+from ddl_dyn.metrics.climate import (
+    MAX_DIMENSIONS,
+    spectral_floor,
+    spectral_hellinger,
+    state_space_divergence,
+    state_space_floor,
+)
+from ddl_dyn.metrics.oscillation import phase_error, turning_point_error
 from ddl_dyn.results.inspection.rebuild import CODES, Unsuitable
 
 Array = NDArray[Any]
@@ -77,10 +93,10 @@ def accuracy(subject: Setup) -> dict[str, list[float]]:
     # A reversal smaller than a hundredth of σ is no turning point.
     resolution = 0.01 * float(subject.sigma.min())
     found = {
-        "smape": metrics.smape(pred, true, steps),
-        "mase": np.stack([metrics.mase(row, true, states, steps) for row, states in zip(pred, trained, strict=True)]),
-        "phase_drift": np.abs(metrics.phase_error(series, reference, dt).drift),
-        "turning_timing": metrics.turning_point_error(series, reference, dt, resolution=resolution).timing,
+        "smape": smape(pred, true, steps),
+        "mase": np.stack([mase(row, true, states, steps) for row, states in zip(pred, trained, strict=True)]),
+        "phase_drift": np.abs(phase_error(series, reference, dt).drift),
+        "turning_timing": turning_point_error(series, reference, dt, resolution=resolution).timing,
     }
     return {name: [_middle(row) for row in values.reshape(len(pred), -1)] for name, values in found.items()}
 
@@ -113,15 +129,15 @@ def distances(subject: Setup, pred: Array, true: Array) -> dict[str, Any]:
     Raises:
         Unsuitable: when the state has more than three components, or the truth has come to rest.
     """
-    if pred.shape[-1] > metrics.climate.MAX_DIMENSIONS:
+    if pred.shape[-1] > MAX_DIMENSIONS:
         raise Unsuitable(f"D_stsp takes at most three components, the state has {pred.shape[-1]}")
     reference, copies = true[0], true[1:]
     if at_rest(reference[None]):
         raise Unsuitable("the truth has come to rest, and a point has no climate")
     dt, width = float(subject.task.dt), SMOOTHING / subject.timescale
-    stsp = metrics.state_space_divergence(pred, reference)
-    hellinger = metrics.spectral_hellinger(pred, reference, dt, width)
-    floors = metrics.state_space_floor(reference, copies), metrics.spectral_floor(reference, copies, dt, width)
+    stsp = state_space_divergence(pred, reference)
+    hellinger = spectral_hellinger(pred, reference, dt, width)
+    floors = state_space_floor(reference, copies), spectral_floor(reference, copies, dt, width)
     return {
         "length": stsp.length,
         "d_stsp": np.mean(stsp.value, axis=-1).tolist(),
@@ -146,8 +162,8 @@ def verdict_shares(subject: Setup, pred: Array, true: Array) -> list[dict[str, f
         pred, true: from `long_runs`.
     """
     return [
-        {str(name): share for name, share in metrics.verdict_shares(row).items()}
-        for row in metrics.verdicts(pred, true, subject.sigma)
+        {str(name): share for name, share in verdict.verdict_shares(row).items()}
+        for row in verdict.verdicts(pred, true, subject.sigma)
     ]
 
 
@@ -163,16 +179,16 @@ def survival(subject: Setup) -> dict[str, Any]:
     if subject.task.state_kind != "continuous":
         raise Unsuitable(CODES)
     arrays = subject.run.arrays
-    curve = metrics.nrmse_curve(arrays["test_pred"], arrays["test_true"], arrays["sigma"])
+    curve = nrmse_curve(arrays["test_pred"], arrays["test_true"], arrays["sigma"])
     out: dict[str, Any] = {"horizon": (curve.shape[-1] - 1) * subject.task.dt / subject.timescale}
     for threshold in THRESHOLDS:
-        time, censored = metrics.valid_prediction_time(
+        time, censored = valid_prediction_time(
             curve, subject.task.dt / subject.timescale, threshold, trust_steps=subject.data.trust_steps
         )
-        found = metrics.survival_curve(time, censored)
+        found = survival_curve(time, censored)
         below = np.flatnonzero(found.survival <= 0.5)
         out[f"{threshold:g}"] = {
-            "restricted_mean": metrics.restricted_mean_time(time, censored),
+            "restricted_mean": restricted_mean_time(time, censored),
             "median": float(found.times[below[0]]) if below.size else None,
             "censored": float(np.mean(censored)),
             "times": found.times.tolist(),

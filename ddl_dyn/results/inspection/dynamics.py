@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddl_dyn import analysis, metrics
+from ddl_dyn import analysis
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.oscillation import amplitude
 from ddl_dyn.results.inspection.rebuild import Unsuitable
 
 Array = NDArray[Any]
@@ -153,10 +154,10 @@ def _closed(multipliers: Array, period: Array) -> Array:
 
 
 def _around(period: Array, multipliers: Array, orbit: Array) -> dict[str, Any]:
-    amplitude = metrics.amplitude(np.moveaxis(orbit, 0, -1))
+    size = amplitude(np.moveaxis(orbit, 0, -1))
     return {
         "period": np.median(period, axis=-1).tolist(),
-        "amplitude": np.median(amplitude, axis=-2).tolist(),
+        "amplitude": np.median(size, axis=-2).tolist(),
         "multipliers": np.median(multipliers, axis=-2).tolist(),
     }
 

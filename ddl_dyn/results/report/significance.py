@@ -46,7 +46,7 @@ def paired_table(grouped: Sequence[Sequence[Contest]]) -> Table | None:
     cases = [(contest, *pair) for group in grouped for contest in group for pair in pairs(contest)]
     if not cases:
         return None
-    raw = [paired_test(c.values[a], c.values[b], method="wilcoxon") for c, a, b in cases]
+    raw = [paired_test(c.values[a], c.values[b]) for c, a, b in cases]
     rows = []
     for (contest, a, b), p, adjusted in zip(cases, raw, holm(raw), strict=True):
         better = probability_of_improvement(contest.values[a], contest.values[b])
