@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ddl_dyn.config.formats import DASH, counted, number
 from ddl_dyn.experiments.progress import duration, sentence
+from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
 from ddl_dyn.runs.heartbeat import seconds_since
 from ddl_dyn.runs.index import clean
-from ddl_dyn.runs.result import HORIZONS, SPLITS, at, number, scores
+from ddl_dyn.runs.result import SPLIT_NAMES, horizon_steps, scores
 
 
 def print_run(where: Path, run_id: str) -> None:
@@ -23,20 +25,19 @@ def print_run(where: Path, run_id: str) -> None:
 
 
 def result_lines(run: Run) -> list[str]:
-    """Median NRMSE with its range over replicas, one line a split and horizon."""
+    """Median of the primary error with its range over replicas, one line a split and horizon."""
     import numpy as np
 
     lines = []
-    for split in SPLITS:
-        for horizon in HORIZONS:
+    for split, place in SPLIT_NAMES.items():
+        for horizon in PRIMARY.horizons:
             values = scores(run, split, horizon)
             if values is not None:
-                place = "in distribution" if split == "test" else "out of distribution"
                 median = float(np.quantile(values, 0.5, method="inverted_cdf" if np.isinf(values).any() else "linear"))
-                seeds = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
+                lowest, highest = (PRIMARY.text(float(end)) for end in (values.min(), values.max()))
                 lines.append(
-                    f"NRMSE over {at(run.config, f'eval.{horizon}')} steps, {place}: {number(median)} "
-                    f"({number(float(values.min()))} to {number(float(values.max()))}, {seeds})"
+                    f"{PRIMARY.title} over {horizon_steps(run, split, horizon)} steps, {place}: "
+                    f"{PRIMARY.text(median)} ({lowest} to {highest}, {counted(len(values), 'seed')})"
                 )
     return lines
 
@@ -129,7 +130,7 @@ def difference(first: Run, second: Run) -> list[tuple[str, str, str]]:
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "–"
+        return DASH
     if isinstance(value, list) and all(isinstance(item, (int, float)) for item in value):
         return "[" + ", ".join(number(float(item)) for item in value) + "]"
     return clean(number(value) if isinstance(value, float) else value)

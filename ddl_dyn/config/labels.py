@@ -22,7 +22,7 @@ MODEL_LABELS: dict[str, str] = {
     "persistence": "persistence",
     "mean": "training mean",
     "linear": "linear map",
-    "analogue": "analogue",
+    "analogue": "nearest analogue",
     "noise": "noise floor",
 }
 # Regimes of a gate β in the order of their borders.

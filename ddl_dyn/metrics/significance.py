@@ -157,14 +157,13 @@ def _cumulative(weights: tuple[int, ...]) -> Array:
     return np.cumsum(chance)
 
 
-def critical_difference(scores: ArrayLike, *, lower_is_better: bool = True, alpha: float = 0.05) -> Ranking:
+def critical_difference(scores: ArrayLike, *, alpha: float = 0.05) -> Ranking:
     """Mean ranks of M ≥ 3 models over K tasks with Friedman's test and Nemenyi's critical difference.
 
     CD = (q_α / √2) √(M (M + 1) / 6K), q_α the upper quantile of the studentised range of M groups with ∞ df.
 
     Args:
-        scores: (K, M), one score (say a median over replicas) per task and model; infinite scores share the last rank.
-        lower_is_better: whether scores are errors.
+        scores: (K, M), one error (say a median over replicas) per task and model; infinite ones share the last rank.
         alpha: error rate over the family of comparisons, in (0, 1).
     Returns:
         Ranking; statistic 0 and p-value 1 when all models tie everywhere.
@@ -181,7 +180,7 @@ def critical_difference(scores: ArrayLike, *, lower_is_better: bool = True, alph
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must lie in (0, 1), got {alpha!r}")
     tasks, models = table.shape
-    ranks = stats.rankdata(table if lower_is_better else -table, axis=1)
+    ranks = stats.rankdata(table, axis=1)
     if np.ptp(ranks) == 0:
         statistic, pvalue = 0.0, 1.0
     else:

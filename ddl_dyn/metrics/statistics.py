@@ -120,19 +120,16 @@ def paired_scores(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     return x, y
 
 
-def probability_of_improvement(
-    a: ArrayLike, b: ArrayLike, *, lower_is_better: bool = True, level: float = 0.95
-) -> Interval:
-    """Probability that a beats b on the same task and seed, with Wilson's score interval.
+def probability_of_improvement(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Interval:
+    """Probability that the error a is below b on the same task and seed, with Wilson's score interval.
 
-    P̂ = mean(1[a better] + ½·1[equal]) over pairs; bounds (P̂ + z²/2n ± z√(P̂(1−P̂)/n + z²/4n²)) / (1 + z²/n).
+    P̂ = mean(1[a < b] + ½·1[a = b]) over pairs; bounds (P̂ + z²/2n ± z√(P̂(1−P̂)/n + z²/4n²)) / (1 + z²/n).
 
     Wilson's interval and not a bootstrap: five wins of five would bootstrap to [1, 1]; here they give [.57, 1].
 
     Args:
         a: (R,) or (K, R), scores paired with b.
         b: same shape as a.
-        lower_is_better: whether scores are errors.
         level: coverage aimed at, in (0, 1).
     Returns:
         Interval in [0, 1]; two failures are a tie.
@@ -145,8 +142,7 @@ def probability_of_improvement(
     x, y = paired_scores(a, b)
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie in (0, 1), got {level!r}")
-    wins = (x < y) if lower_is_better else (x > y)
-    p, n = float(np.mean(wins + 0.5 * (x == y))), x.size
+    p, n = float(np.mean((x < y) + 0.5 * (x == y))), x.size
     z = float(stats.norm.ppf(0.5 + level / 2.0))
     centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
@@ -158,20 +154,14 @@ def separated(first: Interval, second: Interval) -> bool:
     return bool(first.high < second.low or second.high < first.low)
 
 
-def winner(intervals: Mapping[str, Interval], *, lower_is_better: bool = True) -> str | None:
-    """The name whose interval lies on the better side of every other's, or None: no winner where intervals overlap.
+def winner(intervals: Mapping[str, Interval]) -> str | None:
+    """The name whose interval of errors lies below every other's; None where intervals overlap.
 
-    Args:
-        intervals: name -> Interval, at least two.
-        lower_is_better: whether estimates are errors.
-    Returns:
-        A name, or None.
     Raises:
         ValueError: when fewer than two names are given.
     """
     if len(intervals) < 2:
         raise ValueError(f"a winner needs at least two entries, got {list(intervals)}")
-    sign = 1.0 if lower_is_better else -1.0
-    best = min(intervals, key=lambda name: sign * intervals[name].estimate)
+    best = min(intervals, key=lambda name: intervals[name].estimate)
     others = (interval for name, interval in intervals.items() if name != best)
     return best if all(separated(intervals[best], other) for other in others) else None

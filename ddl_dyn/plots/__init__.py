@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .animation import orbit_animation
 from .cobweb import cobweb
-from .compare import comparison
+from .compare import interval_chart
 from .defects import defects, invariant_drift, perturbation_growth
 from .depth import discrepancy_spent, gate_over_depth_time, initial_statistics, state_through_depth
 from .forming import field_forming, map_forming
@@ -26,7 +26,6 @@ __all__ = [
     "basins",
     "bifurcation_diagram",
     "cobweb",
-    "comparison",
     "defects",
     "direction_field",
     "discrepancy_spent",
@@ -36,6 +35,7 @@ __all__ = [
     "gate_map",
     "gate_over_depth_time",
     "initial_statistics",
+    "interval_chart",
     "invariant_drift",
     "map_forming",
     "model_style",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from .bands import Array, finite, limits
 from .fields import Marked, by_model, draw_marked, stability_handles
-from .style import TRUE_COLOUR, UNDERLAY, legend, model_style, new_figure, sentence, styled
+from .style import TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, new_figure, styled
 
 
 @styled
@@ -48,7 +48,7 @@ def cobweb(
     orbits = by_model(orbit_model, model) if orbit_model is not None else {}
     marks = by_model(fixed_points_model, model)
     seeds = max(len(m) for m in maps.values())
-    caption = sentence(
+    caption = caption_of(
         f"x⁺ = Φ(x); light grey: the true graph; {f'one of {seeds} seeds strong' if seeds > 1 else 'one seed'}",
         "Thin steps: one orbit from the same initial state" if orbit_true is not None else "",
         note,

@@ -14,16 +14,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from ddl_dyn.config.formats import percent
+from ddl_dyn.metrics.registry import PRIMARY
+
 from .bands import log_limits
-from .style import PAGE_WIDTH, legend, model_style, new_figure, percent, sentence, styled
+from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 Row = Mapping[str, Any]
 _FIELDS = ("task", "model", "protocol", "horizon", "median", "low", "high")
 
 
 @styled
-def comparison(
-    rows: Sequence[Row], *, metric: str = "NRMSE", level: float = 0.95, seeds: int | None = None, title: str = "",
+def interval_chart(
+    rows: Sequence[Row], *, level: float = 0.95, seeds: int | None = None, title: str = "",
     note: str = "",
 ) -> Figure:  # fmt: skip
     """Dot and interval per task and model on a logarithmic axis: a column per horizon, a row of panels per protocol.
@@ -45,8 +48,9 @@ def comparison(
     slot = max(len(models), 1) + 0.9
     heights = [len(tasks[p]) * slot for p in protocols]
     over = f" over {seeds} seeds" if seeds else ""
-    caption = sentence(
-        f"Median {metric}{over} on unseen initial states with its {percent(level)} interval; lower is better",
+    caption = caption_of(
+        f"Median {PRIMARY.title}{over} on unseen initial states with its {percent(level)} interval",
+        f"{PRIMARY.better.capitalize()} is better" if PRIMARY.better else "",
         "▸: diverged, or an interval that leaves the panel; ◂: smaller than the axis shows" if _leaves(rows) else "",
         note,
     )
@@ -61,7 +65,7 @@ def comparison(
         for i, p in enumerate(protocols):
             _panel(axes[i, j], [r for r in here if r["protocol"] == p], tasks[p], models, slot, span)
             axes[i, j].set_title(h if len(protocols) == 1 and not p else f"{p}, {h}" if p else h)
-        axes[-1, j].set_xlabel(metric)
+        axes[-1, j].set_xlabel(PRIMARY.heading)
     legend(figure, handles=[_handle(m) for m in models] + [_handle(f) for f in floors])
     return figure
 

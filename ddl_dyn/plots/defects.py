@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.formats import counted, percent
+
 from .bands import Array, band, log_limits
-from .style import PAGE_WIDTH, TRUE_COLOUR, counted, legend, model_style, new_figure, percent, sentence, styled
+from .style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
 
 # Below this a defect is round-off, and stands at the left border.
 ROUND_OFF = 1e-12
@@ -43,7 +45,7 @@ def defects(
     rows = {name: np.asarray(each, dtype=np.float64).ravel() for name, each in values.items()}
     look, seeds = model_style(model), max(row.size for row in rows.values())
     lost = any(not np.isfinite(row).all() for row in rows.values())
-    caption = sentence(
+    caption = caption_of(
         f"Dots: {counted(seeds, 'seed')} of {look.label}; stroke: their median; 0 is exact",
         "At the right border: not finite" if lost else "",
         note,
@@ -85,7 +87,7 @@ def invariant_drift(
         if each.ndim != 2 or each.shape[1] != t.size:
             raise ValueError(f"drift of {name} must have shape (R, {t.size}), got {each.shape}")
     seeds = len(next(iter(values.values())))
-    caption = sentence(
+    caption = caption_of(
         f"Median over {counted(seeds, 'seed')} of {look.label} and central {percent(level)} of them", note
     )
     figure = new_figure(PAGE_WIDTH, 2.6, title=title, caption=caption)
@@ -120,7 +122,8 @@ def perturbation_growth(
         singular, singular_true: (T+1, B, D), of the first t steps, the largest first.
         gradients, gradients_true: (T+1, B), at depth t, of a unit gradient at the end.
     """
-    figure = new_figure(PAGE_WIDTH, 2.8, title=title, caption=sentence("Median over states; black: the true map", note))
+    caption = caption_of("Median over states; black: the true map", note)
+    figure = new_figure(PAGE_WIDTH, 2.8, title=title, caption=caption)
     axes = figure.subplots(1, 2, sharex=True)
     look = model_style(model)
     looks = (

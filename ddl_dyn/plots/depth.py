@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.formats import percent
+
 from .bands import band, finite, limits, log_limits
 from .gates import GATE_MAP, GATE_NORM, gate_bar, layer_panels
-from .style import PAGE_WIDTH, legend, model_style, new_figure, percent, sentence, styled
+from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
 @styled
@@ -31,7 +33,7 @@ def state_through_depth(
     s = finite(states)
     if s.ndim != 4 or s.shape[-1] != 2:
         raise ValueError(f"states must have shape (L+1, G, G, 2), got {s.shape}: choose two components of a grid")
-    caption = sentence(
+    caption = caption_of(
         f"Image of a grid of states under the layers of one replica of {model_style(model).label}",
         "The marked corners keep their order round the grid unless a layer reverses orientation",
         note,
@@ -67,7 +69,7 @@ def gate_over_depth_time(
     t = np.arange(b.shape[0]) if times is None else np.asarray(times, dtype=np.float64)
     height = float(np.clip(0.18 * b.shape[1], 0.9, 4.0))
     figure = new_figure(
-        PAGE_WIDTH, height + 1.0, title=title, caption=sentence("White: β = 1, where the layer overwrites", note)
+        PAGE_WIDTH, height + 1.0, title=title, caption=caption_of("White: β = 1, where the layer overwrites", note)
     )
     ax: Axes = figure.subplots()
     half = 0.5 * (t[1] - t[0]) if t.size > 1 else 0.5
@@ -99,7 +101,7 @@ def discrepancy_spent(
         level: share of the seeds inside the band.
     """
     figure = new_figure(
-        PAGE_WIDTH * 0.6, 2.9, title=title, caption=sentence(f"Median over seeds and central {percent(level)}", note)
+        PAGE_WIDTH * 0.6, 2.9, title=title, caption=caption_of(f"Median over seeds and central {percent(level)}", note)
     )
     ax: Axes = figure.subplots()
     for reference in (0.0, 1.0):
@@ -133,7 +135,7 @@ def initial_statistics(
         level: share of the seeds inside the band.
     """
     depth = np.asarray(layers, dtype=np.float64)
-    caption = sentence(
+    caption = caption_of(
         f"Untrained stacks; median over seeds and central {percent(level)}; dotted: 1, the level of the observed input "
         "and of the gradient at the end",
         *(_passed(name, state_std[name], gradient_norm[name]) for name in state_std if name in gradient_norm),

@@ -16,7 +16,7 @@ from .bands import finite, limits
 from .fields import draw_arrows, step_scale
 from .gates import layer_panels
 from .portrait import FIELD_LEARNED, FIELD_UNDER, plane_limits
-from .style import UNDERLAY, model_style, sentence, styled
+from .style import UNDERLAY, caption_of, model_style, styled
 
 
 @styled
@@ -49,7 +49,7 @@ def field_forming(
     scale = step_scale(reference, box)
     # Every other arrow: small panels.
     thin = slice(None, None, max(1, g.shape[0] // 14))
-    caption = sentence(
+    caption = caption_of(
         f"Step field of {model_style(model).label} as it forms",
         "Grey: the true field" if step_true is not None else "",
         note,
@@ -88,7 +88,7 @@ def map_forming(
     if values.shape != (np.size(updates), x.size):
         raise ValueError(f"maps must have shape ({np.size(updates)}, {x.size}), got {values.shape}")
     look = model_style(model)
-    caption = sentence(
+    caption = caption_of(
         f"Graph of {look.label} as it forms", "Grey: the true graph" if map_true is not None else "", note
     )
     cols, figure, axes = layer_panels(len(values), title, caption)

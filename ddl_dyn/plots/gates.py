@@ -17,10 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
+from ddl_dyn.config.formats import counted
+
 from .bands import Array, finite
 from .fields import on_axes, regular_grid
 from .portrait import Kind
-from .style import PAGE_WIDTH, counted, legend, model_style, new_figure, sentence, styled
+from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 Complex = NDArray[np.complex128]
 GATE_MAP = "PuOr"
@@ -55,7 +57,7 @@ def gate_map(
     x, y, first_is_x = regular_grid(grid)
     if b.shape[1:] != np.shape(grid)[:2]:
         raise ValueError(f"beta must have shape (L, {np.shape(grid)[0]}, {np.shape(grid)[1]}), got {b.shape}")
-    caption = sentence(
+    caption = caption_of(
         f"β of one replica; contours: β = 1, where det A = 1 − β changes sign (solid), "
         f"{borders[0]:g} and {borders[1]:g} (dashed)",
         note,
@@ -120,7 +122,7 @@ def eigenvalues(
     sets = [np.asarray(v, dtype=np.complex128) for v in (frozen, jacobian)]
     layers = max(len(s) for s in sets)
     colour_map = ListedColormap(colormaps["viridis"](np.linspace(0.0, 0.86, max(layers, 2))))
-    caption = sentence(
+    caption = caption_of(
         f"{model_style(model).label}, {counted(layers, 'layer')}, {counted(sets[1].shape[1], 'state')} of one replica",
         _outside(sets),
         note,

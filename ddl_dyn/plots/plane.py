@@ -30,7 +30,7 @@ from .fields import (
 )
 from .gates import GATE_MAP, GATE_NORM, gate_bar, layer_panels
 from .portrait import FIELD_UNDER, plane_limits, plane_panels
-from .style import TRUE_COLOUR, UNDERLAY, legend, model_style, sentence, styled
+from .style import TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, styled
 
 # Pale and of different lightness, so that orbits and marks stay readable on top, in grey print too.
 BASIN_COLOURS = ("#cfe3f2", "#f3c9a5", "#b9dcc8", "#e8d6ea", "#f4ecc2", "#9fb4c7", "#d8a7a0", "#8fb8a8")
@@ -60,7 +60,7 @@ def nullclines(
     steps_of = by_model(step_model, model)
     marked_of = by_model(fixed_points_model, model)
     box = plane_limits(np.empty((0, 0, 2)), grid)
-    caption = sentence(
+    caption = caption_of(
         f"Solid: {state_names[0]} stays put; dashed: {state_names[1]} stays put; light grey: the true nullclines", note
     )
     figure, axes = plane_panels(1 + len(steps_of), box, False, state_names, title, caption)
@@ -125,7 +125,7 @@ def basins(
     box = plane_limits(np.empty((0, 0, 2)), grid)
     count = int(max(a.max() for a in (truth, *labels_of.values()))) + 1
     wrong = any((labels != truth).any() for labels in labels_of.values())
-    caption = sentence(
+    caption = caption_of(
         "Colour: the attractor reached from each initial state", "Hatched: not the true one" if wrong else "", note
     )
     figure, axes = plane_panels(1 + len(labels_of), box, False, state_names, title, caption)
@@ -180,7 +180,7 @@ def poincare_section(
     truth = finite(true).reshape(-1, 2)
     box: Limits = (limits([truth[:, 0]]), limits([truth[:, 1]]))
     counts = ", ".join(f"{model_style(k).label} {len(np.asarray(v))}" for k, v in models.items())
-    caption = sentence(
+    caption = caption_of(
         f"Section {section}" if section else "", f"Crossings: truth {len(truth)}, {counts}; light grey: truth", note
     )
     figure, axes = plane_panels(1 + len(models), box, False, state_names, title, caption)
@@ -218,7 +218,7 @@ def direction_field(
         raise ValueError(f"directions must have shape (L, {', '.join(map(str, np.shape(grid)))}), got {k.shape}")
     x, y, first_is_x = regular_grid(grid)
     gates = None if beta is None else finite(beta).reshape(k.shape[:3])
-    caption = sentence("Lines: direction k of one replica, without heads since ±k is one mirror", note)
+    caption = caption_of("Lines: direction k of one replica, without heads since ±k is one mirror", note)
     cols, figure, axes = layer_panels(len(k), title, caption)
     box = plane_limits(np.empty((0, 0, 2)), grid)
     image: Any = None

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.formats import counted
+
 from .bands import Array, finite, limits, spread
 from .fields import (
     Limits,
@@ -31,11 +33,10 @@ from .style import (
     PAGE_WIDTH,
     TRUE_COLOUR,
     UNDERLAY,
-    counted,
+    caption_of,
     legend,
     model_style,
     new_figure,
-    sentence,
     styled,
 )
 
@@ -257,7 +258,7 @@ def portrait_caption(runs_of: Mapping[str, Array], field: Field | None, note: st
         "arrows": "Arrows: the step Φ(x) − x, length compressed; learned (dark) over true (light)",
         "streamlines": "Streamlines: the step Φ(x) − x",
     }
-    return sentence(
+    return caption_of(
         f"Free runs of {counted(samples - 1, 'step')} from unseen initial states over the true orbits (light grey); "
         f"{others}",
         fields[field],

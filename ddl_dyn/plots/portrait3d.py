@@ -15,10 +15,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.formats import counted
+
 from .bands import Array, finite, limits, spread
 from .fields import Marked, by_model, draw_marked, stability_handles
 from .portrait import Kind
-from .style import PAGE_WIDTH, TRUE_COLOUR, counted, legend, model_style, new_figure, sentence, styled
+from .style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
 
 # (abscissa, ordinate, depth): what points out of the page is drawn darker.
 _VIEWS = ((0, 2, 1), (0, 1, 2), (1, 2, 0))
@@ -55,7 +57,7 @@ def phase_portrait_3d(
     marks = by_model(fixed_points_model, model)
     first = next(iter(learned.values()))
     starts = counted(min(runs, len(truth)), "unseen initial state")
-    caption = sentence(
+    caption = caption_of(
         f"Orbits of {counted(first.shape[2] - 1, 'step')} from {starts}",
         f"One of {counted(first.shape[0], 'seed')}; darker is nearer along the axis not shown",
         note,

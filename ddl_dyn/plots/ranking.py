@@ -1,4 +1,4 @@
-"""Who wins, and how surely: ranks with intervals, and how long free runs stay valid.
+"""Mean ranks with their critical difference, and survival curves of valid prediction times.
 
 Axes: K times of a survival curve.
 """
@@ -12,49 +12,52 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.formats import percent
+from ddl_dyn.metrics.registry import PRIMARY
+
 from .bands import finite
-from .style import PAGE_WIDTH, legend, model_style, new_figure, percent, sentence, styled
+from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
 @styled
 def ranking(
-    ranks: Mapping[str, tuple[float, float, float]],
+    ranks: Mapping[str, float],
+    difference: float,
     *,
     tied: Sequence[Sequence[str]] = (),
     tasks: int | None = None,
-    level: float = 0.95,
-    xlabel: str = "mean rank (1 is best)",
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """Mean ranks with intervals, best on top; a bar joins the models that the data cannot tell apart.
+    """Mean ranks with the critical difference, best on top; a bar joins the models that the data cannot tell apart.
 
     Args:
-        ranks: model → (mean rank, low, high).
-        tied: groups of models whose differences are not significant after correction.
+        ranks: model → mean rank.
+        difference: critical difference; a stroke of half its length on either side of each rank.
+        tied: groups of models within one critical difference.
         tasks: number of tasks ranked over, for the caption.
-        level: coverage of the intervals.
     Raises:
         ValueError: when a tied model has no rank.
     """
     for name in (m for group in tied for m in group):
         if name not in ranks:
             raise ValueError(f"tied names {name!r}, which has no rank; ranked: {', '.join(ranks)}")
-    order = sorted(ranks, key=lambda m: ranks[m][0])
+    order = sorted(ranks, key=ranks.__getitem__)
     place = {name: i for i, name in enumerate(order)}
     over = f" over {tasks} tasks" if tasks else ""
-    caption = sentence(
-        f"Mean rank{over} with its {percent(level)} interval",
-        "Bars on the right join models that are not significantly different" if tied else "",
+    caption = caption_of(
+        f"Mean rank{over}; strokes: half the critical difference on either side, so that models are told apart where "
+        "strokes do not overlap",
+        "Bars on the right join models that are not" if tied else "",
         note,
     )
-    figure = new_figure(PAGE_WIDTH * 0.7, 0.27 * len(order) + 1.1, title=title, caption=caption)
+    figure = new_figure(PAGE_WIDTH * 0.7, 0.27 * len(order) + 1.3, title=title, caption=caption)
     ax: Axes = figure.subplots()
     for name, i in place.items():
         look = model_style(name)
-        mean, low, high = ranks[name]
-        ax.plot([low, high], [i, i], color=look.colour, linewidth=1.4, gid="interval")
-        ax.plot(mean, i, marker=look.marker, color=look.colour, markersize=5, ls="none", gid="rank")
+        ends = [ranks[name] - difference / 2, ranks[name] + difference / 2]
+        ax.plot(ends, [i, i], color=look.colour, linewidth=1.4, gid="interval")
+        ax.plot(ranks[name], i, marker=look.marker, color=look.colour, markersize=5, ls="none", gid="rank")
     for g, group in enumerate(sorted((sorted(place[m] for m in group) for group in tied), key=lambda r: r[0])):
         at = 1.02 + 0.025 * g
         ax.plot(
@@ -63,7 +66,7 @@ def ranking(
         )  # fmt: skip
     ax.set_yticks(range(len(order)), [model_style(m).label for m in order])
     ax.tick_params(axis="y", length=0)
-    ax.set(ylim=(len(order) - 0.5, -0.5), xlabel=xlabel)
+    ax.set(ylim=(len(order) - 0.5, -0.5), xlabel="mean rank (1 is best)")
     ax.grid(axis="x")
     return figure
 
@@ -88,8 +91,8 @@ def survival_curves(
         horizon: end of the axis.
         threshold: θ of the valid prediction time, for the caption.
     """
-    limit = f" NRMSE ≤ {threshold:g}" if threshold is not None else " the threshold"
-    caption = sentence(
+    limit = f" {PRIMARY.title} ≤ {threshold:g}" if threshold is not None else " the threshold"
+    caption = caption_of(
         f"Share of free runs still within{limit} (Kaplan–Meier) with {percent(level)} bands",
         "Ticks: runs still valid when they ended" if censored else "",
         note,

@@ -12,8 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.formats import percent
+from ddl_dyn.metrics.registry import PRIMARY
+
 from .bands import Array, band, finite, limits, log_limits, spread
-from .style import PAGE_WIDTH, TRUE_COLOUR, legend, model_style, new_figure, percent, sentence, styled
+from .style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
 
 # Growth over the horizon (natural logarithm) below which a slope would be drawn as a level.
 VISIBLE = 0.3
@@ -53,7 +56,7 @@ def trajectories(
     names = list(state_names) or [rf"$x_{{{i + 1}}}$" for i in range(x.shape[2])]
     labels = [f"{n} [{u}]" if u else n for n, u in zip(names, [*units, *[""] * len(names)], strict=False)]
     seeds = sorted({np.shape(p)[0] for p in predictions.values()})
-    caption = sentence(
+    caption = caption_of(
         f"Free runs from {len(picked)} unseen initial states, one a column; black: truth",
         f"Lines: median over {_counts(seeds)} seeds; bands: central {percent(level)} of them" if seeds else "",
         note,
@@ -102,8 +105,6 @@ def error_growth(
     exponents: Mapping[str, float] | None = None,
     level: float = 0.8,
     trust: float | None = None,
-    xlabel: str = "steps",
-    ylabel: str = "NRMSE",
     title: str = "",
     note: str = "",
 ) -> Figure:
@@ -112,7 +113,7 @@ def error_growth(
         NRMSE(t) ∝ exp(λ₁ t) until it saturates at √2
 
     Args:
-        steps: (T+1,) horizon, in steps or in time.
+        steps: (T+1,) horizon.
         curves: model → (R, T+1) errors per replica; a non-finite error counts as infinite.
         floors: name → (T+1,) errors of persistence, mean, linear map, analogue.
         exponents: "true" or model → its largest Lyapunov exponent λ₁ per unit of `steps`; each that makes errors grow
@@ -127,7 +128,7 @@ def error_growth(
     low, high = log_limits(visible, decades=6)
     seeds = sorted({np.shape(c)[0] for c in curves.values()})
     over = f"Lines: median over {_counts(seeds)} seeds; bands: central {percent(level)}" if seeds else ""
-    caption = sentence(
+    caption = caption_of(
         f"{over}; a diverged run counts as infinite (×: the median does)" if over else "",
         "Grey: floors" if floor_curves else "",
         _said(exponents or {}, float(t[-1] - t[0])),
@@ -147,7 +148,7 @@ def error_growth(
             _guide(ax, t, [m for m, _, _ in bands.values()], slope, name)
     if trust is not None and trust < t[-1]:
         ax.axvspan(trust, t[-1], color="#eeeeee", zorder=0, label="truth not trusted")
-    ax.set(yscale="log", ylim=(low, high), xlim=(t[0], t[-1]), xlabel=xlabel, ylabel=ylabel)
+    ax.set(yscale="log", ylim=(low, high), xlim=(t[0], t[-1]), xlabel="steps", ylabel=PRIMARY.heading)
     legend(figure, ax)
     return figure
 

@@ -14,8 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from ddl_dyn.config.formats import percent
+
 from .bands import Array, band, finite, limits, log_limits, spread
-from .style import PAGE_WIDTH, TRUE_COLOUR, UNDERLAY, legend, model_style, new_figure, percent, sentence, styled
+from .style import PAGE_WIDTH, TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, new_figure, styled
 
 _BIFURCATIONS = {"flip": ("v", "flip"), "fold": ("d", "fold"), "neimark_sacker": ("o", "Neimark–Sacker")}
 
@@ -42,7 +44,7 @@ def power_spectra(
     """
     f, truth = np.asarray(frequencies, dtype=np.float64), finite(true)
     keep = f > 0 if logarithmic_frequency else np.ones(f.shape, dtype=bool)
-    caption = sentence(f"Black: truth; lines: median over seeds; bands: central {percent(level)}", note)
+    caption = caption_of(f"Black: truth; lines: median over seeds; bands: central {percent(level)}", note)
     figure = new_figure(PAGE_WIDTH * 0.75, 3.1, title=title, caption=caption)
     ax: Axes = figure.subplots()
     ax.plot(f[keep], _positive(truth[keep]), color=TRUE_COLOUR, linewidth=2.0, alpha=0.85, label="true")
@@ -93,7 +95,7 @@ def recurrence_plot(
     known = truth[np.isfinite(truth).all(axis=1)]
     scale = float(np.sqrt(np.sum(known.var(axis=0)))) if len(known) else 0.0
     side = min(PAGE_WIDTH / len(runs), 3.0)
-    caption = sentence(
+    caption = caption_of(
         f"Dark: two states closer than {threshold:g} of the true run's spread; in brackets: the share of such pairs",
         note,
     )
@@ -105,7 +107,7 @@ def recurrence_plot(
         colour = TRUE_COLOUR if name == "true" else model_style(name).colour
         ax.imshow(~near, cmap="gray", vmin=0, vmax=1, extent=(0, end, 0, end), interpolation="antialiased")
         ax.set_title(
-            f"{name if name == 'true' else model_style(name).label} ({percent(near.mean().round(3))})", color=colour
+            f"{name if name == 'true' else model_style(name).label} ({percent(float(near.mean()), 1)})", color=colour
         )
         ax.set_xlabel(f"t [{time_unit}]" if time_unit != "time" else "time")
         for axis in (ax.xaxis, ax.yaxis):
@@ -147,7 +149,7 @@ def return_map(
     columns = 1 + len(models)
     side = min(PAGE_WIDTH / columns, 3.0)
     figure = new_figure(
-        side * columns, side + 0.7 + 0.2 * bool(title), title=title, caption=sentence("Light grey: truth", note)
+        side * columns, side + 0.7 + 0.2 * bool(title), title=title, caption=caption_of("Light grey: truth", note)
     )
     axes = figure.subplots(1, columns, sharex=True, sharey=True, squeeze=False)[0]
     for ax, key in zip(axes, [None, *models], strict=True):
@@ -190,7 +192,7 @@ def bifurcation_diagram(
     unknown = {kind for found in marks.values() for _, kind in found} - set(_BIFURCATIONS)
     if unknown:
         raise ValueError(f"unknown bifurcation {sorted(unknown)[0]!r}; valid: {', '.join(_BIFURCATIONS)}")
-    caption = sentence("Grey lines: the true bifurcation points; coloured: those located on the model", note)
+    caption = caption_of("Grey lines: the true bifurcation points; coloured: those located on the model", note)
     rows = 1 + len(models)
     figure = new_figure(PAGE_WIDTH, 1.75 * rows + 0.85, title=title, caption=caption)
     axes = figure.subplots(rows, 1, sharex=True, sharey=True, squeeze=False)[:, 0]

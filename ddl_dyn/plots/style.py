@@ -151,8 +151,8 @@ def new_figure(width: float, height: float, *, title: str = "", caption: str = "
     return figure
 
 
-def sentence(*parts: str) -> str:
-    """Join the parts of a caption that are not empty, each ended by a full stop."""
+def caption_of(*parts: str) -> str:
+    """A caption of those of its sentences that are not empty, each ended by a full stop."""
     return " ".join(p if p.endswith((".", "!", "?")) else p + "." for p in (q.strip() for q in parts) if p)
 
 
@@ -201,16 +201,6 @@ def _columns_that_fit(labels: Sequence[str], width: float) -> int:
             # Rows of equal length look better than a full one and a stray entry.
             return -(-len(labels) // rows)
     return 1
-
-
-def percent(share: float) -> str:
-    """A share as the captions print it."""
-    return f"{100 * share:.4g} %"
-
-
-def counted(n: int, noun: str) -> str:
-    """A number with its noun in the right form."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def save(figure: Figure, path: Path | str) -> tuple[Path, Path]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from .bands import Array, finite, limits, spread
 from .portrait import Kind
 from .portrait3d import draw_depth
-from .style import TRUE_COLOUR, new_figure, sentence, styled
+from .style import TRUE_COLOUR, caption_of, new_figure, styled
 
 _INK = ("#1f3a5f", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7")
 
@@ -47,7 +47,7 @@ def task_portrait(
         raise ValueError(f"states must have shape (N, T+1, D) with T+1 = {t.size} times, got {x.shape}")
     dim = x.shape[2]
     names = list(state_names) or [rf"$x_{{{i + 1}}}$" for i in range(dim)]
-    figure = new_figure(2.9, 2.5 + 0.2 * bool(note), title=title, caption=sentence(note))
+    figure = new_figure(2.9, 2.5 + 0.2 * bool(note), title=title, caption=caption_of(note))
     ax: Axes = figure.subplots()
     time_label = f"t [{time_unit}]" if time_unit != "time" else "time"
     if state_kind == "categorical" or dim > 3:

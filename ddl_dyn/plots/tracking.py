@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.formats import percent
+
 from .bands import Array, band
-from .style import PAGE_WIDTH, legend, model_style, new_figure, percent, sentence, styled
+from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
 @styled
@@ -45,7 +47,7 @@ def tracking_accuracy(
     seeds = sorted({np.shape(values)[0] for values in accuracy.values()})
     count = "–".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1])))
     over = f", {words} unseen words" if words else ""
-    caption = sentence(
+    caption = caption_of(
         f"Median over {count} seeds and central {percent(level)} of them{over}",
         "Shaded: the lengths trained on" if trained else "",
         note,

@@ -10,8 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.formats import counted, percent
+from ddl_dyn.metrics.registry import PRIMARY
+
 from .bands import Array, band, finite, log_limits
-from .style import PAGE_WIDTH, counted, legend, model_style, new_figure, percent, sentence, styled
+from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
 @styled
@@ -23,7 +26,6 @@ def training_curves(
     *,
     model: str = "ddl",
     level: float = 0.8,
-    val_label: str = "validation free-run NRMSE",
     title: str = "",
     note: str = "",
 ) -> Figure:
@@ -41,7 +43,7 @@ def training_curves(
             f"loss and val must both have shape (E, R) with E = {u.size}, got {train.shape}, {valid.shape}"
         )
     lost = ~np.isfinite(train[-1]) | ~np.isfinite(valid[-1]) if u.size else np.zeros(train.shape[1], dtype=bool)
-    caption = sentence(
+    caption = caption_of(
         f"{model_style(model).label}: {counted(train.shape[1], 'seed')} (thin), their median (thick) and central "
         f"{percent(level)} (band)",
         f"{int(lost.sum())} diverged (×)" if lost.any() else "",
@@ -50,7 +52,8 @@ def training_curves(
     )
     figure = new_figure(PAGE_WIDTH, 2.75, title=title, caption=caption)
     axes = figure.subplots(1, 2, sharex=True)
-    for ax, values, label in zip(axes, (train, valid), ("training loss", val_label), strict=True):
+    titles = ("training loss", f"validation free-run {PRIMARY.heading}")
+    for ax, values, label in zip(axes, (train, valid), titles, strict=True):
         _curves(ax, u, values, model, level)
         ax.set(yscale="log", ylim=log_limits([values], pad=0.12), xlabel="updates", ylabel=label)
         if u.size > 1:

@@ -1,4 +1,4 @@
-"""Reading numbers out of a run's stored result.
+"""Numbers read out of a run's stored result.
 
 Axes: R replicas.
 """
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.runs.run import Run
 
-SPLITS = ("test", "ood")
-# Horizon names in a run's result and the configuration key that says how many steps they are.
-HORIZONS = ("short", "long")
+# Splits in a run's result and their names in tables.
+SPLIT_NAMES = {"test": "in distribution", "ood": "out of distribution"}
 FLOORS = ("persistence", "mean", "linear", "analogue")
 
 
@@ -29,8 +29,14 @@ def at(value: Any, path: str) -> Any:
 
 
 def scores(run: Run, split: str, horizon: str) -> np.ndarray | None:
-    """(R,) NRMSE of each replica, infinite for one that failed; None where the run has no such test."""
-    stored = at(run.result, f"{split}.nrmse_{horizon}")
+    """Primary error of each replica.
+
+    Args:
+        run: a finished run.   split: of `SPLIT_NAMES`.   horizon: of `PRIMARY.horizons`.
+    Returns:
+        (R,), infinite for a replica that failed; None where the run has no such test.
+    """
+    stored = at(run.result, PRIMARY.found_at(split=split, horizon=horizon))
     values = stored.get("values") if isinstance(stored, Mapping) else stored
     if not isinstance(values, (list, tuple)) or not values:
         return None
@@ -38,10 +44,15 @@ def scores(run: Run, split: str, horizon: str) -> np.ndarray | None:
     return np.where(np.isnan(found), math.inf, found)
 
 
-def number(value: Any) -> str:
-    """Three significant digits; `failed` for infinity, an empty cell for nothing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and math.isinf(value):
-        return "failed"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def horizon_steps(run: Run, split: str, horizon: str) -> int | None:
+    """Steps of a horizon as they were run: those asked for, or all that the split's trajectories have.
+
+    Args:
+        run: a finished run.   split: of `SPLIT_NAMES`.   horizon: of `PRIMARY.horizons`.
+    Returns:
+        None where the configuration names no such horizon.
+    """
+    asked, held = at(run.config, f"eval.{horizon}"), at(run.result, f"data.splits.{split}.steps")
+    if not isinstance(asked, int):
+        return None
+    return min(asked, held) if isinstance(held, int) else asked

@@ -114,7 +114,7 @@ def test_recurrence_plot_of_a_period_is_diagonal() -> None:
     assert not recurrences(broken, 10.0)[30:].any()
     figure = draw(plots.recurrence_plot(circle, {"ddl": broken}, dt=0.5))
     # Each sample is within 0.2 of itself only (neighbours are 0.31 apart): 61 + 2·(41 + 21 + 1) pairs of 3721.
-    assert figure.axes[0].get_title("left") == "true (5 %)"
+    assert figure.axes[0].get_title("left") == "true (5.0 %)"
     assert figure.axes[0].images[0].get_extent() == [0, 30, 0, 30]
 
 
@@ -200,16 +200,17 @@ def test_discrepancy_and_initial_statistics_show_median_and_band() -> None:
 
 
 def test_ranking_puts_the_best_on_top_and_joins_ties() -> None:
-    ranks = {"resnet": (2.5, 2.0, 3.0), "ddl": (1.2, 1.0, 1.5), "gru": (2.6, 2.2, 3.0)}
-    figure = draw(plots.ranking(ranks, tied=[["resnet", "gru"]], tasks=12))
+    ranks = {"resnet": 2.5, "ddl": 1.2, "gru": 2.6}
+    figure = draw(plots.ranking(ranks, 0.8, tied=[["resnet", "gru"]], tasks=12))
     ax = figure.axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["DDL", "ResNet", "GRU"]
     assert ax.yaxis_inverted()
     (bar,) = gids(figure, "tied")
     assert bar.get_ydata() == pytest.approx([0.8, 2.2])
+    assert gids(figure, "interval")[0].get_xdata() == pytest.approx([0.8, 1.6])
     assert "12 tasks" in caption(figure)
     with pytest.raises(ValueError, match="'lstm', which has no rank"):
-        plots.ranking(ranks, tied=[["lstm", "ddl"]])
+        plots.ranking(ranks, 0.8, tied=[["lstm", "ddl"]])
 
 
 def test_survival_curves_start_at_one_and_mark_censoring() -> None:

@@ -70,7 +70,7 @@ FAILED: dict[str, Callable[[], Figure]] = {
     "lost gate in time": lambda: plots.gate_over_depth_time(nan(1, 1)),
     "lost discrepancy": lambda: plots.discrepancy_spent({"ddl": nan(2, 3)}),
     "lost signal": lambda: plots.initial_statistics([0, 1], {"ddl": nan(2, 2)}, {"ddl": nan(2, 2)}),
-    "lost rank": lambda: plots.ranking({"ddl": (np.nan, np.nan, np.nan)}),
+    "lost rank": lambda: plots.ranking({"ddl": np.nan}, np.nan),
     "no survival": lambda: plots.survival_curves({}),
     "lost task": lambda: plots.task_portrait(np.arange(3.0), nan(1, 3, 3)),
     "lost wide task": lambda: plots.task_portrait(np.arange(3.0), nan(1, 3, 5)),
@@ -89,7 +89,7 @@ def test_an_exact_model_stands_at_the_left_border_of_the_comparison() -> None:
     exact = {**ROW, "median": 0.0, "low": 0.0, "high": 0.0}
     other = {**ROW, "model": "resnet", "median": 0.5, "low": 0.0, "high": 1e9}
     lost_floor = {**ROW, "model": "mean", "median": np.inf, "low": np.nan, "high": np.nan}
-    figure = draw(plots.comparison([exact, other, lost_floor]))
+    figure = draw(plots.interval_chart([exact, other, lost_floor]))
     low, high = figure.axes[0].get_xlim()
     (arrow,), (dot,) = gids(figure, "below"), gids(figure, "median")
     assert low < float(arrow.get_xdata()[0]) < low * (high / low) ** 0.05

@@ -91,7 +91,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def test_comparison_has_a_panel_per_protocol_and_horizon() -> None:
-    figure = draw(plots.comparison(rows(), seeds=5))
+    figure = draw(plots.interval_chart(rows(), seeds=5))
     titles = [a.get_title("left") for a in figure.axes]
     assert titles == [f"{p}, {h}" for p in ("carry = observed", "carry = latent") for h in ("20 steps", "100 steps")]
     assert [len(a.get_yticks()) for a in figure.axes] == [2, 2, 1, 1]
@@ -113,11 +113,11 @@ def test_comparison_has_a_panel_per_protocol_and_horizon() -> None:
 
 def test_comparison_of_nothing_but_failures_still_draws() -> None:
     only = [{**r, "median": np.nan, "low": np.nan, "high": np.nan} for r in rows()]
-    draw(plots.comparison(only))
+    draw(plots.interval_chart(only))
     with pytest.raises(ValueError, match="at least one"):
-        plots.comparison([])
+        plots.interval_chart([])
     with pytest.raises(ValueError, match="row 0 lacks protocol"):
-        plots.comparison([{k: v for k, v in rows()[0].items() if k != "protocol"}])
+        plots.interval_chart([{k: v for k, v in rows()[0].items() if k != "protocol"}])
 
 
 def test_error_growth_counts_failures_as_infinite() -> None:

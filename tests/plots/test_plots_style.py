@@ -18,7 +18,7 @@ from matplotlib.colors import to_rgb
 
 from ddl_dyn.plots import MODEL_STYLES, model_style, save
 from ddl_dyn.plots.bands import band, limits, log_limits, quantile, spread
-from ddl_dyn.plots.style import legend, new_figure, sentence, style
+from ddl_dyn.plots.style import caption_of, legend, new_figure, style
 
 
 def test_every_architecture_has_its_own_colour_and_marker() -> None:
@@ -110,8 +110,8 @@ def test_title_and_legend_do_not_overlap() -> None:
     assert caption.y1 <= ax.get_tightbbox(renderer).y0 + 1
 
 
-def test_sentence_joins_what_is_not_empty() -> None:
-    assert sentence("a", "", "b.", " c ") == "a. b. c."
+def test_a_caption_joins_what_is_not_empty() -> None:
+    assert caption_of("a", "", "b.", " c ") == "a. b. c."
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12), st.floats(0, 1))

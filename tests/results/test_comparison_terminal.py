@@ -7,10 +7,9 @@ import math
 
 from rich.console import Console
 
-from ddl_dyn.results.comparison import records as comparison
-from ddl_dyn.results.comparison import terminal
-from ddl_dyn.results.comparison.groups import settings
-from ddl_dyn.runs import FAILED, result
+from ddl_dyn.results.comparison import records, terminal
+from ddl_dyn.results.comparison.groups import group_runs
+from ddl_dyn.runs import FAILED
 from ddl_dyn.runs.result import FLOORS
 from tests.helpers.synthetic_runs import write_run
 
@@ -29,7 +28,7 @@ def models(records):
 
 
 def test_rows_leave_out_what_is_not_complete_and_mark_only_separated_winners(tmp_path):
-    found = comparison.rows(
+    found = records.comparison_rows(
         [
             write_run(tmp_path, "1", scores=CLOSE, arrays={}),
             write_run(tmp_path, "2", model="resnet", scores=FAR, arrays={}),
@@ -45,7 +44,7 @@ def test_rows_leave_out_what_is_not_complete_and_mark_only_separated_winners(tmp
 
 def test_what_may_not_be_compared_stands_apart(tmp_path):
     identity = {"model_args": {"carry": "latent", "lift": "identity"}}
-    found = comparison.rows(
+    found = records.comparison_rows(
         [
             write_run(tmp_path, "1", scores=CLOSE, arrays={}),
             write_run(tmp_path, "2", model="resnet", scores={k: [9.0] * 6 for k in CLOSE}, arrays={}, config=identity),
@@ -56,9 +55,9 @@ def test_what_may_not_be_compared_stands_apart(tmp_path):
     assert not any(row["best"] for row in found)
 
 
-def test_one_model_under_two_options_is_two_contestants(tmp_path):
+def test_one_model_under_two_options_is_two_entries(tmp_path):
     write = {"model_args": {"carry": "latent", "rewrite": "write"}}
-    found = comparison.rows(
+    found = records.comparison_rows(
         [
             write_run(tmp_path, "1", scores=CLOSE, arrays={}),
             write_run(tmp_path, "2", scores=FAR, arrays={}, config=write),
@@ -78,7 +77,7 @@ def test_predictions_stand_beside_outcomes_and_failed_ones_are_marked(tmp_path):
         write_run(tmp_path, "2", model="neural_ode", scores=FAR, arrays={}, result=theory("impossible", True)),
         write_run(tmp_path, "3", model="resnet", scores=FAR, arrays={}),
     ]
-    text = printed(terminal.expectations(settings(runs)))
+    text = printed(terminal.expectations(group_runs(runs)))
     (ddl,) = [line for line in text.splitlines() if line.strip().startswith("ddl")]
     assert ddl.split() == ["ddl", "possible", "not", "represented", "(0.17)"]
     (flow,) = [line for line in text.splitlines() if line.strip().startswith("neural_ode")]
@@ -86,7 +85,7 @@ def test_predictions_stand_beside_outcomes_and_failed_ones_are_marked(tmp_path):
     assert flow.rstrip().endswith("the prediction failed")
     # A run without a prediction has no line, and runs without any no table.
     assert "resnet" not in text
-    assert terminal.expectations(settings(runs[2:])) is None
+    assert terminal.expectations(group_runs(runs[2:])) is None
 
 
 def test_learning_rates_that_were_kept(tmp_path):
@@ -96,13 +95,7 @@ def test_learning_rates_that_were_kept(tmp_path):
         write_run(tmp_path, "2", model="resnet", scores=FAR, arrays={}, result={"tuning": {"lr": 9e-3, "grid": grid}}),
         write_run(tmp_path, "3", model="highway", scores=FAR, arrays={}, result={"tuning": None}),
     ]
-    text = printed(terminal.decisions(settings(runs)))
+    text = printed(terminal.decisions(group_runs(runs)))
     assert "ddl 0.003, resnet 0.009*\n" in text
     assert "highway" not in text
-    assert terminal.decisions(settings(runs[2:])) is None
-
-
-def test_number_formats_failures_and_gaps():
-    assert [result.number(value) for value in (0.12345, math.inf, math.nan, None, 7)] == [
-        "0.123", "failed", "", "", "7",
-    ]  # fmt: skip
+    assert terminal.decisions(group_runs(runs[2:])) is None

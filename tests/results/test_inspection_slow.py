@@ -22,7 +22,7 @@ CONSTANT = {"lift": "identity", "generator": "constant", "value": "constant", "g
 RUNS: dict[str, dict[str, Any]] = {
     "henon": {
         "train": {"updates": 1500, "horizon": 1, "lr": 0.01},
-        # Short, so that the best checkpoint is the best map: after many Lyapunov times the mean wins any contest.
+        # Short, so that the best checkpoint is the best map: after many Lyapunov times the mean wins any comparison.
         "data": {"n_train": 1024, "steps": 5},
         "eval": {"short": 3, "long": 5},
         "model_args": {"beta0": 1.0},

@@ -10,13 +10,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from ddl_dyn.config.formats import decimal, number, percent
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.results import report
 from ddl_dyn.results.comparison import records
-from ddl_dyn.results.comparison.groups import contests, settings
+from ddl_dyn.results.comparison.groups import group_runs
 from ddl_dyn.results.report import gates as audit
 from ddl_dyn.results.report import headline, provenance, significance
-from ddl_dyn.results.report.document import Picture, percent, shown
+from ddl_dyn.results.report.document import ReportFigure
 from ddl_dyn.results.report.html import size
 from ddl_dyn.runs import FAILED, Run
 from ddl_dyn.runs.result import FLOORS
@@ -28,14 +29,14 @@ WIDE = [0.05, 0.10, 0.12, 0.50, 0.60, 0.70]
 SHORT = ("test", "short")
 
 
-def one_contest(base, **scores):
-    """The contest over the short horizon of models with the given replica scores."""
+def one_comparison(base, **scores):
+    """The comparison over the short horizon of models with the given replica scores."""
     runs = [
         write_run(base, str(i), model=m, scores={SHORT: s}, arrays={}) for i, (m, s) in enumerate(scores.items(), 1)
     ]
-    (setting,) = settings(runs)
-    (contest,) = contests(setting)
-    return contest
+    (setting,) = group_runs(runs)
+    (comparison,) = setting.comparisons
+    return comparison
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,14 @@ def one_contest(base, **scores):
     ],
 )  # fmt: skip
 def test_numbers_are_printed_with_three_significant_digits(value, text):
-    assert shown(value) == text
+    assert decimal(value) == text
+
+
+def test_numbers_of_terminals_and_files_are_plain():
+    assert [number(value) for value in (0.12345, math.inf, -math.inf, math.nan, None, 7)] == [
+        "0.123", "failed", "-failed", "", "", "7",
+    ]  # fmt: skip
+    assert number(math.nan, 4, missing="–") == "–"
 
 
 def test_a_share_is_never_rounded_to_nothing_or_everything():
@@ -62,7 +70,7 @@ def test_runs_are_grouped_by_task_data_protocol_and_training(tmp_path):
         write_run(tmp_path, "4", config={"train": {"updates": 7}}, arrays={}),
         write_run(tmp_path, "5", entry={"data_hash": "cd" * 32}, arrays={}),
     ]
-    found = {tuple(c.run.id for c in setting.contestants): setting.protocol for setting in settings(runs)}
+    found = {tuple(c.run.id for c in setting.entries): setting.protocol for setting in group_runs(runs)}
     assert set(found) == {("1", "2"), ("3",), ("4",), ("5",)}
     assert found["3",] == "carry = observed, lift = linear"
     assert "train.updates = 7" in found["4",]
@@ -74,7 +82,7 @@ def test_where_a_run_was_computed_does_not_part_it_from_the_others(tmp_path):
         write_run(tmp_path, "1", arrays={}),
         write_run(tmp_path, "2", model="resnet", config={"train": {"threads": 2, "device": "cpu"}}, arrays={}),
     ]
-    assert len(settings(runs)) == 1
+    assert len(group_runs(runs)) == 1
 
 
 def test_twins_are_named_by_what_sets_them_apart_and_none_is_dropped(tmp_path):
@@ -84,39 +92,42 @@ def test_twins_are_named_by_what_sets_them_apart_and_none_is_dropped(tmp_path):
         write_run(tmp_path, "2", config=wide, arrays={}),
         write_run(tmp_path, "3", config=wide, arrays={}),
     ]
-    (setting,) = settings(runs)
-    assert [c.label for c in setting.contestants] == [
+    (setting,) = group_runs(runs)
+    assert [c.label for c in setting.entries] == [
         "ddl (layers = 2)", "ddl (layers = 4) [run 2]", "ddl (layers = 4) [run 3]",
     ]  # fmt: skip
 
 
 def test_a_winner_is_marked_only_where_intervals_separate(tmp_path):
-    apart = one_contest(tmp_path / "a", ddl=LOW, resnet=HIGH)
+    apart = one_comparison(tmp_path / "a", ddl=LOW, resnet=HIGH)
     assert apart.best == "ddl"
-    assert headline.verdict(apart).startswith("In distribution, 20 steps: DDL 0.125 [0.1")
-    assert "is better than ResNet 0.525" in headline.verdict(apart)
+    assert headline.finding(apart).startswith("In distribution, 20 steps: DDL 0.125 [0.1")
+    assert "is better than ResNet 0.525" in headline.finding(apart)
     # The median is lower, yet the intervals overlap: no claim.
-    overlapping = one_contest(tmp_path / "b", ddl=WIDE, resnet=HIGH)
+    overlapping = one_comparison(tmp_path / "b", ddl=WIDE, resnet=HIGH)
     assert overlapping.intervals["ddl"].estimate < overlapping.intervals["resnet"].estimate
     assert overlapping.best is None
-    assert "the two do not separate, DDL 0.310" in headline.verdict(overlapping)
+    assert "the two do not separate, DDL 0.310" in headline.finding(overlapping)
 
 
 def test_a_loss_of_ddl_is_told_like_a_win(tmp_path):
-    contest = one_contest(tmp_path, ddl=HIGH, resnet=LOW, highway=WIDE)
-    assert contest.best is None, "Highway's interval overlaps both"
-    assert re.search(r"DDL 0\.525 \[.*\] is worse than ResNet", headline.verdict(contest))
-    assert "DDL against ResNet: better in 0, worse in 1, not separated in 0 of 1." in headline.headline([[contest]])
-    assert "DDL against Highway: better in 0, worse in 0, not separated in 1 of 1." in headline.headline([[contest]])
+    comparison = one_comparison(tmp_path, ddl=HIGH, resnet=LOW, highway=WIDE)
+    assert comparison.best is None, "Highway's interval overlaps both"
+    assert re.search(r"DDL 0\.525 \[.*\] is worse than ResNet", headline.finding(comparison))
+    lines = headline.headline([comparison.setting])
+    assert "DDL against ResNet: better in 0, worse in 1, not separated in 0 of 1." in lines
+    assert "DDL against Highway: better in 0, worse in 0, not separated in 1 of 1." in lines
 
 
 def test_a_model_above_the_floor_is_named(tmp_path):
     # The floor of these runs is 0.9.
-    contest = one_contest(tmp_path, ddl=[1.0, 1.1, 1.2, 1.3, 1.4, 1.5], resnet=LOW)
-    assert "; above the best floor (persistence, 0.900): DDL." in headline.verdict(contest)
-    assert not any("best floor" in line for line in headline.headline([[contest]])), "ResNet is below it"
-    lost = one_contest(tmp_path / "b", ddl=[1.0] * 6, resnet=[1.0] * 6)
-    assert any("No model is clearly below the best floor in 1 test" in line for line in headline.headline([[lost]]))
+    comparison = one_comparison(tmp_path, ddl=[1.0, 1.1, 1.2, 1.3, 1.4, 1.5], resnet=LOW)
+    assert "; above the best floor (persistence, 0.900): DDL." in headline.finding(comparison)
+    assert not any("best floor" in line for line in headline.headline([comparison.setting])), "ResNet is below it"
+    lost = one_comparison(tmp_path / "b", ddl=[1.0] * 6, resnet=[1.0] * 6)
+    assert any(
+        "No model is clearly below the best floor in 1 test" in line for line in headline.headline([lost.setting])
+    )
 
 
 def test_failed_replicas_count_and_are_listed(tmp_path):
@@ -127,9 +138,9 @@ def test_failed_replicas_count_and_are_listed(tmp_path):
         result={"training": {"diverged": [False, True] + [False] * 4}},
         arrays={},
     )
-    found = settings([run])
-    (contest,) = contests(found[0])
-    assert math.isinf(contest.intervals["ddl"].estimate)
+    found = group_runs([run])
+    (comparison,) = found[0].comparisons
+    assert math.isinf(comparison.intervals["ddl"].estimate)
     sentences, tables = provenance.failures([run], found, [])
     assert sentences == []
     assert "1 of 6 replicas" in {cell.text for row in tables[0].rows for cell in row}
@@ -137,14 +148,14 @@ def test_failed_replicas_count_and_are_listed(tmp_path):
 
 def test_nothing_failed_is_said_only_when_nothing_failed(tmp_path):
     good = write_run(tmp_path, "1", arrays={})
-    assert "Every run completed" in provenance.failures([good], settings([good]), [])[0][0]
+    assert "Every run completed" in provenance.failures([good], group_runs([good]), [])[0][0]
     bad = write_run(tmp_path, "2", entry={"status": FAILED, "error": "ValueError: no"}, arrays={})
     sentences, tables = provenance.failures(
-        [good, bad], settings([good, bad]), ["harmonic resnet latent: ValueError: no"]
+        [good, bad], group_runs([good, bad]), ["harmonic resnet latent: ValueError: no"]
     )
     assert sentences == [], "the comparison's line repeats what the table holds"
     assert [cell.text for cell in tables[0].rows[0]][-2:] == ["FAILED", "ValueError: no"]
-    assert provenance.failures([good], settings([good]), ["a run that has no folder"])[0] == [
+    assert provenance.failures([good], group_runs([good]), ["a run that has no folder"])[0] == [
         "a run that has no folder"
     ]
 
@@ -156,14 +167,14 @@ def test_caveats_name_few_seeds_and_unequal_sizes(tmp_path):
             tmp_path, "2", model="resnet", scores={SHORT: [0.1, 0.2, 0.3]}, result={"parameters": 1051}, arrays={}
         ),
     ]
-    found = settings(runs)
-    text = " ".join(headline.caveats(found, [contests(s) for s in found]))
+    found = group_runs(runs)
+    text = " ".join(headline.caveats(found))
     # Three values span their median with probability 1 − 2^(1−3).
     assert "With 3 seeds" in text
     assert "75 %" in text
     assert "DDL 1,000 and ResNet 1,051" in text
-    matched = one_contest(tmp_path / "b", ddl=LOW, resnet=HIGH)
-    assert headline.caveats([matched.setting], [[matched]]) == ["Some tasks have no out-of-distribution test."]
+    matched = one_comparison(tmp_path / "b", ddl=LOW, resnet=HIGH)
+    assert headline.caveats([matched.setting]) == ["Some tasks have no out-of-distribution test."]
 
 
 def test_the_page_agrees_with_the_comparison_in_the_terminal(tmp_path):
@@ -173,15 +184,15 @@ def test_the_page_agrees_with_the_comparison_in_the_terminal(tmp_path):
         write_run(tmp_path, "1", scores=scores, arrays={}),
         write_run(tmp_path, "2", model="resnet", scores=worse, arrays={}),
     ]
-    (setting,) = settings(runs)
+    (setting,) = group_runs(runs)
     mine = {
         (c.split, f"{c.steps} steps", label): (i.estimate, i.low, i.high, c.best == label)
-        for c in contests(setting)
+        for c in setting.comparisons
         for label, i in c.intervals.items()
     }
     theirs = {
         (r["split"], r["horizon"], r["model"]): (r["median"], r["low"], r["high"], r["best"])
-        for r in records.rows(runs)
+        for r in records.comparison_rows(runs)
         if r["model"] not in FLOORS
     }
     assert mine == theirs
@@ -189,17 +200,17 @@ def test_the_page_agrees_with_the_comparison_in_the_terminal(tmp_path):
 
 
 def test_paired_tests_need_the_same_seeds(tmp_path):
-    contest = one_contest(tmp_path / "a", ddl=LOW, resnet=HIGH, highway=WIDE)
-    assert significance.pairs(contest) == [("ddl", "resnet"), ("ddl", "highway")]
-    table = significance.paired_table([[contest]])
+    comparison = one_comparison(tmp_path / "a", ddl=LOW, resnet=HIGH, highway=WIDE)
+    assert significance.pairs(comparison) == [("ddl", "resnet"), ("ddl", "highway")]
+    table = significance.paired_table([comparison.setting])
     # Six wins of six: two-sided exact p = 2/2⁶, doubled by Holm for two rows.
     assert [cell.text for cell in table.rows[0]][4:7] == ["1.00 [0.61, 1.00]", "0.0312", "0.0625"]
     runs = [
         write_run(tmp_path / "b", "1", arrays={}),
         write_run(tmp_path / "b", "2", model="resnet", config={"seed": 9}, arrays={}),
     ]
-    (setting,) = settings(runs)
-    assert significance.paired_table([contests(setting)]) is None
+    (setting,) = group_runs(runs)
+    assert significance.paired_table([setting]) is None
 
 
 def test_occupancy_of_the_regimes():
@@ -209,16 +220,16 @@ def test_occupancy_of_the_regimes():
 
 def test_gates_and_theory_are_left_out_where_no_run_has_any(tmp_path):
     runs = [write_run(tmp_path, "1", model="resnet", arrays={})]
-    assert audit.gate_table(settings(runs)) is None
-    assert audit.theory_table(settings(runs)) is None
+    assert audit.gate_table(group_runs(runs)) is None
+    assert audit.theory_table(group_runs(runs)) is None
     told = {
         "theory": {"verdict": "impossible", "scope": "D = 2", "reason": "a flow", "source": "somebody", "failed": True}
     }
     runs = [write_run(tmp_path, "2", result=told)]
-    (row,) = audit.theory_table(settings(runs)).rows
+    (row,) = audit.theory_table(group_runs(runs)).rows
     assert row[3].text == "impossible (the prediction failed)"
     assert "below the best floor (0.900)" in row[5].text
-    gates = audit.gate_table(settings(runs))
+    gates = audit.gate_table(group_runs(runs))
     assert [row[4].text for row in gates.rows] == ["1", "2"]
     # The synthetic gates are drawn around 0.3 and 1.6.
     assert gates.rows[0][7].text == ""
@@ -232,11 +243,11 @@ def test_visited_states_and_the_laws_of_the_layers_are_audited(tmp_path):
     beta[:, :2, 1], beta[:, 2:, 1] = 0.75, 2.0
     laws = {"gates": {"law_error": [1e-7] * 5 + [3e-7], "length_error": [0.0] * 6, "reversing": [1.0] * 6}}
     run = write_run(tmp_path, "1", arrays={"audit_beta": beta}, result=laws)
-    rows = audit.gate_table(settings([run])).rows
+    rows = audit.gate_table(group_runs([run])).rows
     assert [row[3].text for row in rows] == ["states visited"] * 2
     assert [[cell.order for cell in row[8:]] for row in rows] == [[1, 0, 0], [0, 0.5, 0.5]]
     assert rows[1][7].shares == (0, 0.5, 0.5)
-    (row,) = audit.law_table(settings([run])).rows
+    (row,) = audit.law_table(group_runs([run])).rows
     assert [cell.text for cell in row[3:]] == ["1.00 [1.00,\u00a01.00]", "–", "3.00\u00a0×\u00a010⁻⁷", "0"]
 
 
@@ -363,7 +374,7 @@ def test_damaged_and_unfinished_runs_are_listed_not_fatal(tmp_path):
 def test_the_size_of_a_picture_on_the_page():
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="72pt" height="36.0pt" viewBox="0 0 72 36">'
     # One inch is 96 CSS pixels, enlarged by 1.2.
-    assert size(Picture("a", "svg", svg, "")) == (115, 58)
+    assert size(ReportFigure("a", "svg", svg, "")) == (115, 58)
     png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (200).to_bytes(4, "big") + (100).to_bytes(4, "big") + b"\0" * 8
-    assert size(Picture("a", "png", png, "")) == (115, 58)
-    assert size(Picture("a", "svg", b"<svg>", "")) is None
+    assert size(ReportFigure("a", "png", png, "")) == (115, 58)
+    assert size(ReportFigure("a", "svg", b"<svg>", "")) is None

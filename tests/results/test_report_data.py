@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ddl_dyn.experiments.evaluation.evaluate import _sizes
 from ddl_dyn.results import report
-from ddl_dyn.results.comparison.groups import settings
+from ddl_dyn.results.comparison.groups import group_runs
 from ddl_dyn.results.report import dynamics, provenance
-from ddl_dyn.results.report.document import Cell, Column, Table, without_constant
+from ddl_dyn.results.report.document import ReportTable, TableCell, TableColumn, without_constant
 from ddl_dyn.runs.atomic_files import write_json
 from ddl_dyn.tasks import make_dataset, make_task
 from tests.helpers.synthetic_runs import write_run
@@ -17,7 +17,7 @@ from tests.helpers.synthetic_runs import write_run
 def trajectories(base: Path, splits: object, notes: list[str] | None = None) -> str:
     data = {"trust_steps": 5, "notes": notes or [], "splits": splits}
     run = write_run(base, "1", arrays={}, result={"data": data})
-    table = provenance.asked_table(settings([run]))
+    table = provenance.asked_table(group_runs([run]))
     place = [column.title for column in table.columns].index("trajectories")
     return table.rows[0][place].text
 
@@ -55,7 +55,7 @@ def test_horizons_are_no_longer_than_the_data(tmp_path: Path) -> None:
         data = {"trust_steps": 5, "notes": [], "splits": splits}
         config = {"eval": {"short": 20, "long": 100}}
         table = provenance.asked_table(
-            settings([write_run(tmp_path, name, arrays={}, result={"data": data}, config=config)])
+            group_runs([write_run(tmp_path, name, arrays={}, result={"data": data}, config=config)])
         )
         return table.rows[0][[column.title for column in table.columns].index("tested over")].text
 
@@ -65,20 +65,24 @@ def test_horizons_are_no_longer_than_the_data(tmp_path: Path) -> None:
 
 
 def test_one_protocol_is_said_once_and_two_in_every_row() -> None:
-    columns = (Column("task"), Column("protocol"), Column("model"))
-    one = tuple((Cell(task), Cell("carry = latent"), Cell("ddl")) for task in "ab")
-    slim = without_constant(Table("t", columns, one, "Note."), "protocol")
+    columns = (TableColumn("task"), TableColumn("protocol"), TableColumn("model"))
+    one = tuple((TableCell(task), TableCell("carry = latent"), TableCell("ddl")) for task in "ab")
+    slim = without_constant(ReportTable("t", columns, one, "Note."), "protocol")
     assert [column.title for column in slim.columns] == ["task", "model"]
     assert [[cell.text for cell in row] for row in slim.rows] == [["a", "ddl"], ["b", "ddl"]]
     assert slim.note == "Protocol of every row: carry = latent. Note."
-    two = (*one, (Cell("a"), Cell("carry = observed"), Cell("ddl")))
-    for table in (Table("t", columns, two), Table("t", columns, one[:1]), Table("t", columns[:1], (one[0][:1],) * 2)):
+    two = (*one, (TableCell("a"), TableCell("carry = observed"), TableCell("ddl")))
+    for table in (
+        ReportTable("t", columns, two),
+        ReportTable("t", columns, one[:1]),
+        ReportTable("t", columns[:1], (one[0][:1],) * 2),
+    ):
         assert without_constant(table, "protocol") is table
 
 
 def test_an_analysis_beside_the_runs_becomes_a_table_of_models(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, str(i), model=m, arrays={}) for i, m in enumerate(("ddl", "resnet", "highway"), 1)]
-    (setting,) = settings(runs)
+    (setting,) = group_runs(runs)
     assert dynamics.analysis_table(setting) is None
     write_json(runs[0].path / "analysis.json", {"symmetries": {"x → −x": [0.02, 0.01, 0.05]}})
     write_json(runs[1].path / "analysis.json", {"symmetries": {"x → −x": [0.5, 0.4, 0.7]}})

@@ -22,9 +22,10 @@ import numpy as np
 
 from ddl_dyn import runs
 from ddl_dyn.experiments.tracking.sacred import MongoObserver, force_bson_encodeable, medians
+from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.checkpoint import TRAINING
-from ddl_dyn.runs.result import HORIZONS, SPLITS, scores
+from ddl_dyn.runs.result import SPLIT_NAMES, scores
 
 FORM = "mongodb://[user:password@]host[:port]/database, user and password percent-encoded"
 DATABASE = "sacred"
@@ -162,7 +163,9 @@ def _summary(run: Run) -> dict[str, Any]:
     """Medians over replicas, by split and horizon; of a comparison how many of its runs there are and failed."""
     if run.kind != "run":
         return {"runs": len(run.members), "failed": len(run.result.get("failed", []))}
-    found = {f"{split} nrmse {horizon}": scores(run, split, horizon) for split in SPLITS for horizon in HORIZONS}
+    found = {
+        f"{split} nrmse {horizon}": scores(run, split, horizon) for split in SPLIT_NAMES for horizon in PRIMARY.horizons
+    }
     return {name: float(np.median(values)) for name, values in found.items() if values is not None}
 
 

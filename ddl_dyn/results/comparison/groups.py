@@ -1,4 +1,4 @@
-"""Which runs may be compared with which, and how their scores stand: the arithmetic behind every table of results.
+"""Groups of comparable runs and the comparison of their scores: the arithmetic behind every table of results.
 
 Axes: R replicas.
 """
@@ -9,23 +9,24 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ddl_dyn.config.labels import MODEL_LABELS
+from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.metrics.statistics import Interval, median_interval, separated, winner
 from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
-from ddl_dyn.runs.result import FLOORS, HORIZONS, SPLITS, at, scores
+from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, scores
 
 # Where and how fast a run is computed changes no claim made about it.
 NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every"}
-SPLIT_NAMES = {"test": "in distribution", "ood": "out of distribution"}
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Entry:
     """One run of a setting under the name it has there: its model, and what sets it apart from others of that model."""
 
     label: str
@@ -47,20 +48,44 @@ class Setting:
 
     task: str
     protocol: str
-    contestants: tuple[Contestant, ...]
+    entries: tuple[Entry, ...]
 
     @property
     def title(self) -> str:
         """Task and protocol."""
         return f"{self.task} ({self.protocol})"
 
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """One comparison for each split and horizon that any of the runs was tested on."""
+        every = (self._compared(split, horizon) for split in SPLIT_NAMES for horizon in PRIMARY.horizons)
+        return tuple(comparison for comparison in every if comparison.intervals)
+
+    def _compared(self, split: str, horizon: str) -> Comparison:
+        comparison = Comparison(self, split, horizon, horizon_steps(self.entries[0].run, split, horizon))
+        path = PRIMARY.found_at(split=split, horizon=horizon)
+        for entry in self.entries:
+            values = scores(entry.run, split, horizon)
+            if values is None:
+                continue
+            resamples = int(at(entry.run.config, "eval.bootstrap") or 2000)
+            comparison.values[entry.label] = values
+            comparison.intervals[entry.label] = median_interval(values, resamples=resamples, seed=0)
+            for name in FLOORS:
+                value = at(entry.run.result, f"floors.{name}.{path}")
+                if isinstance(value, (int, float)) and not math.isnan(value):
+                    comparison.floors.setdefault(name, float(value))
+        return comparison
+
 
 @dataclass(frozen=True)
-class Contest:
-    """One split and horizon of a setting: every contestant's replica scores and median with its interval.
+class Comparison:
+    """The scores of a setting's entries on one split over one horizon.
 
     Args:
-        values: label -> (R,), infinite where a replica failed.   floors: name -> score.   steps: the horizon.
+        setting: whose entries.   split: `test` or `ood`.   horizon: `short` or `long`.   steps: of the free runs.
+        values: label -> (R,), infinite where a replica failed.   intervals: label -> median with its interval.
+        floors: name -> score.
     """
 
     setting: Setting
@@ -74,11 +99,16 @@ class Contest:
     @property
     def title(self) -> str:
         """Split and horizon in words."""
-        return f"{SPLIT_NAMES[self.split]}, {self.steps if self.steps is not None else self.horizon} steps"
+        return f"{SPLIT_NAMES[self.split]}, {self.over}"
+
+    @property
+    def over(self) -> str:
+        """The horizon in words."""
+        return f"{self.steps if self.steps is not None else self.horizon} steps"
 
     @property
     def best(self) -> str | None:
-        """The contestant whose interval lies below all others', or None."""
+        """The entry whose interval lies below all others', or None."""
         return winner(self.intervals) if len(self.intervals) > 1 else None
 
     def order(self) -> list[str]:
@@ -98,13 +128,13 @@ class Contest:
         return min(known.items(), key=lambda pair: pair[1]) if known else None
 
     def beats(self, label: str, level: float) -> bool:
-        """Whether a contestant's whole interval (its median, where there is none) lies below a level."""
+        """Whether an entry's whole interval (its median, where there is none) lies below a level."""
         interval = self.intervals[label]
         return (interval.high if not math.isnan(interval.high) else interval.estimate) < level
 
 
 def spoken(label: str) -> str:
-    """A contestant's label with its model's printed name."""
+    """An entry's label with its model's printed name."""
     model, bracket, rest = label.partition(" ")
     return MODEL_LABELS.get(model, model) + bracket + rest
 
@@ -135,11 +165,11 @@ def flat_config(run: Run) -> dict[str, Any]:
     return found | {key: value for key, value in run.config.items() if value == {}}
 
 
-def settings(runs: Sequence[Run]) -> list[Setting]:
+def group_runs(runs: Sequence[Run]) -> list[Setting]:
     """Completed runs grouped by what makes them comparable, in the order in which each group first appears.
 
     Task, its parameters, the data (content hash), carry, lift, training and evaluation must agree; model options,
-    seeds and matched budgets may differ, and are then part of a contestant's name where one model appears twice.
+    seeds and matched budgets may differ, and are then part of an entry's name where one model appears twice.
     """
     groups: dict[str, list[Run]] = {}
     for run in complete(runs):
@@ -158,7 +188,7 @@ def settings(runs: Sequence[Run]) -> list[Setting]:
         protocol = ", ".join([_protocol(group[0]), *(f"{key} = {own[key]}" for key in extra)])
         if any(_comparable(rival) == own for rival in rivals):
             protocol += f", data {str(group[0].entry.get('data_hash'))[:8]}"
-        out.append(Setting(str(group[0].config["task"]), protocol, tuple(_contestants(group))))
+        out.append(Setting(str(group[0].config["task"]), protocol, tuple(_entries(group))))
     order = {task: i for i, task in enumerate(dict.fromkeys(setting.task for setting in out))}
     return sorted(out, key=lambda setting: order[setting.task])
 
@@ -184,7 +214,7 @@ def _key(run: Run) -> dict[str, Any]:
     return own | {"claim": _claim(run), "data_hash": digest}
 
 
-def _contestants(group: Sequence[Run]) -> list[Contestant]:
+def _entries(group: Sequence[Run]) -> list[Entry]:
     flats = [flat_config(run) for run in group]
     out = []
     for run, mine in zip(group, flats, strict=True):
@@ -198,31 +228,6 @@ def _contestants(group: Sequence[Run]) -> list[Contestant]:
         if keys:
             options = ", ".join(f"{key.split('.', 1)[-1]} = {mine[key]}" for key in keys)
             label += f" ({options})"
-        out.append(Contestant(label, run))
-    labels = [contestant.label for contestant in out]
-    return [Contestant(f"{c.label} [run {c.run.id}]", c.run) if labels.count(c.label) > 1 else c for c in out]
-
-
-def contests(setting: Setting) -> list[Contest]:
-    """The setting's contests, one for each split and horizon that any of its runs was tested on."""
-    found = []
-    for split in SPLITS:
-        for horizon in HORIZONS:
-            first = setting.contestants[0].run
-            steps = at(first.config, f"eval.{horizon}")
-            contest = Contest(setting, split, horizon, steps if isinstance(steps, int) else None)
-            for contestant in setting.contestants:
-                run = contestant.run
-                values = scores(run, split, horizon)
-                if values is None:
-                    continue
-                resamples = int(at(run.config, "eval.bootstrap") or 2000)
-                contest.values[contestant.label] = values
-                contest.intervals[contestant.label] = median_interval(values, resamples=resamples, seed=0)
-                for name in FLOORS:
-                    value = at(run.result, f"floors.{name}.{split}.nrmse_{horizon}")
-                    if isinstance(value, (int, float)) and not math.isnan(value):
-                        contest.floors.setdefault(name, float(value))
-            if contest.intervals:
-                found.append(contest)
-    return found
+        out.append(Entry(label, run))
+    labels = [entry.label for entry in out]
+    return [Entry(f"{e.label} [run {e.run.id}]", e.run) if labels.count(e.label) > 1 else e for e in out]

@@ -1,4 +1,4 @@
-"""The table of a comparison, made from finished runs only: on the screen, as CSV, as a figure, as a page.
+"""Records of a comparison, made from finished runs only, and what is written from them: table, CSV, figure, page.
 
 Axes: R replicas.
 """
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.results.comparison.groups import Contest, Contestant, contests, settings
+from ddl_dyn.metrics.registry import METRICS, PRIMARY
+from ddl_dyn.results.comparison.groups import Comparison, Entry, group_runs
 from ddl_dyn.results.comparison.terminal import as_table, decisions, expectations
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.atomic_files import write_text
@@ -23,38 +24,38 @@ from ddl_dyn.runs.result import at
 
 FIELDS = (
     "task", "protocol", "split", "horizon", "model", "median", "low", "high", "best", "replicas", "failed",
-    "parameters", "seconds", "run",
+    "parameters", "seconds", "run", "metric",
 )  # fmt: skip
 
 
-def rows(members: Iterable[Run]) -> list[dict[str, Any]]:
-    """One record per contestant, split and horizon: median NRMSE over replicas with its bootstrap interval.
+def comparison_rows(members: Iterable[Run]) -> list[dict[str, Any]]:
+    """One record per entry, split and horizon: median primary error over replicas with its bootstrap interval.
 
     Args:
         members: runs; those that are not complete are left out.
     Returns:
-        records with the keys of `FIELDS`; `best` marks a model whose interval lies below all others' of its contest.
-        Floors have one record per contest, with no interval.
+        records with the keys of `FIELDS`; `best` marks a model whose interval lies below all others' of its comparison.
+        Floors have one record per comparison, with no interval.
     """
     out: list[dict[str, Any]] = []
-    for setting in settings(list(members)):
-        for contest in contests(setting):
-            place = {"task": setting.task, "protocol": setting.protocol, "split": contest.split}
-            place["horizon"] = f"{contest.steps} steps"
-            models = [place | _model(contest, contestant) for contestant in setting.contestants]
+    for setting in group_runs(list(members)):
+        for comparison in setting.comparisons:
+            place = {"task": setting.task, "protocol": setting.protocol, "split": comparison.split}
+            place |= {"horizon": comparison.over, "metric": PRIMARY.heading}
+            models = [place | _model(comparison, entry) for entry in setting.entries]
             out += [record for record in models if record["replicas"]]
-            out += [place | _floor(name, value) for name, value in contest.floors.items()]
+            out += [place | _floor(name, value) for name, value in comparison.floors.items()]
     return out
 
 
-def _model(contest: Contest, contestant: Contestant) -> dict[str, Any]:
-    label, run = contestant.label, contestant.run
-    values = contest.values.get(label, np.empty(0))
-    interval = contest.intervals.get(label)
+def _model(comparison: Comparison, entry: Entry) -> dict[str, Any]:
+    label, run = entry.label, entry.run
+    values = comparison.values.get(label, np.empty(0))
+    interval = comparison.intervals.get(label)
     measured = {} if interval is None else {"median": interval.estimate, "low": interval.low, "high": interval.high}
     counts = {"replicas": len(values), "failed": int(np.isinf(values).sum())}
-    cost = {"parameters": run.result.get("parameters"), "seconds": at(run.result, "training.seconds")}
-    return {"model": label, "best": label == contest.best, "run": run.id} | measured | counts | cost
+    cost = {name: at(run.result, METRICS[name].path) for name in ("parameters", "seconds")}
+    return {"model": label, "best": label == comparison.best, "run": run.id} | measured | counts | cost
 
 
 def _floor(name: str, value: float) -> dict[str, Any]:
@@ -86,30 +87,37 @@ def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, 
     from rich.console import Console
 
     members = [Run(store.base / name) for name in run_ids]
-    found = rows(members)
+    found = comparison_rows(members)
     store.save_json("result.json", {"rows": found, "failed": list(failed)})
     write_text(store.directory / "comparison.csv", as_csv(found))
     console = Console()
-    grouped = settings(members)
+    grouped = group_runs(members)
     for part in (as_table(found), expectations(grouped), decisions(grouped)) if found else ():
         if part is not None:
             console.print(part)
     for line in failed:
         console.print(f"failed: {line}", markup=False)
-    made = draw(store.directory, found, members, jobs=jobs) if found else []
+    made = draw_comparison(store.directory, found, members, jobs=jobs) if found else []
     console.print(
         f"comparison {store.directory.name}: {', '.join(str(path) for path in made)}", markup=False, soft_wrap=True
     )
     return {"runs": len(run_ids), "failed": len(failed)}
 
 
-def draw(folder: Path, found: Sequence[Mapping[str, Any]], members: Sequence[Run], *, jobs: int = 1) -> list[Path]:
-    """Comparison figure and page; the paths of what was made."""
+def draw_comparison(
+    folder: Path, found: Sequence[Mapping[str, Any]], members: Sequence[Run], *, jobs: int = 1
+) -> list[Path]:
+    """Comparison figure and page; the paths of what was made.
+
+    Args:
+        folder: of the comparison.   found: from `comparison_rows`.   members: its runs.   jobs: processes that draw.
+    """
     from ddl_dyn import plots
     from ddl_dyn.results import report
 
     inside = [record for record in found if record["split"] == "test"]
     seeds = max((int(record["replicas"]) for record in inside), default=1)
-    made = list(plots.save(plots.comparison(inside, seeds=seeds), folder / "figures" / "comparison"))
+    figure = plots.interval_chart(inside, seeds=seeds)
+    made = plots.save(figure, folder / "figures" / "comparison")
     page = report.write_page(folder, [run.path for run in members], jobs=jobs)
     return [folder / "comparison.csv", *made, page]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ddl_dyn.results.comparison.groups import Setting, contests
-from ddl_dyn.runs.result import FLOORS, at, number
+from ddl_dyn.metrics.registry import METRICS, PRIMARY
+from ddl_dyn.results.comparison.groups import Setting
+from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
 
 
 def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
@@ -14,34 +15,34 @@ def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    horizons = list(dict.fromkeys((record["split"], record["horizon"]) for record in records))
     blocks: dict[tuple[str, str], dict[str, dict[tuple[str, str], Mapping[str, Any]]]] = {}
     for record in records:
         block = blocks.setdefault((record["task"], record["protocol"]), {})
         block.setdefault(record["model"], {})[(record["split"], record["horizon"])] = record
-    parts = [Text("NRMSE of free runs: median over seeds, 95 % interval below; * separated from all others")]
+    head = f"{PRIMARY.heading} of free runs: median over seeds, 95 % interval below; * separated from all others"
+    parts = [Text(head)]
     for (task, protocol), block in blocks.items():
-        parts += [Text(), Text(f"{task}, {protocol}", style="bold"), _block(block, horizons)]
+        parts += [Text(), Text(f"{task}, {protocol}", style="bold"), _block(block)]
     return Group(*parts)
 
 
-def _block(
-    block: Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]], horizons: Sequence[tuple[str, str]]
-) -> Any:
+def _block(block: Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]]) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    horizons = list(dict.fromkeys(key for line in block.values() for key in line))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("model", min_width=12, no_wrap=True)
     for split, horizon in horizons:
-        place = "in" if split == "test" else "out of"
-        table.add_column(f"{place}\ndistr.,\n{horizon}", justify="right", min_width=11, no_wrap=True)
-    table.add_column("para-\nmeters", justify="right", no_wrap=True)
+        place = SPLIT_NAMES[split].replace(" distribution", "\ndistr.")
+        table.add_column(f"{place},\n{horizon}", justify="right", min_width=11, no_wrap=True)
+    size = METRICS["parameters"]
+    table.add_column(size.heading.replace("parameters", "para-\nmeters"), justify="right", no_wrap=True)
     for model, line in block.items():
-        size = Text(number(next(iter(line.values()))["parameters"]))
         cells = [_cell(line.get(key)) for key in horizons]
-        table.add_row(Text(model), *cells, size, style="dim" if model in FLOORS else "")
+        parameters = Text(size.text(next(iter(line.values()))["parameters"]))
+        table.add_row(Text(model), *cells, parameters, style="dim" if model in FLOORS else "")
     return table
 
 
@@ -59,12 +60,12 @@ def _cell(record: Mapping[str, Any] | None) -> Any:
 
 def _short(value: Any) -> str:
     """Without the zero before the point: 80 columns hold four horizons."""
-    text = number(value)
+    text = PRIMARY.text(value)
     return text[1:] if text.startswith("0.") else text
 
 
 def expectations(found: Sequence[Setting]) -> Any:
-    """What theory had said of each contestant beside what came out, failed ones marked; None if none is stored."""
+    """What theory had said of each entry beside what came out, failed ones marked; None if none is stored."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -75,17 +76,17 @@ def expectations(found: Sequence[Setting]) -> Any:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         for title in ("model", "theory says", "outcome"):
             table.add_column(title)
-        errors = {c.horizon: c.intervals for c in contests(setting) if c.split == "test"}.get("short", {})
-        for contestant in setting.contestants:
-            stored = at(contestant.run.result, "theory")
+        errors = {c.horizon: c.intervals for c in setting.comparisons if c.split == "test"}.get("short", {})
+        for entry in setting.entries:
+            stored = at(entry.run.result, "theory")
             if not isinstance(stored, Mapping) or "verdict" not in stored:
                 continue
             outcome = Text("represented" if stored.get("represented") else "not represented")
-            if contestant.label in errors:
-                outcome.append(f" ({number(errors[contestant.label].estimate)})")
+            if entry.label in errors:
+                outcome.append(f" ({PRIMARY.text(errors[entry.label].estimate)})")
             if stored.get("failed"):
                 outcome.append("  the prediction failed", style="bold")
-            table.add_row(Text(contestant.label), Text(str(stored["verdict"])), outcome)
+            table.add_row(Text(entry.label), Text(str(stored["verdict"])), outcome)
         if table.row_count:
             parts += [Text(), Text(f"{setting.task}, {setting.protocol}", style="bold"), table]
     if not parts:
@@ -102,13 +103,13 @@ def decisions(found: Sequence[Setting]) -> Any:
     lines = []
     for setting in found:
         kept = []
-        for contestant in setting.contestants:
-            tuning = at(contestant.run.result, "tuning")
+        for entry in setting.entries:
+            tuning = at(entry.run.result, "tuning")
             if not isinstance(tuning, Mapping):
                 continue
             rates = [row["lr"] for row in tuning["grid"]]
             edge = "*" if len(rates) > 1 and tuning["lr"] in (min(rates), max(rates)) else ""
-            kept.append(f"{contestant.label} {tuning['lr']:.3g}{edge}")
+            kept.append(f"{entry.label} {tuning['lr']:.3g}{edge}")
         if kept:
             lines.append(Text(f"{setting.task}, {setting.protocol}: {', '.join(kept)}"))
     if not lines:

@@ -6,30 +6,29 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from ddl_dyn.config.formats import DASH, number, percent
 from ddl_dyn.config.labels import REGIMES
+from ddl_dyn.metrics.registry import PRIMARY, in_group
 
 Row = tuple[str, str, str]
 
 
-def number(value: Any) -> str:
-    """A number as the table prints it; a dash where there is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    return f"{value:.4g}".replace("-", "−")
+def _text(value: Any) -> str:
+    return number(value, 4, missing=DASH, infinite="inf").replace("-", "−")
 
 
 def listed(values: Sequence[Any]) -> str:
     """Several numbers, such as a spectrum."""
-    return ", ".join(number(v) for v in values)
+    return ", ".join(_text(v) for v in values)
 
 
 def over_seeds(values: Sequence[Any]) -> str:
     """The typical replica and the extremes: median [lowest, highest], failures (NaN) counted apart."""
     known = sorted(float(v) for v in values if v is not None and not math.isnan(v))
     if not known:
-        return "–"
+        return DASH
     middle, failed = known[(len(known) - 1) // 2], len(values) - len(known)
-    shown = [number(v) for v in (middle, known[0], known[-1])]
+    shown = [_text(v) for v in (middle, known[0], known[-1])]
     text = shown[0] if len(set(shown)) == 1 else f"{shown[0]} [{shown[1]}, {shown[2]}]"
     return f"{text}, {failed} of {len(values)} none" if failed else text
 
@@ -37,7 +36,7 @@ def over_seeds(values: Sequence[Any]) -> str:
 def uncertain(values: Sequence[float], errors: Sequence[float]) -> str:
     """Numbers with their standard errors, where these show in the digits printed."""
     return ", ".join(
-        f"{number(v)} ± {e:.1g}" if not math.isnan(e) and e > 1e-6 * max(abs(v), 1e-3) else number(v)
+        f"{_text(v)} ± {e:.1g}" if not math.isnan(e) and e > 1e-6 * max(abs(v), 1e-3) else _text(v)
         for v, e in zip(values, errors, strict=True)
     )
 
@@ -55,8 +54,8 @@ def _spectrum(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
     for i in range(min(count, 6)):
         true = "" if theirs is None else uncertain(theirs["exponents"][i : i + 1], theirs["standard_error"][i : i + 1])
         yield f"λ{i + 1} [1/{found['time_unit']}]", true, over_seeds([row[i] for row in ours["exponents"]])
-    yield "Σλ", "" if theirs is None else number(theirs["sum"]), over_seeds(ours["sum"])
-    yield "D_KY", "" if theirs is None else number(theirs["kaplan_yorke"]), over_seeds(ours["kaplan_yorke"])
+    yield "Σλ", "" if theirs is None else _text(theirs["sum"]), over_seeds(ours["sum"])
+    yield "D_KY", "" if theirs is None else _text(theirs["kaplan_yorke"]), over_seeds(ours["kaplan_yorke"])
 
 
 def _cycles(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
@@ -72,7 +71,7 @@ def _cycles(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
             yield "  true, of the found", "1", over_seeds(one["precision"])
         for true_one in one["true"][:3]:
             near = _nearest(true_one, one["trained"][r])
-            yield f"  {_cycle(true_one)}", _multipliers(true_one), "–" if near is None else _cycle_with(near)
+            yield f"  {_cycle(true_one)}", _multipliers(true_one), DASH if near is None else _cycle_with(near)
 
 
 def _nearest(one: dict[str, Any], candidates: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -95,30 +94,30 @@ def _multipliers(one: dict[str, Any]) -> str:
     real, pairs = [], []
     for a, b in one["multipliers"][:4]:
         if abs(b) < 1e-12:
-            real.append(number(a))
+            real.append(_text(a))
         elif b > 0:
-            pairs.append(f"{number(a)} ± {number(b)}i")
+            pairs.append(f"{_text(a)} ± {_text(b)}i")
     return "m = " + ", ".join(pairs + real)
 
 
 def _limit_cycle(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
     true, ours = part["true"], part["trained"]
     yield "limit cycle: share of orbits", "1", over_seeds(ours["closed"])
-    yield f"  period [{found['time_unit']}]", number(true["period"]), over_seeds(ours["period"])
+    yield f"  period [{found['time_unit']}]", _text(true["period"]), over_seeds(ours["period"])
     for i, value in enumerate(true["amplitude"]):
-        yield f"  amplitude {i + 1}", number(value), over_seeds([row[i] for row in ours["amplitude"]])
+        yield f"  amplitude {i + 1}", _text(value), over_seeds([row[i] for row in ours["amplitude"]])
     for i, value in enumerate(true["multipliers"]):
-        yield f"  Floquet |m{i + 1}|", number(value), over_seeds([row[i] for row in ours["multipliers"]])
+        yield f"  Floquet |m{i + 1}|", _text(value), over_seeds([row[i] for row in ours["multipliers"]])
 
 
 def _local(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
     yield (
         "turned over (det J < 0), of the orbit",
-        number(part["reversed_share_true"]),
+        _text(part["reversed_share_true"]),
         over_seeds(part["reversed_share"]),
     )
     if "reversed_box" in part:
-        yield "  and of the box", number(part["reversed_box_true"]), over_seeds(part["reversed_box"])
+        yield "  and of the box", _text(part["reversed_box_true"]), over_seeds(part["reversed_box"])
     yield "orientation agreement", "1", over_seeds(part["orientation_agreement"])
     yield "Jacobian error, relative", "0", over_seeds(part["jacobian_error"])
 
@@ -129,20 +128,14 @@ def _symmetries(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  
 
 
 def _accuracy(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
-    labels = {
-        "smape": "sMAPE [0–200]",
-        "mase": "MASE",
-        "phase_drift": "phase drift [rad/time scale]",
-        "turning_timing": "turning points off by [time scales]",
-    }
-    for name, label in labels.items():
+    for name, metric in in_group("accuracy"):
         if any(value is not None and not math.isnan(value) for value in part[name]):
-            yield label, "0", over_seeds(part[name])
+            yield metric.heading, "0", over_seeds(part[name])
 
 
 def _tracking(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
     for key, length in (("accuracy_trained", part["trained_length"]), ("accuracy_longest", part["longest_tested"])):
-        yield f"token accuracy at {length} (chance {number(part['chance'])})", "1", over_seeds(part[key])
+        yield f"token accuracy at {length} (chance {_text(part['chance'])})", "1", over_seeds(part[key])
     yield f"  right throughout {part['longest_tested']}", "1", over_seeds(part["sequence_longest"])
     yield "  longest length with ≥ 0.99", f"≥ {part['longest_tested']}", over_seeds(part["longest_length"])
 
@@ -155,7 +148,7 @@ def _invariants(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  
 def _climate(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
     for key, label in (("d_stsp", "D_stsp"), ("d_h", "D_H")):
         floor = part[f"{key}_floor"]
-        yield label, f"floor {number(floor['mean'])} ± {floor['std']:.1g}", over_seeds(part[key])
+        yield label, f"floor {_text(floor['mean'])} ± {floor['std']:.1g}", over_seeds(part[key])
 
 
 def _verdicts(part: list[dict[str, float]], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
@@ -168,14 +161,14 @@ def _verdicts(part: list[dict[str, float]], found: dict[str, Any]) -> Iterator[R
 def _survival(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
     for threshold, one in part.items():
         if isinstance(one, dict):
-            lost = f", {100 * one['censored']:.3g} % outlive the runs" if one["censored"] else ""
-            text = f"{number(one['restricted_mean'])}{lost}"
-            yield f"valid time, NRMSE ≤ {threshold} [time scales]", f"≤ {number(part['horizon'])}", text
+            lost = f", {percent(one['censored'])} outlive the runs" if one["censored"] else ""
+            text = f"{_text(one['restricted_mean'])}{lost}"
+            yield f"valid time, {PRIMARY.title} ≤ {threshold} [time scales]", f"≤ {_text(part['horizon'])}", text
 
 
 def _constants(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
     for name, one in part.items():
-        yield name, number(one["truth"]), over_seeds(one["values"])
+        yield name, _text(one["truth"]), over_seeds(one["values"])
 
 
 def _laws(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ddl_dyn.runs import Run
 
-__all__ = ["write_markdown", "write_page", "write_report"]
+__all__ = ["write_page", "write_report"]
 
 PAGE, SUPPLEMENT = "index.html", "report.md"
 
@@ -47,9 +47,9 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False, jobs
     from ddl_dyn.results.comparison.groups import kind
     from ddl_dyn.runs.atomic_files import write_text
 
-    from . import markdown as supplement
     from .build import build, expand
     from .html import render
+    from .markdown import write_markdown
 
     members = expand(runs)
     if not members:
@@ -61,12 +61,7 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False, jobs
     comparisons = [run for run in runs if kind(run) == "compare"]
     content = build(members, comparisons[0] if len(runs) == 1 and comparisons else None, jobs=jobs)
     if markdown:
-        supplement.write(content, target)
+        write_markdown(content, target)
     else:
         write_text(target, render(content))
     return target
-
-
-def write_markdown(runs: Sequence[Run], out: Path) -> Path:
-    """`write_report` as Markdown."""
-    return write_report(runs, out, markdown=True)

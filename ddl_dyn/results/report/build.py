@@ -8,13 +8,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from ddl_dyn.results.comparison.groups import Contest, Setting, complete, contests, kind, settings, spoken
+from ddl_dyn.config.formats import counted, joined
+from ddl_dyn.results.comparison.groups import Setting, complete, group_runs, kind, spoken
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import at
 
-from . import dynamics, figures, gates, headline, provenance, significance
-from . import tables as scores
-from .document import Report, Section, counted, joined, without_constant
+from . import dynamics, figures, gates, headline, provenance, significance, tables
+from .document import Report, ReportSection, ReportTable, without_constant
 
 # Shown folded under each setting, for every run of it.
 FOLDED = ("gates", "eigenvalues", "training")
@@ -31,48 +31,47 @@ def expand(runs: Sequence[Run]) -> list[Run]:
     return list(found.values())
 
 
-def build(runs: Sequence[Run], comparison: Run | None = None, *, jobs: int = 1) -> Report:
+def build(runs: Sequence[Run], whole: Run | None = None, *, jobs: int = 1) -> Report:
     """The report of some runs.
 
     Args:
         runs: single runs; those without a result are listed under failures.
-        comparison: whose runs they are, for its note, tags and the failures it noted.
+        whole: the comparison whose runs they are, for its note, tags and the failures it noted.
         jobs: processes that draw, each started anew; drawing is what a report's time goes to.
     """
-    found = settings(runs)
-    grouped = [group for setting in found if (group := contests(setting))]
+    found = group_runs(runs)
     sections = [
-        _asked(found, comparison),
-        _result(found, grouped),
-        Section("table", "Every number", tables=tuple(_tables(found, grouped))),
-        Section("tasks", "Task by task", parts=_panels(found, jobs)),
+        _asked(found, whole),
+        _result(found),
+        ReportSection("table", "Every number", tables=tuple(_tables(found))),
+        ReportSection("tasks", "Task by task", parts=_panels(found, jobs)),
         _gates(found),
         _theory(found),
-        Section("cost", "Cost", tables=(scores.cost_table(found),) if found else ()),
-        _failures(runs, found, comparison),
+        ReportSection("cost", "Cost", tables=(tables.cost_table(found),) if found else ()),
+        _failures(runs, found, whole),
         _origin(runs),
     ]
     tasks = list(dict.fromkeys(setting.task for setting in found))
-    models = list(dict.fromkeys(c.model for setting in found for c in setting.contestants))
+    models = list(dict.fromkeys(c.model for setting in found for c in setting.entries))
     title = f"{joined(map(spoken, models))} on {joined(tasks)}" if found else "No finished run"
     subtitle = f"{counted(len(complete(runs)), 'finished run')} of {len(runs)}" + (
-        f", comparison {comparison.id}" if comparison else ""
+        f", comparison {whole.id}" if whole else ""
     )
     shown = [section if section.id == "asked" else _slim(section) for section in sections if not section.empty]
     return Report(title, subtitle, tuple(shown))
 
 
-def _slim(section: Section) -> Section:
+def _slim(section: ReportSection) -> ReportSection:
     """Without the protocol in every row where there is one protocol; it would crowd out the numbers."""
     return replace(section, tables=tuple(without_constant(table, "protocol") for table in section.tables))
 
 
-def _asked(found: Sequence[Setting], comparison: Run | None) -> Section:
+def _asked(found: Sequence[Setting], whole: Run | None) -> ReportSection:
     if not found:
-        return Section("asked", "What was asked")
+        return ReportSection("asked", "What was asked")
     tasks = list(dict.fromkeys(setting.task for setting in found))
-    models = list(dict.fromkeys(c.model for setting in found for c in setting.contestants))
-    seeds = sorted({int(c.run.config.get("seeds", 1)) for setting in found for c in setting.contestants})
+    models = list(dict.fromkeys(c.model for setting in found for c in setting.entries))
+    seeds = sorted({int(c.run.config.get("seeds", 1)) for setting in found for c in setting.entries})
     counts = " or ".join(map(str, seeds)) + (" seed" if seeds == [1] else " seeds")
     verb = "does" if len(models) == 1 else "do"
     text = (
@@ -81,46 +80,51 @@ def _asked(found: Sequence[Setting], comparison: Run | None) -> Section:
         f"it had not seen."
     )
     try:
-        entry = comparison.entry if comparison else {}
+        told = whole.entry if whole else {}
     except RunError:
-        entry = {}
-    runs = [contestant.run for setting in found for contestant in setting.contestants]
-    notes = dict.fromkeys(str(source.get("note")) for source in [entry, *(r.entry for r in runs)] if source.get("note"))
+        told = {}
+    runs = [entry.run for setting in found for entry in setting.entries]
+    notes = dict.fromkeys(str(source.get("note")) for source in [told, *(r.entry for r in runs)] if source.get("note"))
     tags = dict.fromkeys(
-        str(tag) for source in [entry, *(r.entry for r in runs)] for tag in source.get("tags") or [] if tag
+        str(tag) for source in [told, *(r.entry for r in runs)] for tag in source.get("tags") or [] if tag
     )
     points = [f"Note: {note}" for note in notes] + ([f"Tags: {', '.join(tags)}"] if tags else [])
     points += provenance.data_notes(found)
-    return Section("asked", "What was asked", (text,), tuple(points), (provenance.asked_table(found),))
+    return ReportSection("asked", "What was asked", (text,), tuple(points), (provenance.asked_table(found),))
 
 
-def _result(found: Sequence[Setting], grouped: Sequence[Sequence[Contest]]) -> Section:
-    text = headline.headline(grouped)
+def _result(found: Sequence[Setting]) -> ReportSection:
     parts = [
-        Section(f"found-{i}", group[0].setting.title, points=tuple(headline.verdict(contest) for contest in group))
-        for i, group in enumerate(grouped)
+        ReportSection(f"found-{i}", setting.title, points=tuple(map(headline.finding, setting.comparisons)))
+        for i, setting in enumerate(found)
+        if setting.comparisons
     ]
-    warnings = headline.caveats(found, grouped)
+    ranks = significance.rankings(found)
+    if ranks:
+        points = tuple(significance.rank_sentence(where, *ranking) for where, ranking in ranks.items())
+        pictures = tuple(figures.ranking_figure(i, where, *ranks[where]) for i, where in enumerate(ranks))
+        parts.append(ReportSection("ranks", "Ranks over tasks", points=points, pictures=pictures))
+    warnings = headline.caveats(found)
     if warnings:
-        parts.append(Section("caveats", "Read with care", points=tuple(warnings)))
-    return Section(
+        parts.append(ReportSection("caveats", "Read with care", points=tuple(warnings)))
+    return ReportSection(
         "result",
         "What came out",
-        text=tuple(text),
+        text=tuple(headline.headline(found)),
         parts=tuple(parts),
-        pictures=tuple(figures.comparison_pictures(grouped)),
+        pictures=tuple(figures.comparison_figures(found)),
     )
 
 
-def _tables(found: Sequence[Setting], grouped: Sequence[Sequence[Contest]]) -> Iterator[provenance.Table]:
-    if grouped:
-        yield scores.comparison_table(grouped)
-    for table in (scores.motion_table(found), significance.paired_table(grouped)):
+def _tables(found: Sequence[Setting]) -> Iterator[ReportTable]:
+    if any(setting.comparisons for setting in found):
+        yield tables.comparison_table(found)
+    for table in (tables.motion_table(found), significance.paired_table(found)):
         if table is not None:
             yield table
 
 
-def _panels(found: Sequence[Setting], jobs: int) -> tuple[Section, ...]:
+def _panels(found: Sequence[Setting], jobs: int) -> tuple[ReportSection, ...]:
     jobs = min(jobs, len(found))
     if jobs < 2:
         return tuple(map(_panel, found, range(len(found))))
@@ -129,16 +133,16 @@ def _panels(found: Sequence[Setting], jobs: int) -> tuple[Section, ...]:
         return tuple(pool.map(_panel, found, range(len(found))))
 
 
-def _panel(setting: Setting, number: int) -> Section:
+def _panel(setting: Setting, number: int) -> ReportSection:
     pictures, problems = figures.panel(setting)
     folded, more = [], []
-    for contestant in setting.contestants:
-        own, trouble = figures.run_pictures(contestant.run, FOLDED)
+    for entry in setting.entries:
+        own, trouble = figures.run_pictures(entry.run, FOLDED)
         folded += own
         more += trouble
     details = (
         (
-            Section(
+            ReportSection(
                 f"more-{number}", "Gates, layer spectra and training of each run", tuple(more), pictures=tuple(folded)
             ),
         )
@@ -146,32 +150,31 @@ def _panel(setting: Setting, number: int) -> Section:
         else ()
     )
     table = dynamics.analysis_table(setting)
-    tables = () if table is None else (table,)
-    return Section(
-        f"task-{number}", setting.title, tuple(problems), tables=tables, pictures=tuple(pictures), details=details
-    )
+    shown = (table,) if table else ()
+    name, told = f"task-{number}", tuple(problems)
+    return ReportSection(name, setting.title, told, tables=shown, pictures=tuple(pictures), details=details)
 
 
-def _gates(found: Sequence[Setting]) -> Section:
-    tables = (gates.gate_table(found), gates.law_table(found))
-    return Section("gates", "What the gates do", tables=tuple(table for table in tables if table is not None))
+def _gates(found: Sequence[Setting]) -> ReportSection:
+    both = (gates.gate_table(found), gates.law_table(found))
+    return ReportSection("gates", "What the gates do", tables=tuple(table for table in both if table is not None))
 
 
-def _theory(found: Sequence[Setting]) -> Section:
+def _theory(found: Sequence[Setting]) -> ReportSection:
     table = gates.theory_table(found)
-    return Section("theory", "Theory against result", tables=(table,) if table else ())
+    return ReportSection("theory", "Theory against result", tables=(table,) if table else ())
 
 
-def _failures(runs: Sequence[Run], found: Sequence[Setting], comparison: Run | None) -> Section:
+def _failures(runs: Sequence[Run], found: Sequence[Setting], whole: Run | None) -> ReportSection:
     try:
-        reported = at(comparison.result, "failed") if comparison else None
+        reported = at(whole.result, "failed") if whole else None
     except RunError:
         reported = None
-    sentences, tables = provenance.failures(runs, found, [str(line) for line in reported or []])
+    sentences, lost = provenance.failures(runs, found, [str(line) for line in reported or []])
     kinds = gates.verdict_table(found)
-    return Section("failures", "Failures", tuple(sentences), tables=(*tables, *((kinds,) if kinds else ())))
+    return ReportSection("failures", "Failures", tuple(sentences), tables=(*lost, *((kinds,) if kinds else ())))
 
 
-def _origin(runs: Sequence[Run]) -> Section:
-    sentences, tables, details = provenance.provenance(runs)
-    return Section("origin", "Where each number comes from", tuple(sentences), tables=tables, details=details)
+def _origin(runs: Sequence[Run]) -> ReportSection:
+    sentences, origins, details = provenance.provenance(runs)
+    return ReportSection("origin", "Where each number comes from", tuple(sentences), tables=origins, details=details)

@@ -1,21 +1,17 @@
-"""What a report is made of, before it becomes HTML or Markdown: sections of text, tables and figures."""
+"""Document model of a report, before it becomes HTML or Markdown: sections of text, tables and figures."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-# Between these magnitudes plain decimals read best.
-PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
-DASH = "–"
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+from ddl_dyn.config.formats import DASH
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell of a table.
 
     Args:
@@ -32,7 +28,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """Heading of a column; `numeric` aligns it right, `help` explains it where the pointer rests."""
 
     title: str
@@ -41,19 +37,29 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table with its caption above and its note below; `muted` holds the numbers of rows that step back (floors)."""
 
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    columns: tuple[TableColumn, ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     note: str = ""
     muted: frozenset[int] = frozenset()
     # What the parts of the stacked bars mean, in order.
     legend: tuple[str, ...] = ()
 
 
-def without_constant(table: Table, title: str) -> Table:
+def text_cells(*values: Any) -> tuple[TableCell, ...]:
+    """Cells of plain text; a dash for what is empty or None."""
+    return tuple(TableCell(str(value or DASH)) for value in values)
+
+
+def text_columns(*titles: str) -> tuple[TableColumn, ...]:
+    """Columns of plain text."""
+    return tuple(map(TableColumn, titles))
+
+
+def without_constant(table: ReportTable, title: str) -> ReportTable:
     """The table without a column that says the same in every row; its note says it once instead."""
     places = [i for i, column in enumerate(table.columns) if column.title == title]
     if len(places) != 1 or len(table.rows) < 2:
@@ -72,7 +78,7 @@ def without_constant(table: Table, title: str) -> Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReportFigure:
     """A figure as bytes, with the text that stands for it where it cannot be seen.
 
     Args:
@@ -88,19 +94,19 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A part of the report. `details` are shown folded on the screen, each under its own title."""
 
     id: str
     title: str
     text: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
+    pictures: tuple[ReportFigure, ...] = ()
     # Preformatted text, e.g. a command line.
     code: str = ""
-    parts: tuple[Section, ...] = ()
-    details: tuple[Section, ...] = ()
+    parts: tuple[ReportSection, ...] = ()
+    details: tuple[ReportSection, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -114,51 +120,9 @@ class Report:
 
     title: str
     subtitle: str
-    sections: tuple[Section, ...]
-
-
-def shown(value: Any) -> str:
-    """A value as the report prints it: three significant digits, `failed` for infinity, a dash for nothing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return DASH
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if not isinstance(value, float):
-        return str(value)
-    if math.isinf(value):
-        return "failed"
-    if value == 0:
-        return "0"
-    mantissa, power = f"{value:.2e}".split("e")
-    exponent = int(power)
-    if PLAIN_FROM <= abs(value) < PLAIN_TO:
-        return f"{round(value, 2 - exponent):,.{max(2 - exponent, 0)}f}"
-    return f"{mantissa}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPT)}"
-
-
-def percent(share: float) -> str:
-    """A share in per cent; what is not quite nothing or everything does not become it by rounding."""
-    value = 100 * share
-    if 0 < value < 1:
-        return "< 1 %"
-    if 99 < value < 100:
-        return "> 99 %"
-    return f"{value:.0f} %"
+    sections: tuple[ReportSection, ...]
 
 
 def sort_value(value: float | None) -> float | None:
     """A number to sort by; failures come after every number, what is missing last of all."""
     return None if value is None or math.isnan(value) else float(value)
-
-
-def joined(items: Iterable[str], last: str = "and") -> str:
-    """`a, b and c`."""
-    words = list(items)
-    return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
-def counted(n: int, noun: str, plural: str = "") -> str:
-    """A number with its noun in the right form."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {plural or noun + 's'}"

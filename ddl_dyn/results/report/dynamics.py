@@ -1,4 +1,4 @@
-"""What `ddl-dyn analyse` found about the trained maps of a setting, beside the true one."""
+"""Table of what `ddl-dyn analyse` measured on the trained maps of a setting, beside the true one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from ddl_dyn.results.comparison.groups import Setting, spoken
 from ddl_dyn.runs import Run, RunError, read_json
 
-from .document import DASH, Cell, Column, Table
+from .document import ReportTable, text_cells, text_columns
 
 FILE = "analysis.json"
 
 
-def analysis_table(setting: Setting) -> Table | None:
+def analysis_table(setting: Setting) -> ReportTable | None:
     """One row a quantity (exponents, dimensions, periods, defects of symmetries and invariants), one column a model.
 
     Args:
@@ -21,21 +21,20 @@ def analysis_table(setting: Setting) -> Table | None:
     Returns:
         None where none of them has.
     """
-    found = {c.label: part for c in setting.contestants if (part := _quantities(c.run))}
+    found = {c.label: part for c in setting.entries if (part := _quantities(c.run))}
     if not found:
         return None
     names = list(dict.fromkeys(name for part in found.values() for name in part))
     rows = []
     for name in names:
         true = next((part[name][0] for part in found.values() if name in part and part[name][0]), "")
-        cells = [Cell(part[name][1] if name in part else DASH) for part in found.values()]
-        rows.append((Cell(name), Cell(true or DASH), *cells))
-    columns = (Column("quantity"), Column("true system"), *(Column(spoken(label)) for label in found))
-    missing = [spoken(c.label) for c in setting.contestants if c.label not in found]
+        rows.append(text_cells(name, true, *(part[name][1] if name in part else "" for part in found.values())))
+    columns = text_columns("quantity", "true system", *map(spoken, found))
+    missing = [spoken(c.label) for c in setting.entries if c.label not in found]
     note = "Median over seeds [lowest, highest seed]; measured on the trained map by ddl-dyn analyse." + (
         f" Not analysed: {', '.join(missing)}." if missing else ""
     )
-    return Table("What the trained maps do", columns, tuple(rows), note)
+    return ReportTable("What the trained maps do", columns, tuple(rows), note)
 
 
 def _quantities(run: Run) -> dict[str, tuple[str, str]]:

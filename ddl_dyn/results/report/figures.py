@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn import plots
+from ddl_dyn.config.formats import joined
+from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.metrics.significance import Ranking
 from ddl_dyn.plots.style import style
-from ddl_dyn.results.comparison.groups import SPLIT_NAMES, Contest, Setting, spoken
+from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
 from ddl_dyn.results.figures import from_arrays
 from ddl_dyn.results.figures.from_arrays import Scene
 from ddl_dyn.runs import Run, RunError
-from ddl_dyn.runs.result import at
+from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
 
-from .document import Picture, joined, shown
-from .tables import FLOOR_NAMES
+from .document import ReportFigure
 
 # A larger SVG (many thousand points) opens slowly; its PNG is as good to look at.
 SVG_BYTES = 350_000
@@ -44,56 +46,68 @@ ALT = {
 }
 
 
-def picture(figure: Any, name: str, alt: str, caption: str = "") -> Picture:
+def report_figure(figure: Any, name: str, alt: str, caption: str = "") -> ReportFigure:
     """A figure as SVG, or as PNG where its SVG would be heavy."""
     with style():
         drawn = io.BytesIO()
         # Without a date the same figure gives the same bytes.
         figure.savefig(drawn, format="svg", metadata={"Date": None})
         if drawn.tell() <= SVG_BYTES:
-            return Picture(name, "svg", drawn.getvalue(), alt, caption)
+            return ReportFigure(name, "svg", drawn.getvalue(), alt, caption)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png")
-        return Picture(name, "png", drawn.getvalue(), alt, caption)
+        return ReportFigure(name, "png", drawn.getvalue(), alt, caption)
 
 
-def comparison_pictures(grouped: Sequence[Sequence[Contest]]) -> list[Picture]:
-    """Medians and intervals of every contestant, one figure for each split."""
+def comparison_figures(found: Sequence[Setting]) -> list[ReportFigure]:
+    """Medians and intervals of every entry, one figure for each split."""
     out = []
     for split, name in SPLIT_NAMES.items():
-        found = [contest for group in grouped for contest in group if contest.split == split]
-        rows = [row for contest in found for row in _rows(contest)]
+        here = [c for setting in found for c in setting.comparisons if c.split == split]
+        rows = [row for comparison in here for row in _rows(comparison)]
         if rows:
-            sizes = sorted({v.size for contest in found for v in contest.values.values()})
-            note = f"Test: {name}"
-            figure = plots.comparison(rows, seeds=sizes[0] if len(sizes) == 1 else None, note=note)
-            best = [
-                f"{c.setting.title}, {c.title}: {spoken(c.order()[0])} {shown(c.intervals[c.order()[0]].estimate)}"
-                for c in found
-            ]
-            alt = f"Median NRMSE with 95 % intervals of each model, {name}. Lowest medians: {'; '.join(best)}."
-            out.append(picture(figure, f"comparison_{split}", alt))
+            sizes = sorted({v.size for comparison in here for v in comparison.values.values()})
+            seeds = sizes[0] if len(sizes) == 1 else None
+            figure = plots.interval_chart(rows, seeds=seeds, note=f"Test: {name}")
+            alt = f"Median {PRIMARY.title} with 95 % intervals of each model, {name}. Lowest medians: "
+            alt += "; ".join(f"{c.setting.title}, {c.over}: {_lowest(c)}" for c in here) + "."
+            out.append(report_figure(figure, f"comparison_{split}", alt))
     return out
 
 
-def _rows(contest: Contest) -> list[dict[str, Any]]:
-    base = {
-        "task": contest.setting.task,
-        "protocol": contest.setting.protocol,
-        "horizon": f"{contest.steps} steps",
-    }
+def _lowest(comparison: Comparison) -> str:
+    first = comparison.order()[0]
+    return f"{spoken(first)} {PRIMARY.page(comparison.intervals[first].estimate)}"
+
+
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    base = {"task": comparison.setting.task, "protocol": comparison.setting.protocol, "horizon": comparison.over}
     models = [
         {**base, "model": label, "median": i.estimate, "low": i.low, "high": i.high}
-        for label, i in contest.intervals.items()
+        for label, i in comparison.intervals.items()
     ]
     nothing = {"low": float("nan"), "high": float("nan")}
-    return models + [{**base, "model": name, "median": v, **nothing} for name, v in contest.floors.items()]
+    return models + [{**base, "model": name, "median": v, **nothing} for name, v in comparison.floors.items()]
 
 
-def panel(setting: Setting) -> tuple[list[Picture], list[str]]:
+def ranking_figure(place: int, where: str, ranking: Ranking, labels: Sequence[str], tasks: int) -> ReportFigure:
+    """Mean ranks with the critical difference.
+
+    Args:
+        place: number of the figure.   where: protocol, split and horizon.   ranking: of M models.   labels: theirs.
+        tasks: K.
+    """
+    ranks = dict(zip(labels, map(float, ranking.mean_ranks), strict=True))
+    tied = [[labels[i] for i in group] for group in ranking.groups if len(group) > 1]
+    figure = plots.ranking(ranks, ranking.critical_difference, tied=tied, tasks=tasks, note=where)
+    listed = ", ".join(f"{spoken(label)} {rank:.2f}" for label, rank in sorted(ranks.items(), key=lambda pair: pair[1]))
+    return report_figure(figure, f"ranks_{place}", f"Mean ranks over {tasks} tasks, {where}: {listed}")
+
+
+def panel(setting: Setting) -> tuple[list[ReportFigure], list[str]]:
     """A setting's figures with all its models side by side, and one line for each that could not be drawn."""
     scenes, problems = _scenes(setting)
-    pictures: list[Picture] = []
+    pictures: list[ReportFigure] = []
     if not scenes:
         return pictures, problems
     models = joined(map(spoken, scenes))
@@ -111,7 +125,7 @@ def panel(setting: Setting) -> tuple[list[Picture], list[str]]:
         try:
             figure = draw(scenes)
             if figure is not None:
-                pictures.append(picture(figure, f"{setting.task}_{name}", alt))
+                pictures.append(report_figure(figure, f"{setting.task}_{name}", alt))
         except PROBLEMS as error:
             problems.append(f"The figure “{name}” could not be drawn: {error}")
     return pictures, problems
@@ -119,18 +133,16 @@ def panel(setting: Setting) -> tuple[list[Picture], list[str]]:
 
 def _scenes(setting: Setting) -> tuple[dict[str, Scene], list[str]]:
     scenes, problems = {}, []
-    for contestant in setting.contestants:
-        scene = Scene(contestant.run)
+    for entry in setting.entries:
+        scene = Scene(entry.run)
         try:
             if {"test_true", "test_pred"} <= set(scene.arrays):
                 _check(scene)
-                scenes[contestant.label] = scene
+                scenes[entry.label] = scene
             else:
-                problems.append(
-                    f"{contestant.label} (run {contestant.run.id}) stores no predictions, so it is not drawn"
-                )
+                problems.append(f"{entry.label} (run {entry.run.id}) stores no predictions, so it is not drawn")
         except PROBLEMS as error:
-            problems.append(f"{contestant.label} (run {contestant.run.id}) cannot be drawn: {error}")
+            problems.append(f"{entry.label} (run {entry.run.id}) cannot be drawn: {error}")
     if len(scenes) > PANELS:
         left = list(scenes)[PANELS:]
         problems.append(f"Drawn are the first {PANELS} models; left out: {', '.join(left)}")
@@ -224,7 +236,7 @@ def _errors(scenes: dict[str, Scene]) -> Any:
     floors = {
         name: scene.arrays[f"test_nrmse_{name}"][1:]
         for scene in scenes.values()
-        for name in FLOOR_NAMES
+        for name in FLOORS
         if f"test_nrmse_{name}" in scene.arrays
     }
     length = min(curve.shape[-1] for curve in curves.values())
@@ -256,7 +268,7 @@ def _note(scenes: dict[str, Scene]) -> str:
     return f"Each panel: the replica with the median validation error. Runs {runs}"
 
 
-def run_pictures(run: Run, names: Sequence[str]) -> tuple[list[Picture], list[str]]:
+def run_pictures(run: Run, names: Sequence[str]) -> tuple[list[ReportFigure], list[str]]:
     """A run's own figures: from its figures folder where they lie there, else drawn from its arrays.
 
     Args:
@@ -267,12 +279,12 @@ def run_pictures(run: Run, names: Sequence[str]) -> tuple[list[Picture], list[st
         alt = f"{run.config.get('model')} on {run.config.get('task')}, run {run.id}: {ALT.get(name, name)}"
         stored = _stored(run, name)
         if stored is not None:
-            pictures.append(Picture(f"run_{run.id}_{name}", stored.suffix[1:], stored.read_bytes(), alt))
+            pictures.append(ReportFigure(f"run_{run.id}_{name}", stored.suffix[1:], stored.read_bytes(), alt))
             continue
         try:
             figure = from_arrays.FIGURES[name](Scene(run))
             if figure is not None:
-                pictures.append(picture(figure, f"run_{run.id}_{name}", alt))
+                pictures.append(report_figure(figure, f"run_{run.id}_{name}", alt))
         except PROBLEMS as error:
             problems.append(f"Run {run.id}: the figure “{name}” could not be drawn: {error}")
     return pictures, problems

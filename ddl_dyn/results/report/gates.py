@@ -1,4 +1,4 @@
-"""What the gates do, and what theory had said.
+"""Tables of gates, of the kinds of motion learned, and of theory beside results.
 
 Axes: R replicas, L layers, P points, r directions of a layer.
 """
@@ -10,17 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.formats import DASH, bracketed, percent
+from ddl_dyn.config.labels import REGIMES
+from ddl_dyn.metrics.registry import PRIMARY, Metric, in_group
 from ddl_dyn.metrics.verdict import VERDICTS, verdicts
-from ddl_dyn.results.comparison.groups import Setting, contests
+from ddl_dyn.results.comparison.groups import Setting
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import at
 
-from .document import DASH, Cell, Column, Table, percent, shown
-from .tables import interval_text, place
+from .document import ReportTable, TableCell, TableColumn, text_cells, text_columns
+from .tables import PLACE, metric_column, place, quoted
 
 # β below the first skips, up to the second it overwrites, above it the layer reverses orientation: det A = 1 − β < 0.
 BORDERS = (0.5, 1.0)
-REGIMES = ("skip (β < 0.5)", "overwrite (0.5 ≤ β ≤ 1)", "over-relaxed (β > 1)")
+_RANGES = (f"β < {BORDERS[0]:g}", f"{BORDERS[0]:g} ≤ β ≤ {BORDERS[1]:g}", f"β > {BORDERS[1]:g}")
+_HEADINGS = tuple(f"{name.replace('_', '-')} ({span})" for name, span in zip(REGIMES, _RANGES, strict=True))
 # Shortest free run on which a verdict means anything.
 VERDICT_SAMPLES = 8
 
@@ -39,35 +43,29 @@ def occupancy(beta: np.ndarray) -> np.ndarray:
         return np.stack([mask.sum(axis=-1) for mask in masks], axis=-1) / known.sum(axis=-1)[..., None]
 
 
-def gate_table(found: Sequence[Setting]) -> Table | None:
+def gate_table(found: Sequence[Setting]) -> ReportTable | None:
     """Occupancy of the three regimes by layer and direction of every gated run; None where no run has gates."""
     rows = []
     for setting in found:
-        for contestant in setting.contestants:
-            for where, beta in _gates(contestant.run):
-                rows += [(*place(setting, contestant.label), Cell(where), *cells) for cells in _layers(beta)]
+        for entry in setting.entries:
+            for where, beta in _gates(entry.run):
+                rows += [(*place(setting, entry.label), TableCell(where), *cells) for cells in _layers(beta)]
     if not rows:
         return None
     columns = (
-        Column("task"),
-        Column("protocol"),
-        Column("model"),
-        Column("at"),
-        Column("layer"),
-        Column("median β", numeric=True),
-        Column("5–95 %", numeric=True, help="of the states and seeds"),
-        Column("shares", help="mean over seeds"),
-        *(
-            Column(name, numeric=True, help="median share of the states over seeds [lowest, highest seed]")
-            for name in REGIMES
-        ),
+        *PLACE,
+        *text_columns("at", "layer"),
+        TableColumn("median β", numeric=True),
+        TableColumn("5–95 %", numeric=True, help="of the states and seeds"),
+        TableColumn("shares", help="mean over seeds of each seed's shares, as in the next columns"),
+        *(TableColumn(name, numeric=True, help="of the states, mean over seeds [least, most]") for name in _HEADINGS),
     )
     note = (
         "All seeds. “States visited”: along free runs of the test set. “Portrait plane”: the first step from every "
         "point of the plane drawn above, however rarely it is visited. β = 0 leaves the state alone, β = 1 overwrites "
         "along k, β = 2 reflects; above 1 the layer's operator has a negative determinant, 1 − β."
     )
-    return Table("Where the gates stand", columns, tuple(rows), note, legend=REGIMES)
+    return ReportTable("Where the gates stand", columns, tuple(rows), note, legend=_HEADINGS)
 
 
 def _gates(run: Run) -> Iterator[tuple[str, np.ndarray]]:
@@ -83,95 +81,80 @@ def _gates(run: Run) -> Iterator[tuple[str, np.ndarray]]:
         yield "portrait plane", plane.astype(float)
 
 
-# Key in the result, heading, explanation; the largest over seeds where `largest`, else the median and range.
-_LAWS = (
-    ("reversing", "rewrites with β > 1", "per step, mean over the states visited", False),
-    ("effective_reflections", "effective reflections", "Σ max(0, β − 1) per step: a full reflection counts 1", False),
-    ("law_error", "max |e⁺ − (1 − β) e|", "how far the trained layers break the law of the discrepancy", True),
-    ("length_error", "max |‖k‖ − 1|", "how far the directions are from unit length", True),
-)
-
-
-def law_table(found: Sequence[Setting]) -> Table | None:
+def law_table(found: Sequence[Setting]) -> ReportTable | None:
     """Reflections per step and the laws of the Delta rewrite, checked on the trained layers; None without gates."""
+    metrics = [metric for _, metric in in_group("gates")]
     rows = []
     for setting in found:
-        for contestant in setting.contestants:
-            stored = at(contestant.run.result, "gates")
-            if isinstance(stored, Mapping) and stored:
-                cells = [_over_seeds(stored.get(key), largest=largest) for key, _, _, largest in _LAWS]
-                rows.append((*place(setting, contestant.label), *cells))
+        for entry in setting.entries:
+            if at(entry.run.result, "gates"):
+                cells = [_over_seeds(at(entry.run.result, metric.path), metric) for metric in metrics]
+                rows.append((*place(setting, entry.label), *cells))
     if not rows:
         return None
-    columns = (
-        *(Column(name) for name in ("task", "protocol", "model")),
-        *(Column(title, numeric=True, help=text) for _, title, text, _ in _LAWS),
-    )
+    columns = (*PLACE, *map(metric_column, metrics))
     note = "Median over seeds [lowest, highest]; errors are the largest over all seeds, in the precision of training."
-    return Table("What the layers do along free runs", columns, tuple(rows), note)
+    return ReportTable("What the layers do along free runs", columns, tuple(rows), note)
 
 
-def _over_seeds(values: Any, *, largest: bool) -> Cell:
+def _over_seeds(values: Any, metric: Metric) -> TableCell:
     if not isinstance(values, list) or not values or any(v is None for v in values):
-        return Cell(DASH)
+        return TableCell(DASH)
     seen = np.asarray(values, dtype=float)
-    if largest:
-        return Cell(shown(float(seen.max())), float(seen.max()))
+    if metric.over_seeds == "largest":
+        return TableCell(metric.page(float(seen.max())), float(seen.max()))
     middle = float(np.median(seen))
-    return Cell(interval_text(middle, float(seen.min()), float(seen.max())), middle)
+    return TableCell(bracketed(middle, float(seen.min()), float(seen.max()), metric.digits), middle)
 
 
-def _layers(beta: np.ndarray) -> Iterator[tuple[Cell, ...]]:
+def _layers(beta: np.ndarray) -> Iterator[tuple[TableCell, ...]]:
     for l in range(beta.shape[1]):
         for r in range(beta.shape[3]):
             own = beta[:, l, :, r]
             known = own[np.isfinite(own)]
             name = f"{l + 1}" if beta.shape[3] == 1 else f"{l + 1}, direction {r + 1}"
             if not known.size:
-                yield Cell(name), *[Cell(DASH)] * (3 + len(REGIMES))
+                yield TableCell(name), *[TableCell(DASH)] * (3 + len(_HEADINGS))
                 continue
             shares = occupancy(own)
             shares = shares[np.isfinite(shares).all(axis=-1)]
+            typical = shares.mean(axis=0)
             low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
             yield (
-                Cell(name, float(l + r / 100)),
-                Cell(f"{middle:.2f}", float(middle)),
-                Cell(f"{low:.2f}–{high:.2f}", float(high - low)),
-                Cell("", float(shares.mean(axis=0)[2]), shares=tuple(float(v) for v in shares.mean(axis=0))),
-                *(_share(shares[:, i]) for i in range(len(REGIMES))),
+                TableCell(name, float(l + r / 100)),
+                TableCell(f"{middle:.2f}", float(middle)),
+                TableCell(f"{low:.2f}–{high:.2f}", float(high - low)),
+                TableCell("", float(typical[2]), shares=tuple(map(float, typical))),
+                *map(_share, typical, shares.min(axis=0), shares.max(axis=0)),
             )
 
 
-def _share(values: np.ndarray) -> Cell:
-    middle, low, high = float(np.median(values)), float(values.min()), float(values.max())
-    return Cell(f"{percent(middle)} [{percent(low)}, {percent(high)}]", middle)
+def _share(mean: float, least: float, most: float) -> TableCell:
+    return TableCell(f"{percent(mean)} [{percent(least)}, {percent(most)}]", float(mean))
 
 
-def verdict_table(found: Sequence[Setting]) -> Table | None:
+def verdict_table(found: Sequence[Setting]) -> ReportTable | None:
     """What kind of motion each free run of the test set is, as shares; None where no predictions are stored."""
     rows, seen = [], set()
     judged = []
     for setting in found:
-        for contestant in setting.contestants:
-            shares = _verdict_shares(contestant.run)
+        for entry in setting.entries:
+            shares = _verdict_shares(entry.run)
             if shares is not None:
-                judged.append((setting, contestant.label, shares))
+                judged.append((setting, entry.label, shares))
                 seen |= {name for name, share in shares.items() if share > 0}
     if not judged:
         return None
     kinds = [name for name in VERDICTS if name in seen]
     for setting, label, shares in judged:
-        cells = [Cell(percent(shares[name]), shares[name], strong=False) for name in kinds]
+        cells = [TableCell(percent(shares[name]), shares[name]) for name in kinds]
         rows.append((*place(setting, label), *cells))
-    columns = (
-        *(Column(name) for name in ("task", "protocol", "model")),
-        *(Column(name.replace("_", " "), numeric=True) for name in kinds),
-    )
+    columns = (*PLACE, *(TableColumn(name.replace("_", " "), numeric=True) for name in kinds))
     note = (
         "Share of the free runs in distribution, all seeds and initial states together, to the end of the test. A "
         "chaotic motion whose test is shorter than some twenty returns may differ from the truth in kind by chance."
     )
-    return Table("What kind of motion the free runs are", columns, tuple(rows), note)
+    return ReportTable("What kind of motion the free runs are", columns, tuple(rows), note)
 
 
 def _verdict_shares(run: Any) -> dict[str, float] | None:
@@ -185,51 +168,39 @@ def _verdict_shares(run: Any) -> dict[str, float] | None:
     return {name: float(np.mean(given == name)) for name in VERDICTS}
 
 
-def theory_table(found: Sequence[Setting]) -> Table | None:
+def theory_table(found: Sequence[Setting]) -> ReportTable | None:
     """Predictions made before training beside what came out; None where no run holds any."""
     rows = []
     for setting in found:
-        reached = {c.horizon: c for c in contests(setting) if c.split == "test"}
-        for contestant in setting.contestants:
-            stored = at(contestant.run.result, "theory")
-            for entry in stored if isinstance(stored, list) else [stored]:
-                if not isinstance(entry, Mapping) or "verdict" not in entry:
+        reached = {c.horizon: c for c in setting.comparisons if c.split == "test"}.get("short")
+        for entry in setting.entries:
+            stored = at(entry.run.result, "theory")
+            for told in stored if isinstance(stored, list) else [stored]:
+                if not isinstance(told, Mapping) or "verdict" not in told:
                     continue
-                interval = reached["short"].intervals.get(contestant.label) if "short" in reached else None
-                floor = reached["short"].best_floor() if "short" in reached else None
-                outcome = DASH if interval is None else interval_text(*interval)
-                if isinstance(entry.get("represented"), bool):
-                    outcome = f"{'represented' if entry['represented'] else 'not represented'}: {outcome}"
-                if interval is not None and floor is not None:
-                    below = reached["short"].beats(contestant.label, floor[1])
-                    outcome += f", {'below' if below else 'not clearly below'} the best floor ({shown(floor[1])})"
-                failed = entry.get("failed") is True
+                interval = reached.intervals.get(entry.label) if reached else None
+                floor = reached.best_floor() if reached else None
+                outcome = DASH if interval is None else quoted(interval)
+                if isinstance(told.get("represented"), bool):
+                    outcome = f"{'represented' if told['represented'] else 'not represented'}: {outcome}"
+                if reached and interval is not None and floor is not None:
+                    below = "below" if reached.beats(entry.label, floor[1]) else "not clearly below"
+                    outcome += f", {below} the best floor ({PRIMARY.page(floor[1])})"
+                failed = told.get("failed") is True
                 rows.append(
                     (
-                        *place(setting, contestant.label),
-                        Cell(str(entry["verdict"]) + (" (the prediction failed)" if failed else ""), strong=failed),
-                        Cell(str(entry.get("scope") or DASH)),
-                        Cell(outcome, interval.estimate if interval else None),
-                        Cell(str(entry.get("reason") or DASH)),
-                        Cell(str(entry.get("source") or DASH)),
+                        *place(setting, entry.label),
+                        TableCell(str(told["verdict"]) + (" (the prediction failed)" if failed else ""), strong=failed),
+                        *text_cells(told.get("scope")),
+                        TableCell(outcome, interval.estimate if interval else None),
+                        *text_cells(told.get("reason"), told.get("source")),
                     )
                 )
     if not rows:
         return None
-    columns = tuple(
-        Column(name)
-        for name in (
-            "task",
-            "protocol",
-            "model",
-            "predicted",
-            "for",
-            "outcome (NRMSE, short horizon)",
-            "reason",
-            "source",
-        )
-    )
-    return Table(
+    outcome = f"outcome ({PRIMARY.title}, short horizon)"
+    columns = (*PLACE, *text_columns("predicted", "for", outcome, "reason", "source"))
+    return ReportTable(
         "Can this class of models, with this lift, represent the task's map?",
         columns,
         tuple(rows),

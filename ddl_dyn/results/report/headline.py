@@ -1,4 +1,4 @@
-"""What the numbers say, in words: who separates from whom and where, and what the runs cannot tell.
+"""Findings in words: who separates from whom and where, and what the runs cannot tell.
 
 A sentence is only ever as strong as the intervals: overlapping intervals are reported as open, not as a tie or a win.
 """
@@ -9,10 +9,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ddl_dyn.results.comparison.groups import Contest, Setting, spoken
+from ddl_dyn.config.formats import counted, joined
+from ddl_dyn.config.labels import model_label
+from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
 
-from .document import counted, joined, shown
-from .tables import FLOOR_NAMES, interval_text
+from .tables import quoted
 
 # The architecture this suite is about; its losses are spelt out like its wins.
 FOCUS = "ddl"
@@ -22,10 +24,10 @@ MATCHED = 0.05
 SEEDS_FOR_INTERVAL = 6
 
 
-def headline(grouped: Sequence[Sequence[Contest]]) -> list[str]:
-    """The report's opening sentences, from the contests of each setting."""
-    every = [contest for group in grouped for contest in group]
-    rivalries = [contest for contest in every if len(contest.intervals) > 1]
+def headline(found: Sequence[Setting]) -> list[str]:
+    """Opening sentences of a report of some settings."""
+    every = [comparison for setting in found for comparison in setting.comparisons]
+    rivalries = [comparison for comparison in every if len(comparison.intervals) > 1]
     if not every:
         return ["No run has a result yet, so there is nothing to compare."]
     out = []
@@ -38,8 +40,8 @@ def headline(grouped: Sequence[Sequence[Contest]]) -> list[str]:
     return out
 
 
-def _tally(rivalries: Sequence[Contest]) -> str:
-    wins = Counter(contest.best for contest in rivalries)
+def _tally(rivalries: Sequence[Comparison]) -> str:
+    wins = Counter(comparison.best for comparison in rivalries)
     nobody = wins.pop(None, 0)
     where = counted(len(rivalries), "comparison") + " (task × protocol × test set × horizon)"
     if not wins:
@@ -50,13 +52,13 @@ def _tally(rivalries: Sequence[Contest]) -> str:
     return f"{joined([first, *(f'{name} in {count}' for name, count in won[1:])])} of {where}{rest}."
 
 
-def _head_to_head(rivalries: Sequence[Contest]) -> list[str]:
+def _head_to_head(rivalries: Sequence[Comparison]) -> list[str]:
     counts: dict[tuple[str, str], Counter[str]] = {}
-    for contest in rivalries:
-        for first in _focus(contest):
-            for second in contest.intervals:
-                if second != first and second not in _focus(contest):
-                    counts.setdefault((first, second), Counter())[contest.relation(first, second)] += 1
+    for comparison in rivalries:
+        for first in _focus(comparison):
+            for second in comparison.intervals:
+                if second != first and second not in _focus(comparison):
+                    counts.setdefault((first, second), Counter())[comparison.relation(first, second)] += 1
     return [
         f"{spoken(first)} against {spoken(second)}: better in {count['better']}, worse in {count['worse']}, "
         f"not separated in {count['open']} of {count.total()}."
@@ -64,74 +66,75 @@ def _head_to_head(rivalries: Sequence[Contest]) -> list[str]:
     ]
 
 
-def _focus(contest: Contest) -> list[str]:
-    return [c.label for c in contest.setting.contestants if c.model == FOCUS and c.label in contest.intervals]
+def _focus(comparison: Comparison) -> list[str]:
+    return [c.label for c in comparison.setting.entries if c.model == FOCUS and c.label in comparison.intervals]
 
 
-def _floors(every: Sequence[Contest]) -> list[str]:
-    known = [contest for contest in every if contest.best_floor()]
+def _floors(every: Sequence[Comparison]) -> list[str]:
+    known = [comparison for comparison in every if comparison.best_floor()]
     lost = [
         c for c in known if (floor := c.best_floor()) and not any(c.beats(label, floor[1]) for label in c.intervals)
     ]
     if not lost:
         return []
-    tests, failed = (Counter(contest.setting.title for contest in found) for found in (known, lost))
+    tests, failed = (Counter(comparison.setting.title for comparison in found) for found in (known, lost))
     listed = joined(f"{title} {count} of {tests[title]}" for title, count in failed.items())
     return [f"No model is clearly below the best floor in {counted(len(lost), 'test')}: {listed}."]
 
 
-def verdict(contest: Contest) -> str:
-    """One sentence on one contest."""
-    order = contest.order()
-    best = contest.best
+def finding(comparison: Comparison) -> str:
+    """One sentence on one comparison."""
+    order = comparison.order()
+    best = comparison.best
     if len(order) == 1:
-        text = _quoted(contest, order[0])
+        text = _quoted(comparison, order[0])
     elif best is not None:
         second = next(label for label in order if label != best)
         relation = "is better than" if len(order) == 2 else "separates from all others, next"
-        text = f"{_quoted(contest, best)} {relation} {_quoted(contest, second)}"
+        text = f"{_quoted(comparison, best)} {relation} {_quoted(comparison, second)}"
     else:
         first = order[0]
-        open_to = [label for label in order[1:] if contest.relation(first, label) == "open"]
+        open_to = [label for label in order[1:] if comparison.relation(first, label) == "open"]
         text = (
-            f"no model separates from all others; the lowest median is that of {_quoted(contest, first)}, whose "
-            f"interval overlaps with {joined(_quoted(contest, label) for label in open_to)}"
+            f"no model separates from all others; the lowest median is that of {_quoted(comparison, first)}, whose "
+            f"interval overlaps with {joined(_quoted(comparison, label) for label in open_to)}"
         )
         if len(order) == 2:
-            text = f"the two do not separate, {joined(_quoted(contest, label) for label in order)}"
-        if math.isinf(contest.intervals[first].estimate):
+            text = f"the two do not separate, {joined(_quoted(comparison, label) for label in order)}"
+        if math.isinf(comparison.intervals[first].estimate):
             text = "every model failed in more than half of its replicas"
     losses = [
-        f"{_quoted(contest, label)} is worse than {joined(map(spoken, ahead))}"
-        for label in _focus(contest)
-        if (ahead := [other for other in order if other != label and contest.relation(label, other) == "worse"])
+        f"{_quoted(comparison, label)} is worse than {joined(map(spoken, ahead))}"
+        for label in _focus(comparison)
+        if (ahead := [other for other in order if other != label and comparison.relation(label, other) == "worse"])
         # Said already: the next to the one that separates from all others.
         and not (ahead == [best] and label == order[1])
     ]
-    losses += _against_floor(contest)
-    title = contest.title[0].upper() + contest.title[1:]
+    losses += _against_floor(comparison)
+    title = comparison.title[0].upper() + comparison.title[1:]
     return f"{title}: {'; '.join([text, *losses])}."
 
 
-def _against_floor(contest: Contest) -> list[str]:
-    floor = contest.best_floor()
+def _against_floor(comparison: Comparison) -> list[str]:
+    floor = comparison.best_floor()
     if floor is None:
         return []
-    weak = [label for label in contest.order() if not contest.beats(label, floor[1])]
-    above = [label for label in weak if contest.intervals[label].low > floor[1]]
-    found = f"the best floor ({FLOOR_NAMES[floor[0]]}, {shown(floor[1])})"
+    weak = [label for label in comparison.order() if not comparison.beats(label, floor[1])]
+    above = [label for label in weak if comparison.intervals[label].low > floor[1]]
+    found = f"the best floor ({model_label(floor[0])}, {PRIMARY.page(floor[1])})"
     groups = (("above", above), ("not clearly below", [label for label in weak if label not in above]))
     return [f"{words} {found}: {joined(map(spoken, labels))}" for words, labels in groups if labels]
 
 
-def _quoted(contest: Contest, label: str) -> str:
-    return f"{spoken(label)} {interval_text(*contest.intervals[label])}"
+def _quoted(comparison: Comparison, label: str) -> str:
+    return f"{spoken(label)} {quoted(comparison.intervals[label])}"
 
 
-def caveats(found: Sequence[Setting], grouped: Sequence[Sequence[Contest]]) -> list[str]:
-    """What keeps the numbers from meaning more than they do."""
+def caveats(found: Sequence[Setting]) -> list[str]:
+    """Limits of what the numbers mean."""
     out = []
-    sizes = sorted({values.size for group in grouped for contest in group for values in contest.values.values()})
+    every = [comparison for setting in found for comparison in setting.comparisons]
+    sizes = sorted({values.size for comparison in every for values in comparison.values.values()})
     if sizes and sizes[0] == 1:
         out.append("Some runs have a single seed: they have no interval and can neither win nor lose.")
     few = [n for n in sizes if 1 < n < SEEDS_FOR_INTERVAL]
@@ -144,9 +147,9 @@ def caveats(found: Sequence[Setting], grouped: Sequence[Sequence[Contest]]) -> l
     unequal = _unequal(found)
     if unequal:
         out.append(f"Parameter counts are not matched within 5 %: {'; '.join(unequal)}.")
-    if any(len(group) and not any(c.split == "ood" for c in group) for group in grouped):
+    if any(s.comparisons and not any(c.split == "ood" for c in s.comparisons) for s in found):
         out.append("Some tasks have no out-of-distribution test.")
-    if sum(len(contest.intervals) > 1 for group in grouped for contest in group) > 1:
+    if sum(len(comparison.intervals) > 1 for comparison in every) > 1:
         out.append(
             "The intervals are not corrected for how many comparisons are made at once; the paired tests below are."
         )
@@ -156,7 +159,7 @@ def caveats(found: Sequence[Setting], grouped: Sequence[Sequence[Contest]]) -> l
 def _unequal(found: Sequence[Setting]) -> list[str]:
     out: dict[str, None] = {}
     for setting in found:
-        sizes = {c.label: c.run.result.get("parameters") for c in setting.contestants}
+        sizes = {c.label: c.run.result.get("parameters") for c in setting.entries}
         known = {label: n for label, n in sizes.items() if isinstance(n, int) and n > 0}
         if len(known) > 1 and max(known.values()) > (1 + MATCHED) * min(known.values()):
             listed = joined(f"{spoken(label)} {n:,}" for label, n in sorted(known.items(), key=lambda pair: pair[1]))

@@ -12,7 +12,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .document import Picture, Report, percent
+from ddl_dyn.config.formats import percent
+
+from .document import Report, ReportFigure
 
 TEMPLATES = Path(__file__).with_name("templates")
 # Drawn for a journal's page; a screen is read from further away.
@@ -23,12 +25,12 @@ _SVG_SIZE = re.compile(r' (width|height)="(\d+\.?\d*)pt"')
 _MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
 
 
-def data_uri(picture: Picture) -> str:
+def data_uri(picture: ReportFigure) -> str:
     """A picture as an address that holds its bytes."""
     return f"data:{_MEDIA[picture.suffix]};base64,{base64.b64encode(picture.data).decode('ascii')}"
 
 
-def size(picture: Picture) -> tuple[int, int] | None:
+def size(picture: ReportFigure) -> tuple[int, int] | None:
     """Width and height on the page in CSS pixels, so that it does not jump while it loads; None where unknown."""
     if picture.suffix == "png":
         pixels = (int.from_bytes(picture.data[i : i + 4], "big") / PNG_DPI for i in (16, 20))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+from ddl_dyn.config.formats import percent
 from ddl_dyn.runs.atomic_files import write_text, write_with
 
-from .document import Cell, Picture, Report, Section, Table, percent
+from .document import Report, ReportFigure, ReportSection, ReportTable, TableCell
 
 # What Markdown, or the HTML inside it, would read as markup.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -21,7 +22,7 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def write(report: Report, target: Path) -> None:
+def write_markdown(report: Report, target: Path) -> None:
     """Write the report and its figures (folder `<name>_figures`)."""
     folder = target.with_name(f"{target.stem}_figures")
     lines = [f"# {escaped(report.title)}", "", escaped(report.subtitle), ""]
@@ -31,7 +32,7 @@ def write(report: Report, target: Path) -> None:
     write_text(target, "\n".join(lines).rstrip() + "\n")
 
 
-def _section(section: Section, level: int, folder: Path, names: dict[str, int]) -> Iterator[str]:
+def _section(section: ReportSection, level: int, folder: Path, names: dict[str, int]) -> Iterator[str]:
     yield from (f"{'#' * min(level, 6)} {escaped(section.title)}", "")
     for paragraph in section.text:
         yield from (escaped(paragraph), "")
@@ -48,7 +49,7 @@ def _section(section: Section, level: int, folder: Path, names: dict[str, int]) 
         yield from _section(part, level + 1, folder, names)
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: ReportTable) -> Iterator[str]:
     yield from (f"**{escaped(table.caption)}**", "")
     yield _line([escaped(column.title) for column in table.columns])
     yield _line(["---:" if column.numeric else "---" for column in table.columns])
@@ -59,7 +60,7 @@ def _table(table: Table) -> Iterator[str]:
         yield from (escaped(table.note), "")
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     text = escaped(cell.text) or " / ".join(percent(share) for share in cell.shares)
     return f"**{text}**" if cell.strong and text else text
 
@@ -72,7 +73,7 @@ def _put(file: IO[bytes], data: bytes) -> None:
     file.write(data)
 
 
-def _picture(picture: Picture, folder: Path, names: dict[str, int]) -> Iterator[str]:
+def _picture(picture: ReportFigure, folder: Path, names: dict[str, int]) -> Iterator[str]:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", picture.name) or "figure"
     names[stem] = names.get(stem, 0) + 1
     if names[stem] > 1:
