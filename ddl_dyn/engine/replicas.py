@@ -36,7 +36,6 @@ class Replicas:
     Raises:
         ValueError: when there is no seed, or a seed is repeated or negative, or data sets are not one a seed.
     Example:
-        >>> from ddl_dyn import Replicas, make_model
         >>> Replicas(lambda: make_model("ddl", state_dim=2), seeds=range(3)).size
         3
     """
