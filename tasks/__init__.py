@@ -20,8 +20,10 @@ from ddl_dyn.tasks.flows.oscillators import CubicSpiral, DampedSpiral, Harmonic,
 from ddl_dyn.tasks.flows.population import Kuramoto, LotkaVolterra
 from ddl_dyn.tasks.hybrid.billiards import Billiard, BilliardCollisions
 from ddl_dyn.tasks.hybrid.bouncing_ball import BouncingBall, BouncingBallFamily, BouncingBallImpacts
+from ddl_dyn.tasks.hybrid.many_dimensions import BilliardD, HardSpheres
 from ddl_dyn.tasks.integrators import integrate, iterate
 from ddl_dyn.tasks.maps.line import FlipFlop, Gauss, Logistic, LogisticFamily, Ricker, Tent
+from ddl_dyn.tasks.maps.orthogonal import HouseholderChain, PermutationMap
 from ddl_dyn.tasks.maps.plane import DuffingMap, Henon, Ikeda, Lozi
 from ddl_dyn.tasks.maps.projections import Grover, Kaczmarz, Overwrite
 from ddl_dyn.tasks.maps.reflections import Flip, Mirror, Rotation, Rotoreflection, TwistedMirror
@@ -84,6 +86,8 @@ TASKS: dict[str, type[Task]] = {
     "rotation": Rotation,
     "twisted_mirror": TwistedMirror,
     "rotoreflection": Rotoreflection,
+    "householder_chain": HouseholderChain,
+    "permutation_map": PermutationMap,
     "grover": Grover,
     "kaczmarz": Kaczmarz,
     "overwrite": Overwrite,
@@ -92,6 +96,8 @@ TASKS: dict[str, type[Task]] = {
     "bouncing_ball_impacts": BouncingBallImpacts,
     "billiard": Billiard,
     "billiard_collisions": BilliardCollisions,
+    "billiard_d": BilliardD,
+    "hard_spheres": HardSpheres,
     # state tracking: a token picks the map
     "parity": Parity,
     "cycle_navigation": CycleNavigation,

@@ -5,13 +5,13 @@ Common arguments: n, number of states; rng, the source of randomness.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.tasks.base import Array, FlowTask, Split
 
@@ -49,6 +49,35 @@ def box_surface(n: int, rng: np.random.Generator, low: ArrayLike, high: ArrayLik
     unit = draws[:, :-1]
     unit[np.arange(n), face // 2] = face % 2
     return low + (high - low) * unit
+
+
+def first_allowed(
+    rng: np.random.Generator,
+    draw: Callable[[np.random.Generator], Array],
+    allowed: Callable[[Array], NDArray[np.bool_]],
+) -> Array:
+    """Rejection sampling: the first draw of every row that is allowed.
+
+    Args:
+        rng: the source of randomness.
+        draw: (n, D) from a generator, row by row.
+        allowed: (n, D) -> (n,), True where a row is accepted.
+    Returns:
+        (n, D).
+    Raises:
+        ValueError: when 1,000 draws do not do for some row.
+    """
+    states = draw(rng.spawn(1)[0])
+    pending = ~allowed(states)
+    for _ in range(999):
+        if not pending.any():
+            return states
+        # One stream for each attempt: what a row gets does not depend on how many rows there are.
+        again = draw(rng.spawn(1)[0])
+        good = pending & allowed(again)
+        states[good] = again[good]
+        pending &= ~good
+    raise ValueError("1,000 random states were tried for one row and none is allowed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,16 +14,10 @@ from numpy.typing import NDArray
 
 from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
 from ddl_dyn.tasks.hybrid.billiard_tables import TABLES, TableShape
+from ddl_dyn.tasks.hybrid.events import advance, reflect, straight
 
 Mask = NDArray[np.bool_]
-# A ball that touches the wall more often than this within one step slides along it; its state becomes NaN.
-MAX_COLLISIONS = 10_000
 CANDIDATES = 64
-
-
-def reflect(v: Array, normal: Array) -> Array:
-    """v − 2 (v·n) n, (..., 2) -> (..., 2)."""
-    return v - 2.0 * (v * normal).sum(axis=-1, keepdims=True) * normal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,21 +153,8 @@ class Billiard(BilliardTable):
 
     def next_state(self, x: Array) -> Array:
         """State after dt, through every collision on the way."""
-        flat = np.array(x).reshape(-1, 4)
-        left = np.full(len(flat), self.dt, dtype=flat.dtype)
-        moving = np.arange(len(flat))
-        for _ in range(MAX_COLLISIONS):
-            time, after, _normal = self.to_wall(flat[moving])
-            hits = time <= left[moving]
-            free = moving[~hits]
-            flat[free, :2] += flat[free, 2:] * left[free, None]
-            moving = moving[hits]
-            if not len(moving):
-                return flat.reshape(x.shape)
-            flat[moving] = after[hits]
-            left[moving] -= time[hits]
-        flat[moving] = np.nan
-        return flat.reshape(x.shape)
+        flat = np.asarray(x).reshape(-1, 4)
+        return advance(flat, self.dt, motion=straight, next_event=lambda z: self.to_wall(z)[:2]).reshape(x.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ TURN = 2.0 * np.pi
 
 @dataclass(frozen=True, kw_only=True)
 class StandardMap(MapTask):
-    """The standard map (Chirikov–Taylor) of a kicked rotor.
+    """The standard map (Chirikov–Taylor): the kicked rotor, seen once a kick.
 
     Equations: p⁺ = p + K sin θ, θ⁺ = θ + p⁺, both modulo 2π.
     State: with coordinates="circle" (cos θ, sin θ, cos p, sin p), a point of the torus without a seam, so that a

@@ -1,0 +1,61 @@
+"""Systems with jumps: motion in closed form between events, each found exactly, never stepped over.
+
+Axes: N trajectories, D state components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ddl_dyn.tasks.base import Array
+
+# A trajectory with more events than this in one interval slides or comes to rest in a point; its state becomes NaN.
+MAX_EVENTS = 10_000
+
+
+def advance(
+    x: Array,
+    duration: float,
+    *,
+    motion: Callable[[Array, Array], Array],
+    next_event: Callable[[Array], tuple[Array, Array]],
+) -> Array:
+    """Carry states forward through every event on the way.
+
+    Args:
+        x: (N, D), not changed.
+        duration: time to pass.
+        motion: states (K, D) and times (K,) -> the states after these times without an event, (K, D).
+        next_event: states (K, D) -> time to the next event (K,), infinite where none comes, and the state just after it
+            (K, D).
+    Returns:
+        (N, D); NaN for a trajectory with more than 10,000 events.
+    """
+    states = np.array(x)
+    left = np.full(len(states), duration, dtype=states.dtype)
+    moving = np.arange(len(states))
+    for _ in range(MAX_EVENTS):
+        time, after = next_event(states[moving])
+        hits = time <= left[moving]
+        free = moving[~hits]
+        states[free] = motion(states[free], left[free])
+        moving = moving[hits]
+        if not len(moving):
+            return states
+        states[moving] = after[hits]
+        left[moving] -= time[hits]
+    states[moving] = np.nan
+    return states
+
+
+def straight(x: Array, time: Array) -> Array:
+    """Uniform motion of states (..., 2n), positions before velocities, over times (...)."""
+    half = x.shape[-1] // 2
+    return np.concatenate([x[..., :half] + x[..., half:] * time[..., None], x[..., half:]], axis=-1)
+
+
+def reflect(v: Array, normal: Array) -> Array:
+    """v − 2 (v·n) n, (..., d) -> (..., d): the Delta update with β = 2, k = n and target 0."""
+    return v - 2.0 * (v * normal).sum(axis=-1, keepdims=True) * normal

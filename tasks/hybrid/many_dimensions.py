@@ -1,0 +1,302 @@
+"""Collisions in d dimensions: a point inside a ball, a box or around a scatterer, and hard spheres in a box.
+
+Axes: N trajectories, K candidates, n spheres, d dimensions of space, D = 2d or 2nd state components.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
+from ddl_dyn.tasks.hybrid.events import advance, reflect, straight
+from ddl_dyn.tasks.initial import first_allowed, sphere
+
+Index = NDArray[np.intp]
+REASON = "volume is preserved and the map invertible, but velocities jump: no smooth field has this flow"
+
+
+def across(x: Array, v: Array) -> tuple[Array, Array, Array]:
+    """Speed |v|, component of x along v, and distance of the line from the origin; x and v (..., d) -> three (...)."""
+    speed = np.linalg.norm(v, axis=-1)
+    along = (x * v).sum(axis=-1) / speed
+    return speed, along, np.linalg.norm(x - (along / speed)[..., None] * v, axis=-1)
+
+
+def time_into_ball(x: Array, v: Array, radius: float) -> Array:
+    """Time until the line from x (..., d) along v enters a ball about the origin from outside; infinite for a miss."""
+    speed, along, aside = across(x, v)
+    # The product form keeps a grazing hit exact: radius² − aside² would lose half of its digits.
+    half_chord = np.sqrt(np.maximum((radius - aside) * (radius + aside), 0.0))
+    return np.where((aside < radius) & (along < 0), np.maximum(-along - half_chord, 0.0) / speed, np.inf)
+
+
+def time_out_of_ball(x: Array, v: Array, radius: float) -> Array:
+    """Time until the line from x (..., d) along v leaves a ball about the origin from inside."""
+    speed, along, aside = across(x, v)
+    half_chord = np.sqrt(np.maximum((radius - aside) * (radius + aside), 0.0))
+    return np.maximum(half_chord - along, 0.0) / speed
+
+
+def time_out_of_box(x: Array, v: Array, half: float) -> Array:
+    """Time until each coordinate of x (..., d) reaches ±half along v; infinite for one that rests."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(v != 0, np.maximum((np.sign(v) * half - x) / v, 0.0), np.inf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BilliardD(MapTask):
+    """A billiard ball in d dimensions, sampled every dt.
+
+    Equations: ẋ = v, v̇ = 0 inside; v → v − 2 (v·n) n at the wall, n its unit normal.
+    State (x1 … xd, v1 … vd): position and velocity, unit speed. d: dimension. shape: "ball" of radius 1; "box" of half
+    sides 1; "sinai", that box around a ball. radius: of that ball, None for ½; the other shapes have none.
+    Regime: integrable in the ball and the box, chaotic around the scatterer.
+    Facts: the speed is kept; in the ball so are the plane of motion and the sine of incidence |x − (x·v)v|, in the box
+    every |vi|. The mean free path is 2√π Γ((d+1)/2)/Γ(d/2) times volume over surface: 4/3 in the ball of d = 3. A
+    collision is one factor with β = 2, k = n, v = 0 on the velocity.
+    Initial states: sine of incidence below its 60 % quantile (train), above its 65 % quantile (ood) in the ball;
+    |v1|√d below 1, above 1.1 in the box; x1 < 0, x1 > .05 around the scatterer.
+    """
+
+    source = "Chernov (1997), Entropy, Lyapunov exponents, and mean free path for billiards, doi:10.1007/BF02508462"
+    equations = "ẋ = v; v → v − 2 (v·n) n at the wall"
+    family = "billiard"
+    isotropic = True
+    obstruction_reason = REASON
+
+    dt: float = 0.1
+    d: int = parameter(3, low=2, high=32, doc="dimension")
+    shape: Literal["ball", "box", "sinai"] = "ball"
+    radius: float | None = parameter(None, low=0.0, high=0.95, open_low=True, doc="radius of the scatterer")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.radius is not None and self.shape != "sinai":
+            raise ValueError(
+                f"{self.key()}: radius is that of the scatterer; a {self.shape} has none, got {self.radius}"
+            )
+
+    @property
+    def scatterer(self) -> float:
+        """Radius of the scatterer in use."""
+        return 0.5 if self.radius is None else self.radius
+
+    @property
+    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """x1 … xd, v1 … vd."""
+        return tuple(f"{part}{i + 1}" for part in "xv" for i in range(self.d))
+
+    def _depth(self, place: Array) -> Array:
+        """Distance of places (..., d) from the nearest wall, negative outside."""
+        distance = np.linalg.norm(place, axis=-1)
+        if self.shape == "ball":
+            return 1.0 - distance
+        inside = 1.0 - np.abs(place).max(axis=-1)
+        return np.minimum(inside, distance - self.scatterer) if self.shape == "sinai" else inside
+
+    def check_states(self, x0: Array, steps: int) -> Array:
+        """As for every task; a ball outside the walls or at rest is refused too."""
+        x = super().check_states(x0, steps)
+        # A ball on the wall lies off it by rounding.
+        bad = (self._depth(x[:, : self.d]) < -1e-9) | ~(np.linalg.norm(x[:, self.d :], axis=1) > 0)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(f"{self.key()}: a state must lie inside the walls and move, but row {row} is {x[row]}")
+        return x
+
+    @property
+    def mean_free_path(self) -> float:
+        """Mean length of a flight over the whole phase space."""
+        d = self.d
+        ball = np.pi ** (d / 2) / scipy.special.gamma(d / 2 + 1)
+        volume, surface = {"ball": (ball, d * ball), "box": (2.0**d, d * 2.0**d)}.get(self.shape, (0.0, 0.0))
+        if self.shape == "sinai":
+            volume, surface = 2.0**d - ball * self.scatterer**d, d * (2.0**d + ball * self.scatterer ** (d - 1))
+        ratio = 2 * np.sqrt(np.pi) * scipy.special.gamma((d + 1) / 2) / scipy.special.gamma(d / 2)
+        return float(ratio * volume / surface)
+
+    @property
+    def timescale(self) -> float:
+        """Mean free time."""
+        return self.mean_free_path
+
+    def next_event(self, x: Array) -> tuple[Array, Array]:
+        """Time to the next collision (N,) of states (N, 2d), and the states just after it."""
+        place, v = x[:, : self.d], x[:, self.d :]
+        if self.shape == "ball":
+            time = time_out_of_ball(place, v, 1.0)
+            hit = place + v * time[:, None]
+            normal = -hit / np.linalg.norm(hit, axis=1, keepdims=True)
+        else:
+            each = time_out_of_box(place, v, 1.0)
+            time, wall = each.min(axis=1), each.argmin(axis=1)
+            normal = np.eye(self.d)[wall]
+            if self.shape == "sinai":
+                inner = time_into_ball(place, v, self.scatterer)
+                hit = place + v * np.where(inner < time, inner, 0.0)[:, None]
+                normal = np.where((inner < time)[:, None], hit / np.linalg.norm(hit, axis=1, keepdims=True), normal)
+                time = np.minimum(time, inner)
+        return time, np.concatenate([place + v * time[:, None], reflect(v, normal)], axis=1)
+
+    def next_state(self, x: Array) -> Array:
+        """State after dt, through every collision on the way."""
+        flat = np.asarray(x).reshape(-1, self.state_dim)
+        return advance(flat, self.dt, motion=straight, next_event=self.next_event).reshape(x.shape)
+
+    def exact(self, x0: Array, steps: int) -> Array | None:
+        """In the box every coordinate is a triangle wave of its own, (N, steps+1, 2d); None elsewhere."""
+        if self.shape != "box":
+            return None
+        place, v = x0[:, None, : self.d], x0[:, None, self.d :]
+        # The unfolded coordinate runs straight on; counting half sides gives the fold and the direction.
+        unfolded = (place + v * self.times(steps)[:, None] + 1.0) / 2.0
+        fold = np.floor(unfolded)
+        odd = np.mod(fold, 2.0)
+        inside = unfolded - fold
+        return np.concatenate([2.0 * np.where(odd, 1.0 - inside, inside) - 1.0, np.where(odd, -v, v)], axis=2)
+
+    def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
+        """Uniform positions and directions in the split's part of phase space, (n, 2d)."""
+
+        def draw(generator: np.random.Generator) -> Array:
+            directions, places, radii = generator.spawn(3)
+            if self.shape == "ball":
+                place = sphere(n, places, 1.0, self.d) * radii.random((n, 1)) ** (1.0 / self.d)
+            else:
+                place = 2.0 * places.random((n, self.d)) - 1.0
+            return np.concatenate([place, sphere(n, directions, 1.0, self.d)], axis=1)
+
+        def allowed(x: Array) -> NDArray[np.bool_]:
+            place, v = x[:, : self.d], x[:, self.d :]
+            if self.shape == "ball":
+                # Of uniform states the square of the sine has a Beta distribution.
+                low, high = scipy.special.betaincinv((self.d - 1) / 2, 1.5, (0.6, 0.65)) ** 0.5
+                told = across(place, v)[2]
+            elif self.shape == "box":
+                low, high, told = 1.0, 1.1, np.abs(v[:, 0]) * np.sqrt(self.d)
+            else:
+                low, high, told = 0.0, 0.05, place[:, 0]
+            part = told > high if split == "ood" else told < low
+            return part & (self._depth(place) > 0)
+
+        return first_allowed(rng, draw, allowed)
+
+    def invariants(self, x: Array) -> dict[str, Array]:
+        """Speed; in the ball the sine of incidence, in the box every |vi|."""
+        place, v = x[..., : self.d], x[..., self.d :]
+        out = {"speed": np.linalg.norm(v, axis=-1)}
+        if self.shape == "ball":
+            out["sin_incidence"] = across(place, v)[2]
+        if self.shape == "box":
+            out |= {f"abs_v{i + 1}": np.abs(v[..., i]) for i in range(self.d)}
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardSpheres(MapTask):
+    """Elastic collisions of hard spheres in a box of d dimensions, sampled every dt.
+
+    Equations: ẋᵢ = vᵢ; vᵢ → vᵢ − ((vᵢ − vⱼ)·n) n, vⱼ → vⱼ + ((vᵢ − vⱼ)·n) n when i and j touch, n the unit vector
+    between them; a component of vᵢ changes sign at a wall.
+    State (x11 … xnd, v11 … vnd): positions and velocities, sphere by sphere; half sides of the box 1, equal masses, mean
+    square speed 1. n: spheres; d: dimension; radius: of each.
+    Regime: chaotic for d ≥ 2; for d = 1 the velocities are only exchanged, and the rods move as points that pass
+    through one another, relabelled.
+    Facts: the energy is kept, by collisions of spheres the momentum too. Either collision is one factor with β = 2 and
+    v = 0 on the velocities, with k = (n, −n)/√2 or along an axis. Reversing all velocities runs the orbit backwards.
+    Initial states: without overlap, x11 < 0 (train), x11 > .05 (ood), velocities in any direction.
+    """
+
+    source = "Alder, Wainwright (1959), Studies in molecular dynamics I: general method, doi:10.1063/1.1730376"
+    equations = "ẋᵢ = vᵢ; vᵢ → vᵢ − ((vᵢ − vⱼ)·n) n at a collision"
+    family = "billiard"
+    isotropic = True
+    obstruction_reason = REASON
+
+    dt: float = 0.1
+    n: int = parameter(2, low=2, high=16, doc="number of spheres")
+    d: int = parameter(2, low=1, high=8, doc="dimension")
+    radius: float = parameter(0.25, low=0.0, high=0.45, open_low=True, doc="radius of each sphere")
+
+    @property
+    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Positions, then velocities; xij is coordinate j of sphere i."""
+        spheres, space = range(1, self.n + 1), range(1, self.d + 1)
+        mark = "_" if max(self.n, self.d) > 9 else ""
+        return tuple(f"{part}{i}{mark}{j}" for part in "xv" for i in spheres for j in space)
+
+    @property
+    def timescale(self) -> float:
+        """Time in which a sphere at the mean speed crosses half the box."""
+        return 1.0
+
+    def _pairs(self, x: Array) -> tuple[Index, Index, Array, Array]:
+        """Indices (P,) of either sphere of every pair, their offsets and relative velocities (..., P, d)."""
+        i, j = np.triu_indices(self.n, 1)
+        place, v = (part.reshape(*x.shape[:-1], self.n, self.d) for part in np.split(x, 2, axis=-1))
+        return i, j, place[..., i, :] - place[..., j, :], v[..., i, :] - v[..., j, :]
+
+    def next_event(self, x: Array) -> tuple[Array, Array]:
+        """Time to the next collision (N,) of states (N, 2nd), and the states just after it."""
+        size = self.n * self.d
+        walls = time_out_of_box(x[:, :size], x[:, size:], 1.0 - self.radius)
+        i, j, offset, relative = self._pairs(x)
+        pairs = time_into_ball(offset, relative, 2.0 * self.radius)
+        first = np.concatenate([walls, pairs], axis=1).argmin(axis=1)
+        time = np.concatenate([walls, pairs], axis=1).min(axis=1)
+        after = straight(x, time)
+        rows = np.arange(len(x))
+        at_wall, k = first < size, np.maximum(first - size, 0)
+        velocity = after[:, size:].reshape(len(x), self.n, self.d)
+        touch = (offset + relative * np.where(at_wall, 0.0, time)[:, None, None])[rows, k]
+        normal = touch / np.linalg.norm(touch, axis=1, keepdims=True)
+        push = (relative[rows, k] * normal).sum(axis=1, keepdims=True) * normal
+        push[at_wall] = 0.0
+        velocity[rows, i[k]] -= push
+        velocity[rows, j[k]] += push
+        after[:, size:] = velocity.reshape(len(x), size)
+        after[rows[at_wall], size + first[at_wall]] *= -1.0
+        return time, after
+
+    def next_state(self, x: Array) -> Array:
+        """State after dt, through every collision on the way."""
+        flat = np.asarray(x).reshape(-1, self.state_dim)
+        return advance(flat, self.dt, motion=straight, next_event=self.next_event).reshape(x.shape)
+
+    def check_states(self, x0: Array, steps: int) -> Array:
+        """As for every task; overlapping spheres are refused, or one inside a wall."""
+        x = super().check_states(x0, steps)
+        gaps = np.linalg.norm(self._pairs(x)[2], axis=-1) - 2.0 * self.radius
+        # Spheres that touch overlap by rounding.
+        bad = (gaps < -1e-9).any(axis=1) | (np.abs(x[:, : self.n * self.d]) > 1.0 - self.radius + 1e-9).any(axis=1)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(f"{self.key()}: spheres must not overlap or reach into a wall, but row {row} is {x[row]}")
+        return x
+
+    def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
+        """Uniform positions without overlap, velocities uniform on the sphere of this energy, (n, 2nd)."""
+        size = self.n * self.d
+
+        def draw(generator: np.random.Generator) -> Array:
+            places, directions = generator.spawn(2)
+            place = (1.0 - self.radius) * (2.0 * places.random((n, size)) - 1.0)
+            return np.concatenate([place, sphere(n, directions, float(np.sqrt(self.n)), size)], axis=1)
+
+        def allowed(x: Array) -> NDArray[np.bool_]:
+            apart = np.linalg.norm(self._pairs(x)[2], axis=-1) > 2.0 * self.radius
+            return apart.all(axis=1) & (x[:, 0] > 0.05 if split == "ood" else x[:, 0] < 0.0)
+
+        try:
+            return first_allowed(rng, draw, allowed)
+        except ValueError as error:
+            raise ValueError(f"{self.key()}: {self.n} spheres of radius {self.radius} hardly fit; {error}") from error
+
+    def invariants(self, x: Array) -> dict[str, Array]:
+        """Kinetic energy per sphere."""
+        return {"energy": (x[..., self.n * self.d :] ** 2).sum(axis=-1) / (2 * self.n)}
