@@ -162,12 +162,12 @@ def _resume(options: argparse.Namespace) -> int:
     from ddl_dyn.cli.summary import print_run
     from ddl_dyn.experiments.rerun import resume
     from ddl_dyn.results.comparison.records import conclude
+    from ddl_dyn.runs import COMPLETED
 
     done = resume(options.run, Path(options.runs), conclude, store=options.store)
-    if done.kind == "compare":
-        return 1 if done.result.get("failed") else 0
-    print_run(done.path.parent, done.id)
-    return 0
+    if done.kind == "run":
+        print_run(done.path.parent, done.id)
+    return 0 if done.status == COMPLETED else 1
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -177,7 +177,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _missing(options: argparse.Namespace) -> int:
-    from ddl_dyn.cli.launch_sweep import print_missing
+    from ddl_dyn.cli.missing import print_missing
 
     return print_missing(options.sweep, Path(options.runs))
 

@@ -1,19 +1,23 @@
-"""`ddl-dyn run` and `ddl-dyn compare`: Sacred's grammar and options, one clear line for whatever is wrong."""
+"""`ddl-dyn run`, `compare` and `sweep`: Sacred's grammar and options, one clear line for whatever is wrong."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from ddl_dyn.config.parsing import parse_updates
+from ddl_dyn.config.parsing import ConfigError, merged, parse_updates
 from ddl_dyn.config.sections import RunConfig
-from ddl_dyn.experiments.progress import Bars
 from ddl_dyn.experiments.resolve import resolve_run
-from ddl_dyn.experiments.run import Launch, beat_interval
-from ddl_dyn.experiments.tracking.sacred import Command, make_experiment, parse_command_line
+from ddl_dyn.experiments.run import Launch, beat_interval, run
+from ddl_dyn.experiments.sweep.config import CompareConfig
+from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
+from ddl_dyn.experiments.sweep.sweep import sweep
+from ddl_dyn.experiments.tracking.sacred import Command, make_experiment, parse_command_line, print_config
 
 
 def launch_run(arguments: list[str], base: Path) -> int:
@@ -21,24 +25,20 @@ def launch_run(arguments: list[str], base: Path) -> int:
 
     `with` takes key=value pairs and .json files of such keys; `ddl-dyn run print_config` lists every key.
     """
-    command = _parse("run", arguments, RunConfig, resolve_run, launch_run)
-    if command.help is not None:
-        print(command.help)
+    command = _parse("run", arguments, launch_run)
+    if command is None:
         return 0
     config = resolve_run(parse_updates(command.updates))
     if command.name != "run":
-        return _other(command, "run", RunConfig, resolve_run, config)
+        return _other(command, "run", RunConfig(), config)
     from ddl_dyn.cli.summary import print_run
-    from ddl_dyn.experiments.run import run
+    from ddl_dyn.experiments.progress import Bars
 
-    where = base_of(command, base)
-    title = f"{config.model} on {config.task}"
-    with Bars([title], config.train.updates) as bars:
-        options = options_of(command)
-        launch = Launch(base=where, options=options, on_account=lambda now: bars.show(0, now), say=bars.say)
-        run_id = run(config, launch)
+    launch = _launch(command, base)
+    with Bars([f"{config.model} on {config.task}"]) as bars:
+        run_id = run(config, replace(launch, on_account=lambda now: bars.show(0, now), say=bars.say))
     if run_id is not None:
-        print_run(where, run_id)
+        print_run(launch.base, run_id)
     return 0
 
 
@@ -46,47 +46,80 @@ def launch_compare(arguments: list[str], base: Path) -> int:
     """Train several models on several tasks, paired by data and seeds, and compare the finished runs.
 
     `with` takes key=value pairs; tasks=, models= and carries= take lists such as ddl,resnet. Keys under per_task.NAME
-    and per_model.NAME hold for that task or model alone. `ddl-dyn compare print_config` lists every key.
+    and per_model.NAME hold for that task or model alone; a NAME with dots stands in quotes. What is complete already is
+    not run again. engine=ray takes a Ray cluster. `ddl-dyn compare print_config` lists every key.
     """
-    from ddl_dyn.experiments.compare import CompareConfig, compare, resolve_compare
+    command = _parse("compare", arguments, launch_compare)
+    if command is None:
+        return 0
+    config, cells = resolve_compare(parse_updates(command.updates))
+    if command.name != "compare":
+        return _other(command, "compare", CompareConfig(), config)
     from ddl_dyn.results.comparison.records import conclude
 
-    command = _parse("compare", arguments, CompareConfig, resolve_compare, launch_compare)
-    if command.help is not None:
-        print(command.help)
+    return sweep(config, cells, _launch(command, base), conclude)
+
+
+def launch_sweep(arguments: list[str], base: Path) -> int:
+    """Train a grid of configurations, each once: what is complete already is not run again.
+
+    `ddl-dyn sweep FILE.toml` or `with` key=value pairs. tasks=, models= and carries= take lists such as ddl,resnet, and
+    so does every key of a run: model_args.layers=1,2,4 makes three cells. Brackets make one value that is a list. Keys
+    under per_task.NAME and per_model.NAME hold for that task or model alone; a NAME with dots stands in quotes.
+    engine=ray takes a Ray cluster.
+    """
+    arguments, settings = _take_file(arguments)
+    command = _parse("sweep", arguments, launch_sweep)
+    if command is None:
         return 0
-    config = resolve_compare(parse_updates(command.updates))
-    if command.name != "compare":
-        return _other(command, "compare", CompareConfig, resolve_compare, config)
-    return compare(config, Launch(base=base_of(command, base), options=options_of(command)), conclude)
+    config, cells = resolve_sweep(merged(settings, parse_updates(command.updates)))
+    if command.name != "sweep":
+        return _other(command, "sweep", config, config)
+    return sweep(config, cells, _launch(command, base))
 
 
-def _parse(
-    name: str, arguments: list[str], schema: type[BaseModel], check: Callable[..., Any], doc: Callable[..., Any]
-) -> Command:
-    def body(_run: Any, _config: Mapping[str, Any]) -> None:
-        """Replaced below."""
-
-    body.__doc__ = doc.__doc__
-    experiment = make_experiment(name, schema().model_dump(mode="json"), body, check)
-    return parse_command_line(experiment, f"ddl-dyn {name}", arguments)
+COMMANDS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
 
 
-def _other(command: Command, name: str, schema: type[BaseModel], check: Callable[..., Any], config: BaseModel) -> int:
+def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """The arguments without a leading FILE.toml, and the settings in it."""
+    if not arguments or not arguments[0].endswith(".toml"):
+        return arguments, {}
+    path = Path(arguments[0])
+    try:
+        with open(path, "rb") as file:
+            return arguments[1:], tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(
+            [f"{path} cannot be read: {error.strerror}; expected a TOML file with tasks, models, …"]
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path} is not TOML: {error}"]) from error
+
+
+def _parse(name: str, arguments: list[str], command: Callable[..., int]) -> Command | None:
+    """The command line read; None where it asked for help, which is printed."""
+    experiment = make_experiment(name, {}, doc=command.__doc__ or "")
+    parsed = parse_command_line(experiment, f"ddl-dyn {name}", arguments)
+    if parsed.help is None:
+        return parsed
+    print(parsed.help)
+    return None
+
+
+def _other(command: Command, name: str, defaults: BaseModel, config: BaseModel) -> int:
     """Sacred's own commands (print_config, save_config, …) on the resolved configuration."""
-
-    def body(_run: Any, _config: Mapping[str, Any]) -> None:
-        """Not reached: another command was asked for."""
-
-    experiment = make_experiment(name, schema().model_dump(mode="json"), body, check)
-    experiment.run(command.name, config_updates=config.model_dump(mode="json"), options=options_of(command))
+    settings, options = config.model_dump(mode="json"), options_of(command)
+    if command.name == "print_config":
+        print_config(name, defaults.model_dump(mode="json"), settings, options)
+    else:
+        make_experiment(name, settings).run(command.name, options=options)
     return 0
 
 
-def base_of(command: Command, base: Path) -> Path:
-    """The runs folder: Sacred's -F, or the one given by --runs."""
-    chosen = command.options.get("--file_storage")
-    return Path(chosen) if chosen else base
+def _launch(command: Command, base: Path) -> Launch:
+    """How the runs are started; they go to Sacred's -F, or to the folder given by --runs."""
+    return Launch(base=Path(command.options.get("--file_storage") or base), options=options_of(command))
 
 
 def options_of(command: Command) -> dict[str, Any]:

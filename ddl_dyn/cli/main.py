@@ -197,13 +197,9 @@ def _sacred(command: str, rest: list[str], base: Path) -> int:
     from ddl_dyn.cli.commands import guarded
 
     def start(_: argparse.Namespace) -> int:
-        from ddl_dyn.cli.launch import launch_compare, launch_run
+        from ddl_dyn.cli.launch import COMMANDS
 
-        if command == "sweep":
-            from ddl_dyn.cli.launch_sweep import launch_sweep
-
-            return launch_sweep(rest, base)
-        return (launch_run if command == "run" else launch_compare)(rest, base)
+        return COMMANDS[command](rest, base)
 
     debug = any(item in ("-d", "--debug") for item in rest)
     return guarded(start, argparse.Namespace(debug=debug))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+# A dot outside quotes: per_model."mine.py:Net".model_args.layers has four parts.
+_DOT = re.compile(r"\.(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)")
 
 
 class ConfigError(ValueError):
@@ -78,7 +82,7 @@ def _config_file(name: str) -> dict[str, Any]:
 
 
 def _set(updates: dict[str, Any], path: str, value: Any) -> None:
-    *sections, last = path.split(".")
+    *sections, last = (part.strip('"') for part in _DOT.split(path))
     if not all([*sections, last]):
         raise ConfigError([f"{path!r} is not a key; write e.g. train.lr=1e-3"])
     place = updates

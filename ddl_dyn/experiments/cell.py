@@ -38,10 +38,9 @@ def do_cell(task: Mapping[str, Any], launch: Launch) -> None:
     config = None
     while True:
         fresh = Run(stored.path)
-        exists = (stored.path / "run.json").exists()
-        if exists and fresh.status == COMPLETED:
+        if fresh.status == COMPLETED:
             return
-        if is_locked(stored.path) or (exists and _elsewhere(fresh)):
+        if is_taken(fresh):
             time.sleep(POLL_SECONDS)
             continue
         config = config or resolve_run(task["config"])
@@ -54,8 +53,13 @@ def do_cell(task: Mapping[str, Any], launch: Launch) -> None:
                 raise
 
 
-def _elsewhere(stored: Run) -> bool:
-    """Whether a process of another machine writes the run, as far as its heartbeat tells."""
+def is_taken(stored: Run) -> bool:
+    """Whether another process writes a run: on this machine by its lock, on another by its heartbeat.
+
+    A copy of a folder says that its run is running, too, but nobody holds its lock.
+    """
+    if is_locked(stored.path):
+        return True
     if stored.status != RUNNING:
         return False
     process = stored.entry.get("process")

@@ -98,36 +98,36 @@ def terminal_bars(stream: Any) -> Any:
 
 
 class Bars:
-    """Progress of one or more runs. On a terminal one bar each; elsewhere a few lines each on standard error.
+    """Progress of one or more runs: bars on a terminal, elsewhere a few lines on standard error.
 
     Args:
         titles: one a run, in the order of their numbers.
-        updates: of each run.
+        whole: one bar for all runs and one for each under way, elsewhere a line for each that ends; otherwise one bar a
+            run, elsewhere lines on its way.
     """
 
-    def __init__(self, titles: list[str], updates: int) -> None:
+    def __init__(self, titles: list[str], *, whole: bool = False) -> None:
         # Not sys.stderr: Sacred captures that, and a bar's control codes have no place in what it stores.
         self._stream = sys.__stderr__
-        self._titles, self._updates = titles, updates
+        # The present one, which stays when others are silenced.
+        self._plain = sys.stderr if whole else None
+        self._titles, self._is_whole = titles, whole
         self._said = [0] * len(titles)
+        self._over, self._began = 0, time.monotonic()
         self._bars: Any = None
-        self._tasks: list[Any] = []
-
-    @property
-    def live(self) -> bool:
-        """Whether bars are drawn."""
-        return self._stream is not None and self._stream.isatty()
+        self._whole: Any = None
+        self._tasks: dict[int, Any] = {}
 
     def __enter__(self) -> Bars:
-        if not self.live:
+        if self._stream is None or not self._stream.isatty():
             return self
-        from rich.markup import escape
-
         self._bars = terminal_bars(self._stream)
-        self._tasks = [
-            self._bars.add_task(escape(title), total=max(self._updates, 1), text="waiting", start=False)
-            for title in self._titles
-        ]
+        if self._is_whole:
+            count = len(self._titles)
+            self._whole = self._bars.add_task("cells", total=max(count, 1), text=f"0/{count}")
+        else:
+            for number in range(len(self._titles)):
+                self._add(number)
         self._bars.start()
         return self
 
@@ -137,33 +137,57 @@ class Bars:
         if self._bars is not None:
             self._bars.stop()
 
+    def _add(self, number: int) -> None:
+        from rich.markup import escape
+
+        title = escape(self._titles[number])
+        self._tasks[number] = self._bars.add_task(title, total=1, text="waiting", start=False)
+
     def show(self, number: int, now: Mapping[str, Any]) -> None:
         """Move run `number` to where its account says it is."""
         if self._bars is not None:
+            if number not in self._tasks:
+                self._add(number)
             task = self._tasks[number]
             self._bars.start_task(task)
             self._bars.update(task, completed=now["update"], total=max(now["updates"], 1), text=sentence(now))
             return
         share = 0 if now.get("trial") else int(PLAIN_LINES * now["update"] / max(now["updates"], 1))
-        if share > self._said[number]:
+        if share > self._said[number] and not self._is_whole:
             self._said[number] = share
             self.say(f"{self._titles[number]}: {sentence(now)}")
 
     def end(self, number: int, text: str) -> None:
         """Close the bar of run `number` with a last word."""
-        if self._bars is not None:
+        line = f"{self._titles[number]}: {text}"
+        if self._is_whole:
+            self._end(number, line)
+        elif self._bars is not None:
             self._bars.start_task(self._tasks[number])
             self._bars.update(self._tasks[number], text=text)
             self._bars.stop_task(self._tasks[number])
         else:
-            self.say(f"{self._titles[number]}: {text}")
+            self.say(line)
+
+    def _end(self, number: int, line: str) -> None:
+        self._over += 1
+        count, more = f"{self._over}/{len(self._titles)}", len(self._titles) - self._over
+        left = f", {duration((time.monotonic() - self._began) / self._over * more)} left"
+        if self._bars is None:
+            self.say(f"{count} {line}{left if more else ''}")
+            return
+        if number in self._tasks:
+            self._bars.remove_task(self._tasks.pop(number))
+        self._bars.update(self._whole, completed=self._over, text=count + left)
+        self.say(f"{count} {line}")
 
     def say(self, text: str) -> None:
         """A line beside the bars."""
+        stream = self._plain or sys.stderr
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False)
-        elif sys.stderr is not None:
-            print(text, file=sys.stderr, flush=True)
+        elif stream is not None:
+            print(text, file=stream, flush=True)
 
 
 def throttled(call: Callable[[Mapping[str, Any]], None], seconds: float = 0.2) -> Callable[[Mapping[str, Any]], None]:

@@ -4,79 +4,81 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ddl_dyn.config.sections import RunConfig
-from ddl_dyn.experiments.compare import Conclude, compare, resolve_compare
+from ddl_dyn.experiments.cell import is_taken
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.progress import Bars, account
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.setup import make_setup
-from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, flatten, open_run
+from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
+from ddl_dyn.experiments.sweep.record import left_over
+from ddl_dyn.experiments.sweep.sweep import Conclude, sweep
+from ddl_dyn.runs import COMPLETED, UNREADABLE, Run, RunError, flatten, open_run
+from ddl_dyn.runs.run import GRIDS
 from ddl_dyn.runs.trust import check_code
 
 
-def stored_config(stored: Run) -> RunConfig:
-    """The configuration of a stored run, checked like a typed one.
+def stored_config(stored: Run) -> dict[str, Any]:
+    """The configuration of a stored run that may be done again here.
 
     Raises:
-        RunError: for a comparison or a sweep, when the configuration was edited after the start, or when the run would
-            execute code that the user has not named.
-        ConfigError: when this version does not accept it.
+        RunError: when the configuration was edited after the start, or when the run would execute code that the user
+            has not named.
     """
-    if stored.kind != "run":
-        raise RunError(f"{stored.id} is no single run; name one of its runs: {', '.join(stored.members)}")
     check_code(stored)
     stored.check_config()
-    return resolve_run(stored.config)
+    return stored.config
 
 
 def resume(reference: str, base: Path, conclude: Conclude, *, store: str | None = None) -> Run:
     """Continue a run from its last checkpoint, or from its beginning where there is none yet.
 
-    Of a comparison the runs that are not complete are continued or begun, then its table is made.
+    Of a comparison or a sweep the runs that are not complete are continued or begun.
 
     Args:
-        reference: id or folder of a run or comparison that is INTERRUPTED, FAILED or DEAD.
+        reference: id or folder of a run, comparison or sweep that is not complete.
         base: the runs folder.
-        conclude: makes a comparison's table, see `compare`.
+        conclude: makes a comparison's table, see `sweep`.
         store: URL of a database to copy the run to.
     Returns:
-        The run as it is now; a comparison of which runs failed again has them in its result.
+        The run as it is now.
     Raises:
         RunError: when there is nothing to continue.
     """
     stored = open_run(reference, base)
-    if stored.status in (COMPLETED, RUNNING, UNREADABLE):
-        reason = {COMPLETED: "it is complete", RUNNING: "its process still runs", UNREADABLE: "run.json is damaged"}
-        raise RunError(f"run {stored.id} cannot be resumed: {reason[stored.status]}")
-    where = stored.path.parent
+    reason = _no_more(stored)
+    if reason:
+        raise RunError(f"run {stored.id} cannot be resumed: {reason}")
     options = {"--name": stored.entry.get("name"), "--comment": stored.entry.get("comment"), "--store": store}
-    if stored.kind == "sweep":
-        raise RunError(
-            f"{stored.id} is a sweep; the command that started it continues it: `{stored.entry.get('command_line')}`"
-        )
+    launch = Launch(base=stored.path.parent, run_id=stored.id, options=options)
     if stored.kind == "compare":
-        check_code(stored)
-        stored.check_config()
-        compare(resolve_compare(stored.config), Launch(base=where, run_id=stored.id, options=options), conclude)
-        return Run(stored.path)
-    config = stored_config(stored)
-    with Bars([f"{config.model} on {config.task}"], config.train.updates) as bars:
-        launch = Launch(
-            base=where,
-            run_id=stored.id,
-            options=options,
-            on_account=lambda now: bars.show(0, now),
-            say=bars.say,
-        )
-        run(config, launch)
+        sweep(*resolve_compare(stored_config(stored)), launch, conclude)
+    elif stored.kind == "sweep":
+        sweep(*resolve_sweep(stored_config(stored)), launch)
+    else:
+        config = resolve_run(stored_config(stored))
+        with Bars([f"{config.model} on {config.task}"]) as bars:
+            run(config, replace(launch, on_account=lambda now: bars.show(0, now), say=bars.say))
     return Run(stored.path)
+
+
+def _no_more(stored: Run) -> str:
+    """Why a run is not to be continued; empty where it is."""
+    if stored.status == UNREADABLE:
+        return "run.json is damaged"
+    if is_taken(stored):
+        return "its process still runs"
+    # A grid may have lost a run since.
+    return (
+        "it is complete" if stored.status == COMPLETED and not (stored.kind in GRIDS and left_over(stored)[0]) else ""
+    )
 
 
 def replay(reference: str, base: Path, tolerance: float | None = None) -> int:
@@ -89,13 +91,15 @@ def replay(reference: str, base: Path, tolerance: float | None = None) -> int:
     Returns:
         0, or 1 when the tolerance is exceeded.
     Raises:
-        RunError: when the run is not complete.
+        RunError: when the run is no single complete one, or must not be done again (`stored_config`).
     """
     stored = open_run(reference, base)
     if stored.status != COMPLETED:
         raise RunError(f"run {stored.id} is {stored.status}; only a completed run can be compared with its replay")
-    config = stored_config(stored)
-    with Bars([f"replay of {stored.id}"], config.train.updates) as bars:
+    if stored.kind in GRIDS:
+        raise RunError(f"{stored.id} is no single run; name one of its runs: {', '.join(stored.members)}")
+    config = resolve_run(stored_config(stored))
+    with Bars([f"replay of {stored.id}"]) as bars:
         pace = stored.entry.get("resolved", {}).get("pace")
         outcome = execute(
             make_setup(config), Callbacks(on_epoch=lambda progress: bars.show(0, account(progress)), pace=pace)

@@ -14,7 +14,6 @@ from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.outcome import Callbacks, Outcome
 from ddl_dyn.experiments.progress import Validation, account, throttled
-from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.tracking.sacred import make_experiment, medians
 from ddl_dyn.runs import checkpoint
@@ -40,7 +39,6 @@ class Launch:
         options: Sacred's options by their long flag.
         run_id: continue this run instead of making a new one.
         on_account: told how far the run is.
-        on_start: told the run's id once it has one.
         say: told in words what a person should know while the run goes on.
     """
 
@@ -48,7 +46,6 @@ class Launch:
     options: Mapping[str, Any] = field(default_factory=dict)
     run_id: str | None = None
     on_account: Callable[[Mapping[str, Any]], None] | None = None
-    on_start: Callable[[str], None] | None = None
     say: Callable[[str], None] = _say
 
     @property
@@ -94,9 +91,13 @@ def beat_interval(text: str | None) -> float:
     return seconds
 
 
-def start(experiment: Any, launch: Launch, store: RunStore | None, config: Mapping[str, Any]) -> str | None:
-    """Let Sacred run the experiment's main command; the run's id, or None for an unobserved run.
+def start(experiment: Any, launch: Launch, store: RunStore | None) -> str | None:
+    """Let Sacred run the experiment's main command.
 
+    Args:
+        experiment: from `make_experiment`.   launch: where and how.   store: None for an unobserved run.
+    Returns:
+        The run's id, or None for an unobserved run.
     Raises:
         StoreError: when the run could not be written to its end.
     """
@@ -105,7 +106,7 @@ def start(experiment: Any, launch: Launch, store: RunStore | None, config: Mappi
     if store is not None:
         options["--beat-interval"] = str(store.entry["beat_interval"])
     try:
-        experiment.run(config_updates=dict(config), meta_info={"config_updates": {}}, options=options)
+        experiment.run(meta_info={"config_updates": {}}, options=options)
     except Exception as error:
         if store is not None and store.path is not None:
             error.add_note(f"run {store.path.name} is kept as FAILED; see {store.path / 'traceback.txt'}")
@@ -159,14 +160,11 @@ def run(config: RunConfig, launch: Launch) -> str | None:
     setup = make_setup(config)
 
     def body(_run: Any, _config: Mapping[str, Any]) -> None:
-        if store is not None and launch.on_start is not None:
-            launch.on_start(store.directory.name)
         outcome = execute(setup, replace(_callbacks(_run, store, launch), state=state))
         if store is not None:
             keep(store, outcome)
 
-    experiment = make_experiment("run", RunConfig().model_dump(mode="json"), body, resolve_run)
-    return start(experiment, launch, store, config.model_dump(mode="json"))
+    return start(make_experiment("run", config.model_dump(mode="json"), body), launch, store)
 
 
 def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callbacks:

@@ -12,13 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.interrupts import Terminated, as_interrupts, exit_code
 from ddl_dyn.experiments.run import Launch
-
-if TYPE_CHECKING:
-    from ddl_dyn.experiments.run import Launch
 
 # What closing a run takes after an interrupt; a worker that needs longer is stuck.
 STOP_SECONDS = 15.0
@@ -31,90 +28,70 @@ def cores() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How one of the runs ended.
+    """The end of one of the runs.
 
     Args:
         number: its place in the list.
-        run_id: its folder's name, None when it never got one.
         error: None for a completed run, otherwise the reason in one line.
     """
 
     number: int
-    run_id: str | None
     error: str | None
 
 
-def run_fresh(job: Mapping[str, Any], launch: Launch) -> None:
-    """Do a resolved configuration in JSON's types as a run of its own."""
-    from ddl_dyn.experiments.run import run
+class _Service(NamedTuple):
+    """What a worker process is there for; see `run_all`."""
 
-    run(resolve_run(job), launch)
+    base: Path
+    options: Mapping[str, Any]
+    do: Callable[[Mapping[str, Any], Launch], object]
 
 
 def run_all(
-    configs: Sequence[Mapping[str, Any]],
-    base: Path,
+    work: Sequence[Mapping[str, Any]],
+    launch: Launch,
+    do: Callable[[Mapping[str, Any], Launch], object],
     *,
     jobs: int,
-    do: Callable[[Mapping[str, Any], Launch], object] = run_fresh,
-    options: Mapping[str, Any] | None = None,
-    on_account: Callable[[int, Mapping[str, Any]], None] | None = None,
-    on_start: Callable[[int, str], None] | None = None,
-    on_end: Callable[[Ended], None] | None = None,
+    on_account: Callable[[int, Mapping[str, Any]], None],
+    on_end: Callable[[Ended], None],
 ) -> list[Ended]:
-    """Do every configuration as a run of its own, `jobs` at a time.
+    """Do every piece of work in a worker process, `jobs` at a time.
 
     Args:
-        configs: what `do` takes, in JSON's types.
-        base: the runs folder.
+        work: what `do` takes, in JSON's types.
+        launch: where and how.
+        do: a function of a module.
         jobs: worker processes; each keeps its imports from one run to the next.
-        do: a function of a module, called in a worker with a configuration and how to start it.
-        options: Sacred's options for every run.
+        on_account: told how far a run is.
+        on_end: told of the end of each.
     Returns:
-        One `Ended` per configuration, in order. A worker that dies takes only its own run with it.
+        One `Ended` per piece, in order. A worker that dies takes only its own run with it.
     Raises:
         KeyboardInterrupt: passed on after all workers have been told to stop and have closed their runs.
     """
-    team = _Team(configs, Service(base=base, options=dict(options or {}), do=do), on_end)
+    team = _Team(work, _Service(launch.base, dict(launch.options), do), on_end)
     try:
-        team.hire(min(jobs, len(configs)))
-        while len(team.ended) < len(configs):
+        team.hire(min(jobs, len(work)))
+        while len(team.ended) < len(work):
             team.hand_out()
             for worker, kind, payload in team.listen():
-                number = worker.number
-                assert number is not None
-                if kind == "started":
-                    team.started[number] = payload
-                    if on_start is not None:
-                        on_start(number, payload)
-                elif kind == "account":
-                    if on_account is not None:
-                        on_account(number, payload)
+                if kind == "account":
+                    assert worker.number is not None
+                    on_account(worker.number, payload)
                 else:
                     team.finish(worker, payload)
     finally:
         _stop(team.workers)
-    return [team.ended[number] for number in range(len(configs))]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """What a worker process is there for; see `run_all`."""
-
-    base: Path
-    options: dict[str, Any]
-    do: Callable[[Mapping[str, Any], Launch], object]
+    return [team.ended[number] for number in range(len(work))]
 
 
 class _Team:
     """The workers, and which run is waiting, under way or over."""
 
-    def __init__(
-        self, configs: Sequence[Mapping[str, Any]], service: Service, on_end: Callable[[Ended], None] | None
-    ) -> None:
-        self.configs, self.service, self.on_end = configs, service, on_end
-        self.waiting = deque(range(len(configs)))
-        self.started: dict[int, str] = {}
+    def __init__(self, work: Sequence[Mapping[str, Any]], service: _Service, on_end: Callable[[Ended], None]) -> None:
+        self.work, self.service, self.on_end = work, service, on_end
+        self.waiting = deque(range(len(work)))
         self.ended: dict[int, Ended] = {}
         self.workers: list[_Worker] = []
 
@@ -131,7 +108,7 @@ class _Team:
                     with _single_threaded():
                         self.workers[place] = worker = _Worker(self.service)
                 number = self.waiting.popleft()
-                worker.send(number, self.configs[number])
+                worker.send(number, self.work[number])
 
     def listen(self) -> Iterator[tuple[_Worker, str, Any]]:
         """What busy workers have to tell; a worker that died has ended its run."""
@@ -149,15 +126,14 @@ class _Team:
         """Note how a worker's run ended; the worker is idle again."""
         number, worker.number = worker.number, None
         assert number is not None
-        self.ended[number] = Ended(number=number, run_id=self.started.get(number), error=error)
-        if self.on_end is not None:
-            self.on_end(self.ended[number])
+        self.ended[number] = Ended(number=number, error=error)
+        self.on_end(self.ended[number])
 
 
 class _Worker:
     """One process and the end of the pipe to it; `number` is the run it is busy with."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: _Service) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, service, sys.argv), daemon=False)
@@ -209,9 +185,7 @@ def silence() -> Iterator[None]:
         yield
 
 
-def _serve(connection: Connection, service: Service, argv: list[str]) -> None:
-    from ddl_dyn.experiments.interrupts import as_interrupts, exit_code
-
+def _serve(connection: Connection, service: _Service, argv: list[str]) -> None:
     sys.argv = argv
     try:
         with as_interrupts():
@@ -221,10 +195,7 @@ def _serve(connection: Connection, service: Service, argv: list[str]) -> None:
         os._exit(exit_code(interrupt))
 
 
-def _serve_each(connection: Connection, service: Service) -> None:
-    from ddl_dyn.experiments.interrupts import Terminated
-    from ddl_dyn.experiments.run import Launch
-
+def _serve_each(connection: Connection, service: _Service) -> None:
     def tell(kind: str, payload: Any) -> None:
         try:
             connection.send((kind, payload))
@@ -232,12 +203,7 @@ def _serve_each(connection: Connection, service: Service) -> None:
             # The parent is gone: nobody waits for this run, so it ends as an interrupted one.
             raise Terminated(15) from error
 
-    launch = Launch(
-        base=service.base,
-        options=service.options,
-        on_account=lambda now: tell("account", dict(now)),
-        on_start=lambda run_id: tell("started", run_id),
-    )
+    launch = Launch(base=service.base, options=service.options, on_account=lambda now: tell("account", dict(now)))
     while True:
         try:
             config = connection.recv()

@@ -15,7 +15,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.runs.run import COMPLETED, FAILED, INTERRUPTED, RUNNING, UNREADABLE, RunError, ids, read_json, status_of
+from ddl_dyn.runs.run import (
+    COMPLETED,
+    FAILED,
+    GRIDS,
+    INTERRUPTED,
+    RUNNING,
+    UNREADABLE,
+    RunError,
+    ids,
+    read_json,
+    status_of,
+)
 
 INDEX = ".index.jsonl"
 # Fewer runs than this are read as quickly as an index of them.
@@ -44,7 +55,7 @@ def brief(run_id: str, entry: Mapping[str, Any], status: str) -> dict[str, str]:
     if status == UNREADABLE:
         return line
     kind = str(entry.get("kind", "run"))
-    if kind in ("compare", "sweep"):
+    if kind in GRIDS:
         line |= {name: ",".join(map(clean, entry.get(f"{name}s", []))) for name in ("task", "model")}
     else:
         line |= {name: clean(entry.get(name, "")) for name in ("task", "model")}

@@ -16,7 +16,18 @@ from typing import Any
 
 from ddl_dyn.runs import heartbeat, provenance
 from ddl_dyn.runs.atomic_files import plain, write_json, write_text, write_with
-from ddl_dyn.runs.run import COMPLETED, FAILED, INTERRUPTED, QUEUED, RUNNING, SCHEMA, RunError, config_digest, read_json
+from ddl_dyn.runs.run import (
+    COMPLETED,
+    FAILED,
+    GRIDS,
+    INTERRUPTED,
+    QUEUED,
+    RUNNING,
+    SCHEMA,
+    RunError,
+    config_digest,
+    read_json,
+)
 from ddl_dyn.runs.writer import BusyError, RunWriter, StoreError
 
 # Freed when the disk is full, so that the last word about the run can still be written.
@@ -105,8 +116,8 @@ class RunStore(RunWriter):
             self.save_entry()
 
     def completed_event(self, stop_time: datetime, result: Any) -> None:  # noqa: ARG002
-        """Say that the run is complete."""
-        self._finish(COMPLETED, stop_time)
+        """Say that the run is complete, or why it is not."""
+        self._finish(FAILED if "error" in self.entry else COMPLETED, stop_time)
 
     def interrupted_event(self, interrupt_time: datetime, status: str) -> None:  # noqa: ARG002
         """Say that the run was interrupted."""
@@ -212,8 +223,8 @@ class RunStore(RunWriter):
 
 def _not_to_continue(earlier: Mapping[str, Any]) -> str | None:
     status = earlier.get("status")
-    # A sweep is complete when it has tried every cell; the same command may have more to do later.
-    if status == COMPLETED and earlier.get("kind") != "sweep":
+    # A complete grid has more to do once one of its runs is gone.
+    if status == COMPLETED and earlier.get("kind") not in GRIDS:
         return "is complete already"
     process = earlier.get("process")
     elsewhere = not isinstance(process, Mapping) or process.get("machine") != heartbeat.machine()

@@ -40,6 +40,8 @@ DEAD, UNREADABLE = "DEAD", "UNREADABLE"
 STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED, DEAD, UNREADABLE)
 # Keys of a configuration that change nothing in a run.
 REMARKS = frozenset({"tags", "note"})
+# Kinds that are made of other runs.
+GRIDS = ("compare", "sweep")
 SHORTEST_PREFIX = 4
 # An id is a folder's name and nothing else: no separator, no leading dot.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -102,6 +102,10 @@ class RunWriter:
             self.entry |= plain(values)
             self.save_entry()
 
+    def fail(self, reason: str) -> None:
+        """Note why the run, though it comes to its end, is not complete: it will be FAILED."""
+        self.update(error=reason)
+
     def save_json(self, name: str, value: Any) -> None:
         """Write a JSON file of the run directory."""
         with self.guard():

@@ -18,10 +18,11 @@ from ddl_dyn import runs
 from ddl_dyn.cli.main import main
 from ddl_dyn.config.parsing import ConfigError, parse_updates
 from ddl_dyn.experiments import run as running
-from ddl_dyn.experiments.compare import members, resolve_compare
 from ddl_dyn.experiments.rerun import largest_difference, replay
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
+from ddl_dyn.experiments.sweep.grid import resolve_compare
+from ddl_dyn.experiments.sweep.record import read_cells
 from ddl_dyn.runs import annotate
 from tests.helpers import fake_runs
 from tests.helpers.commands import (
@@ -199,6 +200,14 @@ def test_values_take_the_type_of_their_field() -> None:
     assert resolve_run(parse_updates(["tags=['x','y']"])).tags == ("x", "y")
 
 
+def test_a_name_with_dots_stands_in_quotes() -> None:
+    found = parse_updates(['per_model."a/mine.py:Net".model_args.layers=3', 'per_model."a/mine.py:Net".seeds=1'])
+    own = found["per_model"]["a/mine.py:Net"]
+    assert (own["model_args"]["layers"].text, own["seeds"].text) == ("3", "1")
+    with pytest.raises(ConfigError, match="is not a key"):
+        parse_updates(['per_model."".seeds=1'])
+
+
 def test_a_stored_configuration_can_be_run_again_with_changes(tmp_path: Path) -> None:
     run(config(seed=5), Launch(base=tmp_path))
     found = resolve_run(parse_updates([str(tmp_path / "1" / "config.json"), "train.lr=0.5"]))
@@ -224,7 +233,7 @@ def test_a_literal_is_never_more_than_a_literal() -> None:
 def test_members_of_a_comparison_are_paired_and_keep_their_own_options() -> None:
     typed = "tasks=henon,flip_flop models=ddl,resnet carries=observed,latent seeds=3 per_task.henon.train.lr=1"
     typed += " per_model.ddl.model_args.beta0=1"
-    found = members(resolve_compare(parse_updates(typed.split())))
+    found = [cell.config for cell in resolve_compare(parse_updates(typed.split()))[1]]
     assert len(found) == 8
     assert {(cell.seed, cell.seeds, cell.data) for cell in found} == {(0, 3, found[0].data)}
     assert {cell.train.lr for cell in found if cell.task == "henon"} == {1.0}
@@ -235,7 +244,7 @@ def test_members_of_a_comparison_are_paired_and_keep_their_own_options() -> None
 
 def test_cells_that_become_the_same_are_run_once() -> None:
     typed = "tasks=henon,flip_flop models=ddl carries=observed,latent per_task.henon.model_args.carry=observed"
-    found = members(resolve_compare(parse_updates(typed.split())))
+    found = [cell.config for cell in resolve_compare(parse_updates(typed.split()))[1]]
     assert [(cell.task, cell.model_args["carry"]) for cell in found] == [
         ("henon", "observed"), ("flip_flop", "observed"), ("flip_flop", "latent"),
     ]  # fmt: skip
@@ -365,7 +374,8 @@ def test_a_comparison_of_runs(tmp_path: Path) -> None:
     assert set(table["status"]) == {"COMPLETED"}
     found = runs.scan(tmp_path)[0]
     assert (found.id, found.kind, found.status) == ("1", "compare", "COMPLETED")
-    assert sorted(found.members) == ["2", "3"]
+    assert sorted(found.members) == sorted(table["id"])
+    assert [cell["run"] for cell in read_cells(found)] == found.members
     rows = found.result["rows"]
     best = {row["model"]: row["best"] for row in rows if row["split"] == "test"}
     assert best == {"ddl": True, "resnet": False, "persistence": False}
@@ -387,6 +397,20 @@ def test_a_failing_member_does_not_take_the_others_with_it(tmp_path: Path, how: 
     statuses = dict(zip(*(runs.load(tmp_path)[name] for name in ("model", "status")), strict=True))
     assert statuses["resnet"] == statuses["highway"] == "COMPLETED"
     assert statuses["ddl"] == ("FAILED" if how == "FAKE_FAIL" else "DEAD")
+    # What is missing is said, and done by one word.
+    found = runs.open_run("1", tmp_path)
+    assert (found.status, found.entry["error"]) == ("FAILED", "1 of 3 runs are not complete: henon ddl observed")
+    assert "comparison 1: 3 cells: 2 done, 0 reused, 1 failed\nnext: `ddl-dyn missing 1" in done.stdout
+    said = command(["missing", "1", "--runs", str(tmp_path)]).stdout
+    assert "compare 1: 1 of 3 cells are left" in said
+    assert "henon ddl observed" in said
+    again = command(["resume", "1", "--runs", str(tmp_path)])
+    assert again.returncode == 0, again.stderr
+    assert runs.open_run("1", tmp_path).status == "COMPLETED"
+    assert {row["model"] for row in runs.open_run("1", tmp_path).result["rows"]} >= {"ddl", "resnet", "highway"}
+    assert sorted(len(run.entry["attempts"]) for run in runs.scan(tmp_path)) == [1, 1, 2, 2]
+    refused = command(["resume", "1", "--runs", str(tmp_path)])
+    assert (refused.returncode, refused.stderr) == (1, "error: run 1 cannot be resumed: it is complete\n")
 
 
 @pytest.mark.slow
@@ -395,7 +419,7 @@ def test_a_failing_member_does_not_take_the_others_with_it(tmp_path: Path, how: 
 def test_an_interrupt_stops_a_comparison_and_all_its_runs(tmp_path: Path, name: str, code: int, group: bool) -> None:
     arguments = ["compare", "with", *LONG_ARGUMENTS, "tasks=henon", "models=ddl,resnet", "jobs=2"]
     process = spawn([*arguments, "--runs", str(tmp_path)], FAKE_SECONDS="0.05")
-    wait_for(lambda: records(tmp_path, "2") and records(tmp_path, "3"))
+    wait_for(lambda: sum(records(tmp_path, path.name) > 0 for path in tmp_path.glob("c*")) == 2)
     # Ctrl-C on a terminal reaches the whole group, a service manager's signal only the parent.
     (os.killpg if group else os.kill)(process.pid, getattr(signal, name))
     _, errors = process.communicate(timeout=60)

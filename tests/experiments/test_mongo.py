@@ -25,7 +25,7 @@ from ddl_dyn.experiments.tracking.mongo_observer import MongoMirror
 from ddl_dyn.experiments.tracking.sacred import MongoObserver
 from ddl_dyn.runs.provenance import strip_credentials
 from tests.helpers import fake_runs
-from tests.helpers.commands import SMALL_ARGUMENTS, config
+from tests.helpers.commands import SMALL_ARGUMENTS, command, config
 from tests.helpers.mongo_server import Server, serve
 
 # pymongo alone waits 30 s for a server that is gone, once at least; a run of no length must not come near that.
@@ -261,6 +261,17 @@ def test_a_running_or_unstarted_run_is_not_sent(tmp_path: Path) -> None:
 def test_keys_that_a_database_cannot_hold_are_renamed_as_sacred_does() -> None:
     pytest.importorskip("pymongo")
     assert mongo._plain({"per_task": {"a.py:T": {"$x": 1}}}) == {"per_task": {"a,py:T": {"@x": 1}}}
+
+
+def test_a_sweep_is_copied_with_its_runs(standing: Server, tmp_path: Path) -> None:
+    grid = ["tasks=harmonic", "models=ddl,mlp", *SMALL_ARGUMENTS, "jobs=1"]
+    done = command(["sweep", "with", *grid, "--store", standing.url, "--runs", str(tmp_path)])
+    assert done.returncode == 0, done.stderr
+    stored = runs.scan(tmp_path)
+    assert sorted(each.kind for each in stored) == ["run", "run", "sweep"]
+    for each in stored:
+        document = held(standing, each)["document"]
+        assert (document["status"], document["config"]) == ("COMPLETED", each.config)
 
 
 def test_long_histories_are_thinned_to_what_a_document_holds(

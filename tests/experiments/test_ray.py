@@ -24,8 +24,8 @@ CELLS = [
 LOOPBACK = {"node_ip_address": "127.0.0.1", "include_dashboard": False, "object_store_memory": 100 * 1024 * 1024}
 
 
-def sweep(base: Path, *items: str) -> subprocess.Popen[str]:
-    full = [sys.executable, "-m", "ddl_dyn", "sweep", "with", *CELLS, *items]
+def sweep(base: Path, *items: str, command: str = "sweep") -> subprocess.Popen[str]:
+    full = [sys.executable, "-m", "ddl_dyn", command, "with", *CELLS, *items]
     return subprocess.Popen(
         [*full, "--beat-interval", "1", "--runs", str(base)],
         cwd=ROOT,
@@ -96,8 +96,9 @@ def test_a_lost_node_loses_no_cell_and_no_cell_is_run_twice(tmp_path: Path, clus
 
 
 @pytest.mark.slow
-def test_the_embedded_cluster_listens_to_this_machine_alone(tmp_path: Path) -> None:
-    driver = sweep(tmp_path, "engine=ray", "jobs=1", "models=mlp", "model_args.layers=1")
+@pytest.mark.parametrize(("command", "words"), [("sweep", "1 cell: 1 done"), ("compare", "comparison 1: ")])
+def test_the_embedded_cluster_listens_to_this_machine_alone(tmp_path: Path, command: str, words: str) -> None:
+    driver = sweep(tmp_path, "engine=ray", "jobs=1", "models=mlp", "model_args.layers=1", command=command)
     try:
         wait_for(lambda: any(run.status == "RUNNING" and run.kind == "run" for run in runs.scan(tmp_path)), 300)
         family = descendants(driver.pid)
@@ -106,7 +107,8 @@ def test_the_embedded_cluster_listens_to_this_machine_alone(tmp_path: Path) -> N
     finally:
         driver.kill()
     assert driver.returncode == 0, said
-    assert "1 cell: 1 done" in said
+    assert words in said
+    assert {run.status for run in runs.scan(tmp_path)} == {"COMPLETED"}
     assert addresses, "a Ray cluster listens somewhere"
     assert addresses == {"127.0.0.1"}
 

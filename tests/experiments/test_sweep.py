@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ddl_dyn.experiments.sweep import sweep as sweeping
 from ddl_dyn.experiments.sweep.axes import split
 from ddl_dyn.experiments.sweep.grid import resolve_sweep
 from ddl_dyn.experiments.workers import Ended
+from ddl_dyn.runs import trust
 from tests.helpers import fake_runs
 from tests.helpers.commands import SMALL, SMALL_ARGUMENTS
 
@@ -198,16 +200,16 @@ def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
 
 
 def in_this_process(
-    cells: Sequence[Mapping[str, Any]], base: Path, *, on_end: Any, options: Mapping[str, Any], **_: Any
+    work: Sequence[Mapping[str, Any]], launch: Launch, do: Any, *, on_end: Any, **_: Any
 ) -> list[Ended]:
     ends = []
-    for number, each in enumerate(cells):
+    for number, each in enumerate(work):
         error = None
         try:
-            do_cell(each, Launch(base=base, options=options))
+            do(each, launch)
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"
-        ends.append(Ended(number=number, run_id=each["run_id"], error=error))
+        ends.append(Ended(number=number, error=error))
         on_end(ends[-1])
     return ends
 
@@ -269,6 +271,88 @@ def test_what_failed_is_told_and_tried_again(tmp_path: Path, capsys: pytest.Capt
     assert "2 cells: 1 done, 1 reused, 0 failed" in capsys.readouterr().out
     assert main(["missing", "last", "--runs", str(tmp_path)]) == 0
     assert "all 2 cells are complete" in capsys.readouterr().out
+
+
+NET = "from ddl_dyn.models.resnet import ResNet\n\n\nclass Net(ResNet):\n    pass\n"
+
+
+@pytest.mark.parametrize("command", ["sweep", "compare"])
+def test_a_model_of_a_file_has_options_of_its_own_beside_others(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trust, "_allowed", set())
+    (tmp_path / "net.py").write_text(NET)
+    own = ["tasks=harmonic", "models=ddl,net.py:Net", *SMALL_ARGUMENTS, 'per_model."net.py:Net".model_args.layers=3']
+    assert main([command, "print_config", "with", *own]) == 0
+    assert "net.py:Net:" in capsys.readouterr().out
+    assert main([command, "with", *own]) == 0
+    table = runs.load("runs")
+    assert dict(zip(table["model"], table["config.model_args.layers"], strict=True)) == {"ddl": 2, "net.py:Net": 3}
+    (stored,) = (run for run in runs.scan("runs") if run.kind == command)
+    assert stored.config["per_model"] == {"net.py:Net": {"model_args": {"layers": 3}}}
+    # What is lost is done again by its name alone, once the code is named.
+    lost = stored.members[1]
+    for path in (tmp_path / "runs" / lost).iterdir():
+        path.unlink()
+    capsys.readouterr()
+    assert main(["resume", stored.id]) == 1
+    assert "would execute net.py" in capsys.readouterr().err
+    assert main(["resume", stored.id, "--trust", "net.py"]) == 0
+    assert runs.open_run(lost).status == "COMPLETED"
+    assert len(runs.load("runs")) == 2
+
+
+def test_a_file_of_a_sweep_names_a_model_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "grid.toml").write_text(
+        'tasks = ["harmonic"]\nmodels = ["ddl", "net.py:Net"]\n[per_model."net.py:Net".model_args]\nlayers = [1, 3]\n'
+    )
+    assert main(["sweep", "grid.toml", "with", *SMALL_ARGUMENTS]) == 0
+    table = runs.load("runs")
+    assert sorted(zip(table["model"], table["config.model_args.layers"], strict=True)) == [
+        *(("ddl", 2), ("net.py:Net", 1), ("net.py:Net", 3))
+    ]
+
+
+@pytest.mark.parametrize("command", ["sweep", "compare"])
+def test_a_folder_copied_elsewhere_is_resumed_there(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    monkeypatch.setenv("FAKE_FAIL", "mlp")
+    arguments = ["with", "tasks=harmonic", "models=ddl,mlp", *SMALL_ARGUMENTS, "seed=3"]
+    assert main([command, *arguments, "--runs", str(here)]) == 1
+    (stored,) = (run for run in runs.scan(here) if run.kind == command)
+    assert stored.status == "FAILED"
+    # The first process still lives, here: so says the copy as well, of which nobody holds the lock.
+    entry = stored.entry | {"status": "RUNNING"}
+    shutil.copytree(here, there)
+    (there / stored.id / "run.json").write_text(json.dumps(entry))
+    assert runs.open_run(stored.id, there).status == "RUNNING"
+    monkeypatch.delenv("FAKE_FAIL")
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    assert main(["resume", stored.id, "--runs", str(there)]) == 0
+    assert {run.status for run in runs.scan(there)} == {"COMPLETED"}
+    assert set(runs.load(there)["config.seed"]) == {3}
+    attempts = {run.entry["model"]: len(run.entry["attempts"]) for run in runs.scan(there) if run.kind == "run"}
+    assert attempts == {"ddl": 1, "mlp": 2}
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+    capsys.readouterr()
+    assert main(["resume", stored.id, "--runs", str(there)]) == 1
+    assert "cannot be resumed: it is complete" in capsys.readouterr().err
+
+
+def test_a_comparison_takes_what_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(tmp_path) == 0
+    capsys.readouterr()
+    arguments = ["tasks=harmonic", "models=ddl,mlp,gru", *SMALL_ARGUMENTS]
+    assert main(["compare", "with", *arguments, "--runs", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "2 of 3 runs are complete already" in said.err
+    assert all(name in said.out for name in ("ddl", "mlp", "gru"))
+    assert [len(run.entry["attempts"]) for run in runs.scan(tmp_path)] == [1] * 5
 
 
 def test_missing_says_why_each_cell_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,13 @@ def settings(value: Any) -> Any:
     return value
 
 
+def single(value: Any) -> Any:
+    """Nested settings in which every list is one value, none an axis."""
+    if isinstance(value, Mapping):
+        return {key: single(item) for key, item in value.items()}
+    return [List(value)] if isinstance(value, (list, tuple)) else value
+
+
 def split(text: str) -> list[str]:
     """The parts of a text between its commas, but for commas inside brackets or quotes."""
     parts, depth, quote, start = [], [""], "", 0

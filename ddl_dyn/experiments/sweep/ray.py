@@ -17,7 +17,7 @@ from typing import Any
 from ddl_dyn.experiments.cell import do_cell
 from ddl_dyn.experiments.interrupts import as_interrupts
 from ddl_dyn.experiments.run import Launch
-from ddl_dyn.experiments.sweep.grid import SweepConfig
+from ddl_dyn.experiments.sweep.config import GridConfig
 from ddl_dyn.experiments.workers import STOP_SECONDS, Ended, in_one_line, silence
 from ddl_dyn.runs import RUNNING, Run
 
@@ -32,7 +32,7 @@ AHEAD = 3
 def run_on_ray(
     jobs: Sequence[Mapping[str, Any]],
     launch: Launch,
-    config: SweepConfig,
+    config: GridConfig,
     *,
     on_account: Callable[[int, Mapping[str, Any]], None],
     on_end: Callable[[Ended], None],
@@ -42,7 +42,7 @@ def run_on_ray(
     Args:
         jobs: what `cell.do_cell` takes.
         launch: where and how; the runs folder must be the same on every node.
-        config: address, gpus and retries are used.
+        config: address, jobs, gpus and retries are used.   on_account, on_end: as for `run_all`.
     Returns:
         One `Ended` per cell, in order.
     Raises:
@@ -67,8 +67,7 @@ def run_on_ray(
                 ready, _ = ray.wait(list(under_way), timeout=POLL_SECONDS)
                 for reference in ready:
                     number = under_way.pop(reference)
-                    run_id = jobs[number]["run_id"]
-                    ended[number] = Ended(number=number, run_id=run_id, error=_outcome(ray, reference))
+                    ended[number] = Ended(number=number, error=_outcome(ray, reference))
                     on_end(ended[number])
                 for number in under_way.values():
                     _tell(launch.base / jobs[number]["run_id"], number, on_account)
@@ -82,7 +81,7 @@ def run_on_ray(
 
 
 @contextlib.contextmanager
-def _cluster(config: SweepConfig) -> Iterator[Any]:
+def _cluster(config: GridConfig) -> Iterator[Any]:
     # Ray reports its use to its makers unless told otherwise.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if config.address is None or _on_loopback(config.address):

@@ -29,6 +29,7 @@ from ddl_dyn.runs import (
 )
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.index import all_lines
+from ddl_dyn.runs.run import GRIDS
 
 CELLS = "cells.csv"
 NEVER = "NEVER STARTED"
@@ -96,24 +97,24 @@ class Left:
 
 
 def open_sweep(reference: str, base: Path) -> Run:
-    """A stored sweep by its id or folder, or `last` for the newest.
+    """A stored sweep or comparison by its id or folder, or `last` for the newest.
 
     Raises:
         RunError: when there is none.
     """
     if reference != "last":
         found = open_run(reference, base)
-        if found.kind != "sweep":
+        if found.kind not in GRIDS:
             raise RunError(f"{found.id} is no sweep but a {found.kind}; `ddl-dyn list --kind sweep` lists the sweeps")
         return found
-    sweeps = [run for run in scan(base) if run.status != UNREADABLE and run.kind == "sweep"]
+    sweeps = [run for run in scan(base) if run.status != UNREADABLE and run.kind in GRIDS]
     if not sweeps:
         raise RunError(f"no sweeps in {base}; start one with `ddl-dyn sweep with tasks=… models=…`")
-    return max(sweeps, key=lambda run: (run.path / "run.json").stat().st_mtime)
+    return max(sweeps, key=lambda run: str(run.entry.get("start_time")))
 
 
 def left_over(sweep: Run) -> tuple[list[Left], int]:
-    """The cells of a sweep that are not complete, and how many cells it has.
+    """The cells of a sweep or comparison that are not complete, and how many cells it has.
 
     Raises:
         RunError: when the sweep cannot be read.

@@ -1,112 +1,130 @@
-"""A sweep from its cells to the last word about it."""
+"""A sweep or a comparison from its cells to the last word about it."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.experiments.cell import do_cell, job
+from ddl_dyn.experiments.progress import Bars
 from ddl_dyn.experiments.run import Launch, make_store, start
-from ddl_dyn.experiments.sweep.bars import CellBars
-from ddl_dyn.experiments.sweep.grid import Cell, SweepConfig, sweep_id
+from ddl_dyn.experiments.sweep.config import CompareConfig, GridConfig
+from ddl_dyn.experiments.sweep.grid import Cell, sweep_id
 from ddl_dyn.experiments.sweep.record import completed, write_cells
 from ddl_dyn.experiments.tracking.sacred import make_experiment
-from ddl_dyn.experiments.workers import Ended, default_jobs, run_all
+from ddl_dyn.experiments.workers import Ended, cores, default_jobs, run_all
 from ddl_dyn.runs import COMPLETED, Run
 from ddl_dyn.runs.observer import RunStore
+from ddl_dyn.runs.trust import digests
 
-# Options of the sweep that hold for each of its runs.
+# Options that hold for each of the runs.
 PASSED_ON = ("--beat-interval", "--comment", "--capture", "--store")
 
 
+class Conclude(Protocol):
+    """What is made of a comparison's finished runs; returns what is printed in short."""
+
+    def __call__(
+        self, store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, jobs: int = 1
+    ) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
-class Tally:
-    """How many cells of a sweep were done by it, were done before, and failed (run id -> error)."""
+class _Plan:
+    """Cells, the run that holds or will hold each, and the cells that are not done."""
 
-    cells: int
-    reused: int
-    failed: Mapping[str, str]
-
-    @property
-    def done(self) -> int:
-        """Number of cells that were run to their end."""
-        return self.cells - self.reused - len(self.failed)
+    config: GridConfig
+    cells: list[Cell]
+    run_ids: list[str]
+    todo: list[Cell]
 
 
-def sweep(config: SweepConfig, cells: Sequence[Cell], launch: Launch) -> int:
-    """Do the cells that are not done yet, and keep the sweep as a run of kind `sweep`.
+Failed = list[tuple[Cell, str]]
+
+
+def sweep(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Conclude | None = None) -> int:
+    """Do the cells that are not done yet, and keep the grid as a run of its own.
 
     Args:
-        config, cells: what `resolve_sweep` returned.
-        launch: where and how.
+        config, cells: what `resolve_sweep` or `resolve_compare` returned.
+        launch: where and how; with a run_id, that of the comparison to continue.
+        conclude: makes a comparison's table, figure and page of its finished runs; None for a sweep.
     Returns:
-        0, or 1 when a cell failed.
+        0, or 1 when a cell is not complete.
     Raises:
-        StoreError: when runs cannot be written, or another process does the same sweep now.
+        StoreError: when runs cannot be written, or another process does the same grid now.
     """
     if not launch.observed:
-        raise ConfigError(["sweep needs its runs on disk to know which are done; leave --unobserved out"])
-    if launch.options.get("--id") is not None:
-        raise ConfigError(["a sweep's id is made from its cells, so that the same sweep continues; leave --id out"])
+        raise ConfigError([f"{config.kind} needs its runs on disk to know which are done; leave --unobserved out"])
+    if conclude is None:
+        if launch.options.get("--id") is not None:
+            raise ConfigError(["a sweep's id is made from its cells, so that the same sweep continues; leave --id out"])
+        launch = replace(launch, run_id=sweep_id(cells))
     known = completed(launch.base)
-    run_ids = [known.get(cell.digest, cell.run_id) for cell in cells]
     todo = [cell for cell in cells if cell.digest not in known]
-    where = sweep_id(list(cells))
-    before = Run(launch.base / where)
-    if not todo and (before.path / "run.json").exists() and before.status == COMPLETED:
-        tally = Tally(cells=len(cells), reused=len(cells), failed={})
+    if conclude is None and not todo and Run(launch.base / str(launch.run_id)).status == COMPLETED:
+        where, failed = str(launch.run_id), Failed()
     else:
-        options = {key: value for key, value in launch.options.items() if key != "--store"}
-        mine = Launch(base=launch.base, options=options, run_id=where)
-        store = make_store(mine, _entry(config, cells))
-        assert store is not None
-
-        def work() -> Tally:
-            write_cells(store.directory, cells, run_ids)
-            store.update(members=run_ids)
-            ends = _do(todo, config, launch)
-            failed = {todo[end.number].run_id: end.error for end in ends if end.error is not None}
-            return Tally(cells=len(cells), reused=len(cells) - len(todo), failed=failed)
-
-        tally = _keep(config, mine, store, work)
-    print("\n".join(closing(where, tally, config, launch.base)))
-    return 1 if tally.failed else 0
+        run_ids = [known.get(cell.digest, cell.run_id) for cell in cells]
+        if conclude is not None and len(todo) < len(cells):
+            print(f"{len(cells) - len(todo)} of {len(cells)} runs are complete already", file=sys.stderr)
+        where, failed = _keep(_Plan(config=config, cells=cells, run_ids=run_ids, todo=todo), launch, conclude)
+    if conclude is None or failed:
+        counts = f"{len(todo) - len(failed)} done, {len(cells) - len(todo)} reused, {len(failed)} failed"
+        print(f"{config.word} {where}: {'1 cell' if len(cells) == 1 else f'{len(cells)} cells'}: {counts}")
+        print(f"next: {_next(config, where, launch.base, bool(failed))}")
+    return 1 if failed else 0
 
 
-def _keep(config: SweepConfig, launch: Launch, store: RunStore, work: Callable[[], Tally]) -> Tally:
-    """Let Sacred run the sweep's own run, and write down what came of the cells."""
-    tallies: list[Tally] = []
+def _keep(plan: _Plan, launch: Launch, conclude: Conclude | None) -> tuple[str, Failed]:
+    """Let Sacred run the grid's own run, and write down what came of the cells; its id and the cells that failed."""
+    config, settings = plan.config, plan.config.model_dump(mode="json")
+    failed: Failed = []
+    store = make_store(launch, _entry(plan))
+    assert store is not None
 
-    def body(_run: Any, _config: Mapping[str, Any]) -> None:
-        tally = work()
-        store.save_json("result.json", {"done": tally.done, "reused": tally.reused, "failed": tally.failed})
-        tallies.append(tally)
+    def body(_run: Any, _config: Mapping[str, Any]) -> Any:
+        write_cells(store.directory, plan.cells, plan.run_ids)
+        store.update(members=plan.run_ids)
+        ends = _do(plan, launch)
+        failed.extend((plan.todo[end.number], end.error) for end in ends if end.error is not None)
+        if failed:
+            names = ", ".join(cell.title for cell, _ in failed[:3]) + (", …" if failed[3:] else "")
+            store.fail(f"{len(failed)} of {len(plan.cells)} runs are not complete: {names}")
+        if conclude is None:
+            reused, errors = len(plan.cells) - len(plan.todo), {cell.run_id: error for cell, error in failed}
+            tally = {"done": len(plan.todo) - len(failed), "reused": reused, "failed": errors}
+            return store.save_json("result.json", tally)
+        found = [name for name in plan.run_ids if (launch.base / name / "run.json").exists()]
+        return conclude(store, found, [f"{cell.title}: {error}" for cell, error in failed], jobs=config.jobs or cores())
 
-    settings = config.model_dump(mode="json")
-    # Nothing for Sacred to check: the settings have become cells, and those are checked.
-    experiment = make_experiment("sweep", settings, body, lambda _: None)
     try:
-        start(experiment, launch, store, settings)
+        start(make_experiment(config.kind, settings, body), launch, store)
     except KeyboardInterrupt:
-        print(f"sweep {launch.run_id}: stopped; the same command continues it", file=sys.stderr)
+        if store.path is not None:
+            again = _again(config, store.path.name, launch.base)
+            print(f"{config.word} {store.path.name}: stopped; {again} continues it", file=sys.stderr)
         raise
-    return tallies[0]
+    return store.directory.name, failed
 
 
-def _entry(config: SweepConfig, cells: Sequence[Cell]) -> dict[str, Any]:
-    entry: dict[str, Any] = {"kind": "sweep", "tasks": config.tasks, "models": config.models, "carries": config.carries}
-    return entry | {"cells": len(cells), "engine": config.engine, "tags": config.tags, "note": config.note}
+def _entry(plan: _Plan) -> dict[str, Any]:
+    config = plan.config
+    entry = config.model_dump(mode="json", include={"tasks", "models", "carries", "engine", "tags", "note"})
+    entry |= {"seeds": config.seeds} if isinstance(config, CompareConfig) else {}
+    return entry | {"kind": config.kind, "cells": len(plan.cells), "code": digests(config.model_dump())}
 
 
-def _do(todo: Sequence[Cell], config: SweepConfig, launch: Launch) -> list[Ended]:
+def _do(plan: _Plan, launch: Launch) -> list[Ended]:
+    config, todo = plan.config, plan.todo
     options = {key: value for key, value in launch.options.items() if key in PASSED_ON}
     cells = Launch(base=launch.base.absolute(), options=options)
-    with CellBars([cell.title for cell in todo]) as bars:
+    with Bars([cell.title for cell in todo], whole=config.kind == "sweep") as bars:
 
         def on_end(end: Ended) -> None:
             run_id = todo[end.number].run_id
@@ -118,19 +136,21 @@ def _do(todo: Sequence[Cell], config: SweepConfig, launch: Launch) -> list[Ended
 
             return run_on_ray(jobs, cells, config, on_account=bars.show, on_end=on_end)
         device = "cpu" if all(cell.config.train.device == "cpu" for cell in todo) else "auto"
-        side_by_side = config.jobs or default_jobs(device)
-        return run_all(
-            jobs, cells.base, jobs=side_by_side, do=do_cell, options=options, on_account=bars.show, on_end=on_end
-        )
+        workers = config.jobs or default_jobs(device)
+        return run_all(jobs, cells, do_cell, jobs=workers, on_account=bars.show, on_end=on_end)
 
 
-def closing(where: str, tally: Tally, config: SweepConfig, base: Path) -> list[str]:
-    """How a sweep ended and what to type next."""
-    cells = "1 cell" if tally.cells == 1 else f"{tally.cells} cells"
-    counts = f"sweep {where}: {cells}: {tally.done} done, {tally.reused} reused, {len(tally.failed)} failed"
-    elsewhere = [] if base == Path("runs") else ["--runs", str(base)]
-    if tally.failed:
-        command = shlex.join(["ddl-dyn", "missing", where, *elsewhere])
-        return [counts, f"next: `{command}` says what is left and why; the same sweep tries it again"]
+def _again(config: GridConfig, where: str, base: Path) -> str:
+    return "the same command" if config.kind == "sweep" else f"`{_command('resume', where, base=base)}`"
+
+
+def _next(config: GridConfig, where: str, base: Path, failed: bool) -> str:
+    if failed:
+        missing = _command("missing", where, base=base)
+        return f"`{missing}` says what is left and why; {_again(config, where, base)} tries it again"
     query = f"task={','.join(config.tasks)} model={','.join(config.models)}"
-    return [counts, f"next: `{shlex.join(['ddl-dyn', 'report', '--query', query, *elsewhere])}`"]
+    return f"`{_command('report', '--query', query, base=base)}`"
+
+
+def _command(*words: str, base: Path) -> str:
+    return shlex.join(["ddl-dyn", *words, *([] if base == Path("runs") else ["--runs", str(base)])])

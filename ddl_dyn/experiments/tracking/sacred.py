@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.experiments.progress import Validation
 from ddl_dyn.experiments.tracking import pkg_resources_shim
 from ddl_dyn.runs.provenance import PACKAGE
@@ -29,22 +28,26 @@ try:
     from sacred.commands import help_for_command
     from sacred.observers import MongoObserver
     from sacred.observers.mongo import force_bson_encodeable
-    from sacred.utils import SacredError, apply_backspaces_and_linefeeds
+    from sacred.utils import apply_backspaces_and_linefeeds
 finally:
     pkg_resources_shim.remove()
 
 __all__ = [
     "REFUSED",
     "Command",
-    "InvalidConfigError",
     "MongoObserver",
     "UsageError",
     "force_bson_encodeable",
     "make_experiment",
     "medians",
     "parse_command_line",
+    "print_config",
 ]
 
+# Keys may hold dots: a user's own class is named by its file.
+SETTINGS.CONFIG.ENFORCE_KEYS_MONGO_COMPATIBLE = False
+# Stands for a dot in a key where Sacred would split there.
+DOT = "\u2024"
 # "fd" loses output at random and tears progress bars.
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
@@ -55,46 +58,29 @@ SETTINGS.HOST_INFO.INCLUDE_CPU_INFO = False
 SETTINGS.HOST_INFO.INCLUDE_GPU_INFO = False
 
 
-class InvalidConfigError(SacredError):
-    """A configuration that Sacred refuses to start, without a traceback."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems), print_traceback=False, filter_traceback="never", print_usage=False)
-
-
 def make_experiment(
-    name: str,
-    defaults: Mapping[str, Any],
-    body: Callable[[Any, Mapping[str, Any]], Any],
-    check: Callable[[Mapping[str, Any]], Any],
+    name: str, config: Mapping[str, Any], body: Callable[[Any, Mapping[str, Any]], Any] | None = None, *, doc: str = ""
 ) -> Any:
     """A fresh Experiment whose main command calls `body(run, config)`.
 
     Args:
-        name: the experiment's and its main command's name.
-        defaults: the whole default configuration.
-        body: does the work; what it returns is the run's result.
-        check: raises ConfigError for a configuration that must not start.
+        name: of the experiment and its main command.
+        config: the whole configuration, checked already.
+        body: does the work; what it returns is the run's result. None for the other commands alone.
+        doc: what help says of the main command.
     """
     experiment: Any = Experiment(name, save_git_info=False, base_dir=str(PACKAGE.parent))
     experiment.logger = _logger()
     experiment.captured_out_filter = apply_backspaces_and_linefeeds
-    experiment.add_config(dict(defaults))
-
-    @experiment.config_hook
-    def validate(config: Any, command_name: str, logger: Any) -> dict[str, Any]:  # noqa: ARG001
-        try:
-            check(config)
-        except ConfigError as error:
-            raise InvalidConfigError(error.problems) from None
-        return {}
+    experiment.add_config(dict(config))
 
     @experiment.option_hook
     def accept(options: dict[str, Any]) -> None:
-        # Keys that Sacred finds suspicious (those of task_args and model_args) have been checked above.
+        # Keys that Sacred finds suspicious (those of task_args and model_args) have been checked.
         options["--force"] = True
 
     def main(_run: Any, _config: Any) -> Any:
+        assert body is not None
         try:
             return body(_run, _config)
         except BaseException:
@@ -102,10 +88,28 @@ def make_experiment(
             _run._get_captured_output()
             raise
 
-    main.__name__ = name
-    main.__doc__ = (body.__doc__ or "").strip()
+    main.__name__, main.__doc__ = name, doc.strip()
     experiment.main(main)
     return experiment
+
+
+def print_config(name: str, defaults: Mapping[str, Any], config: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Sacred's `print_config`, which marks what differs from the defaults.
+
+    Args:
+        name: of the experiment.   defaults, config: whole configurations.   options: Sacred's, by their long flag.
+    """
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        experiment = make_experiment(name, _dotless(defaults))
+        experiment.run("print_config", config_updates=_dotless(config), options=dict(options))
+    print(text.getvalue().replace(DOT, "."), end="")
+
+
+def _dotless(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key.replace(".", DOT): _dotless(item) for key, item in value.items()}
+    return value
 
 
 def _logger() -> logging.Logger:
