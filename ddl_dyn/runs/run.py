@@ -179,7 +179,8 @@ class Run:
     @property
     def members(self) -> list[str]:
         """Ids of the runs that a comparison is made of; empty for a single run."""
-        stored = self.entry.get("members", [])
+        stored = self.entry.get("members")
+        stored = stored if isinstance(stored, list) else []
         # A stored id becomes part of a path, so a folder from elsewhere must not be able to point outside.
         return [item for item in stored if isinstance(item, str) and ID.fullmatch(item)]
 
@@ -231,8 +232,11 @@ def scan(where: str | os.PathLike[str] = "runs") -> list[Run]:
 
 
 def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = "runs") -> Run:
-    """One run by its folder, by its id within `where` or the beginning of that, or `last` for the newest.
+    """One run by its folder, by its id within `where` or the beginning of that, or `last`.
 
+    Args:
+        reference: `last` is the run that was started last, not counting those of a comparison or sweep.
+        where: the runs folder.
     Raises:
         RunError: when there is no such run; the message names the nearest ids.
     Example:
@@ -241,10 +245,12 @@ def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = 
     """
     text, base = os.fspath(reference), Path(where)
     if text == "last":
-        found = scan(base)
+        found = [run for run in scan(base) if run.status != UNREADABLE]
+        inside = {name for run in found for name in run.members}
+        found = [run for run in found if run.id not in inside]
         if not found:
             raise RunError(f"no runs in {base}; start one with `ddl-dyn run with task=… model=…`")
-        return max(found, key=lambda run: (run.path / "run.json").stat().st_ctime)
+        return max(found, key=lambda run: str(run.entry.get("start_time") or ""))
     candidates = [base / text] if ID.fullmatch(text) else []
     for path in [*candidates, Path(text)]:
         if (path / "run.json").is_file():

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from ddl_dyn import runs
-from ddl_dyn.runs import atomic_files, heartbeat, provenance
+from ddl_dyn.runs import annotate, atomic_files, heartbeat, provenance
 from ddl_dyn.runs.checkpoint import load_weights
 from ddl_dyn.runs.index import clean, list_runs
 from tests.helpers.run_folders import make_run
@@ -53,13 +53,20 @@ def test_a_damaged_run_keeps_its_row_and_spares_the_others(tmp_path: Path) -> No
 
 
 def test_open_run_by_id_path_and_last(tmp_path: Path) -> None:
-    make_run(tmp_path, "1")
-    newest = make_run(tmp_path, "0")
+    first = make_run(tmp_path, "1", start_time="2026-01-01T00:00:00.001+00:00")
+    make_run(tmp_path, "0", start_time="2026-01-01T00:00:00.002+00:00")
     assert runs.open_run("1", tmp_path).id == "1"
     assert runs.open_run(tmp_path / "1").id == "1"
-    os.utime(newest / "run.json")
+    # Started last, not touched last.
+    annotate.set_note("1", tmp_path, "a later word")
+    os.utime(first)
     assert runs.open_run("last", tmp_path).id == "0"
-    with pytest.raises(runs.RunError, match=r"no run '7' in .* \(there are: 0, 1\)"):
+    # A comparison stands for its runs, which begin after it; a damaged run is no candidate.
+    make_run(tmp_path, "2", kind="compare", members=["c1"], start_time="2026-01-02T00:00:00.000+00:00")
+    make_run(tmp_path, "c1", start_time="2026-01-02T00:00:01.000+00:00")
+    (make_run(tmp_path, "3") / "run.json").write_text("{")
+    assert runs.open_run("last", tmp_path).id == "2"
+    with pytest.raises(runs.RunError, match=r"no run '7' in .* \(there are: 0, 1, 2, 3, c1\)"):
         runs.open_run("7", tmp_path)
 
 
