@@ -1,9 +1,10 @@
-"""The truth: dynamical systems to be learned, their reference trajectories, their datasets."""
+"""Tasks: dynamical systems to be learned, their reference trajectories, their datasets."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from ddl_dyn.config.user_file import is_file_reference, load_class
@@ -155,6 +156,11 @@ def make_task(name: str, **params: Any) -> Task:
     Raises:
         ValueError: when the name or a parameter is unknown, or a value out of range, or a file does not exist, does not
             run or holds no such task.
+    Example:
+        >>> from ddl_dyn import make_task
+        >>> task = make_task("van_der_pol", mu=2.0)
+        >>> task.state_names, round(task.timescale, 4)
+        (('x', 'y'), 7.6299)
     """
     cls = task_class(name)
     fields = dataclasses.fields(cls)
@@ -170,7 +176,7 @@ def make_task(name: str, **params: Any) -> Task:
     return cls(**params)
 
 
-def _nearest(word: str, valid: Any) -> str:
+def _nearest(word: str, valid: Iterable[str]) -> str:
     match = difflib.get_close_matches(word, list(valid), n=1)
     return f" (did you mean {match[0]!r}?)" if match else ""
 

@@ -72,6 +72,11 @@ def make_dataset(
     Raises:
         ValueError: when a number is out of range, when noise is asked of a task that cannot carry it, or when the
             simulation leaves the finite numbers.
+    Example:
+        >>> from ddl_dyn import make_dataset, make_task
+        >>> data = make_dataset(make_task("henon"), n_train=16, n_val=4, n_test=4, steps=50)
+        >>> data.train.states.shape, data.ood
+        ((16, 51, 2), None)
     """
     counts: dict[Split, int] = {"train": n_train, "val": n_val, "test": n_test, "ood": n_ood}
     for split, n in counts.items():

@@ -17,18 +17,37 @@ from ddl_dyn.tasks.base import Array, FlowTask, Split
 
 
 def box(n: int, rng: np.random.Generator, low: Sequence[float], high: Sequence[float]) -> Array:
-    """Uniform in the box [low, high], (n, D)."""
+    """Uniform in a box.
+
+    Args:
+        low, high: (D,), its corners; the others as above.
+    Returns:
+        (n, D).
+    """
     return rng.uniform(low, high, size=(n, len(low)))
 
 
 def annulus(n: int, rng: np.random.Generator, inner: float, outer: float) -> Array:
-    """Uniform in radius and angle between two circles about the origin, (n, 2)."""
+    """Uniform in radius and angle between two circles about the origin.
+
+    Args:
+        inner, outer: their radii; the others as above.
+    Returns:
+        (n, 2).
+    """
     radius, angle = rng.uniform((inner, 0.0), (outer, 2 * np.pi), size=(n, 2)).T
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
 def shell(n: int, rng: np.random.Generator, inner: float, outer: float, dim: int) -> Array:
-    """Uniform in direction and in radius between two spheres about the origin, (n, dim)."""
+    """Uniform in direction and in radius between two spheres about the origin.
+
+    Args:
+        inner, outer: their radii; the others as above.
+        dim: dimension of the space.
+    Returns:
+        (n, dim).
+    """
     # A fixed number of draws per row keeps the stream of a row independent of n.
     draws = rng.random((n, dim + 1))
     direction = scipy.special.ndtri(np.clip(draws[:, 1:], 1e-300, 1.0))
@@ -37,12 +56,25 @@ def shell(n: int, rng: np.random.Generator, inner: float, outer: float, dim: int
 
 
 def sphere(n: int, rng: np.random.Generator, radius: float, dim: int) -> Array:
-    """Uniform in direction at one distance from the origin, (n, dim)."""
+    """Uniform in direction at one distance from the origin.
+
+    Args:
+        radius: the distance; the others as above.
+        dim: dimension of the space.
+    Returns:
+        (n, dim).
+    """
     return shell(n, rng, radius, radius, dim)
 
 
 def box_surface(n: int, rng: np.random.Generator, low: ArrayLike, high: ArrayLike) -> Array:
-    """Points on the faces of the box [low, high], every face alike and uniform on each, (n, D)."""
+    """Uniform on a random face of a box, every face alike.
+
+    Args:
+        low, high: (D,), its corners; the others as above.
+    Returns:
+        (n, D).
+    """
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     draws = rng.random((n, len(low) + 1))
     face = (draws[:, -1] * 2 * len(low)).astype(int)

@@ -138,11 +138,18 @@ def variational_field(task: Any) -> tuple[RowField, RowField]:
 
 
 def integrate_rows(field: RowField, rows: Array, duration: float, rtol: float, atol: float) -> Array:
-    """Integrate ẏ = field(y) for a whole batch (B, Y) as one system over `duration`; a row that fails is NaN.
+    """Integrate ẏ = field(y) for a whole batch as one system.
 
     DOP853's error norm is a root mean square over the batch, so tolerances are divided by √B: the worst row alone then
     still meets them.
 
+    Args:
+        field: (B, Y) -> (B, Y), row by row.
+        rows: (B, Y).
+        duration: time to pass.
+        rtol, atol: tolerances of one row.
+    Returns:
+        (B, Y); NaN for a row that fails.
     Source: Hairer, Nørsett & Wanner (1993), Solving Ordinary Differential Equations I, section II.5.
     """
     good = np.isfinite(rows).all(axis=1)

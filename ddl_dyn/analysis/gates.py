@@ -1,4 +1,4 @@
-"""The Delta audit: which gates, directions and discrepancies a trained stack really uses.
+"""The Delta audit: gates, directions and discrepancies that a trained stack uses.
 
 Axes: R replicas, T steps, L layers, B states, r directions of a layer, d rows, V value channels,
 N = T·L·r successive rewrites.
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class DeltaAudit:
-    """What the Delta layers of R trained stacks did along T steps at B states.
+    """Gates, directions and discrepancies of the Delta layers of R trained stacks along T steps at B states.
 
     Args:
         borders: β below the first is "skip", up to the second "overwrite", above it "over_relaxed".
@@ -69,7 +69,7 @@ class Recovered:
 
 @dataclass(frozen=True)
 class PrecisionRow:
-    """What one floating-point type allows a gate β = 2σ(g).
+    """Reach of a gate β = 2σ(g) in one floating-point type.
 
     largest: largest |1 − β| below 1.   half_life: steps in which such a reflection loses half of its amplitude.
     saturation: smallest logit g, to three digits, at which β rounds to 2 exactly.

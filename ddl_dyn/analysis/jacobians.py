@@ -24,7 +24,7 @@ ComplexArray = NDArray[np.complex128]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSpectra:
-    """What every layer of one model does near the states that reach it.
+    """Jacobians and spectra of every layer of one model at the states that reach it.
 
     Args:
         states: (L+1, B, H), before the first and after each layer.
@@ -43,7 +43,7 @@ class LayerSpectra:
 
 @dataclass(frozen=True, kw_only=True)
 class DepthProfile:
-    """How perturbations and gradients pass through a sequence of maps.
+    """Growth of perturbations and gradients through a sequence of maps.
 
     Args:
         singular_values: (T+1, B, D), of the Jacobian of the first t maps; those below ε·largest are round-off.

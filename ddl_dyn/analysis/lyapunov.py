@@ -80,8 +80,7 @@ def lyapunov_spectrum(
     Source: Benettin, Galgani, Giorgilli & Strelcyn (1980), Lyapunov characteristic exponents, Meccanica 15, 9–30,
         10.1007/BF02128236.
     Example:
-        >>> from ddl_dyn.analysis import lyapunov_spectrum
-        >>> from ddl_dyn.tasks import make_task
+        >>> from ddl_dyn import lyapunov_spectrum, make_task
         >>> found = lyapunov_spectrum(make_task("tent"))
         >>> found.exponents.round(6), found.standard_error.round(6)  # ln 1.99, the same along every orbit
         (array([0.688135]), array([0.]))

@@ -1,4 +1,4 @@
-"""What theory predicts before training: can this class of models, with this lift, represent this task's map?
+"""Predictions of theory before training: the task's map is possible or impossible for a class of models and a lift.
 
 Axes: D observed state, H latent state. A prediction is about the exact map; how well it can be approximated or trained
 is what the experiment measures.
@@ -48,7 +48,7 @@ def predict(
     recurrent: bool = False,
     rank: int | None = None,
 ) -> Prediction:
-    """Whether a model can represent a task's map, from the task's label and the model's class and options.
+    """Predict from a task's label and a model's class and options that the model can or cannot represent the map.
 
     Args:
         obstruction: the task's label.
@@ -122,7 +122,7 @@ def _on_the_state_itself(
 
 
 def _flow(obstruction: str, dim: int, options: Mapping[str, Any]) -> tuple[TheoryVerdict, str, str]:
-    """What the flow of a field can do, and whether its solver keeps to that."""
+    """Verdict on the flow of a field, softened where its solver need not follow it."""
     verdict, reason, source = _exact_flow(obstruction, dim, options)
     solver = options.get("solver")
     if verdict != "impossible" or solver is None:

@@ -32,7 +32,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {"observed": {"path": str(DATA / "sunspots
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What of a task its portrait shows.
+    """Choice of what a task's portrait shows.
 
     Args:
         trajectories: N drawn.   steps: T drawn; None follows the time scale.

@@ -74,7 +74,16 @@ class ConditionedTask(Task):
         return np.broadcast_to(value[:, None, None], (n, steps, 1)).copy()
 
     def values(self, inputs: Array | None, n: int, steps: int) -> Array:
-        """The parameter of each trajectory, (n,), read from its inputs; ValueError unless constant over the steps."""
+        """Read the parameter of each trajectory from its inputs.
+
+        Args:
+            inputs: (n, steps, 1), constant over the steps.
+            n, steps: number of trajectories and of steps expected.
+        Returns:
+            (n,).
+        Raises:
+            ValueError: when the inputs have another shape or change over the steps.
+        """
         if inputs is None or inputs.shape != (n, steps, 1) or steps < 1 or not (inputs == inputs[:, :1]).all():
             got = None if inputs is None else inputs.shape
             raise ValueError(

@@ -14,7 +14,12 @@ from ddl_dyn.tasks.base import Array
 
 
 def leave_circle(x: Array, v: Array, radius: float) -> tuple[Array, Array]:
-    """Time to the wall of a circle about the origin from inside it, and the inward normal there."""
+    """Time to the wall of a circle about the origin from inside it, and the inward normal there.
+
+    Args:
+        x, v: (..., 2), position and velocity.
+        radius: of the circle.
+    """
     speed = np.hypot(v[..., 0], v[..., 1])
     forward = (x * v).sum(axis=-1) / speed
     aside = np.abs(x[..., 0] * v[..., 1] - x[..., 1] * v[..., 0]) / speed
@@ -25,7 +30,10 @@ def leave_circle(x: Array, v: Array, radius: float) -> tuple[Array, Array]:
 
 
 def enter_circle(x: Array, v: Array, radius: float) -> tuple[Array, Array]:
-    """Time to a disc about the origin from outside it (infinite where it is missed), and the outward normal there."""
+    """Time to a disc about the origin from outside it (infinite where it is missed), and the outward normal there.
+
+    Args: as for `leave_circle`.
+    """
     speed = np.hypot(v[..., 0], v[..., 1])
     forward = (x * v).sum(axis=-1) / speed
     aside = np.abs(x[..., 0] * v[..., 1] - x[..., 1] * v[..., 0]) / speed
@@ -38,7 +46,12 @@ def enter_circle(x: Array, v: Array, radius: float) -> tuple[Array, Array]:
 
 
 def leave_box(x: Array, v: Array, half: Array) -> tuple[Array, Array]:
-    """Time to the wall of a box of half sides `half` about the origin, and the inward normal there."""
+    """Time to the wall of a box about the origin from inside it, and the inward normal there.
+
+    Args:
+        x, v: (..., 2), position and velocity.
+        half: (2,), half sides, infinite where there is no wall.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.where(v != 0, np.maximum((np.sign(v) * half - x) / v, 0.0), np.inf)
     sideways = times[..., 0] <= times[..., 1]
@@ -47,7 +60,12 @@ def leave_box(x: Array, v: Array, half: Array) -> tuple[Array, Array]:
 
 
 def leave_stadium(x: Array, v: Array, length: float) -> tuple[Array, Array]:
-    """Time to the wall of a stadium (sides |y| = 1, |x| ≤ length, closed by half circles), and the inward normal."""
+    """Time to the wall of a stadium from inside it, and the inward normal there.
+
+    Args:
+        x, v: (..., 2), position and velocity.
+        length: half of each straight side |y| = 1, |x| ≤ length; half circles of radius 1 close them.
+    """
     strip_time, strip_normal = leave_box(x, v, np.array([np.inf, 1.0]))
     # Where the line leaves the strip decides which wall it meets, so that no gap can open at the junctions.
     with np.errstate(invalid="ignore"):

@@ -23,7 +23,15 @@ PRESERVING = "a linear map with det J > 0 and a real logarithm: the time-1 map o
 
 @lru_cache(maxsize=256)
 def frame(d: int, count: int, seed: int) -> Array:
-    """Orthonormal rows (count, d) drawn uniformly; the first coordinate axes where they fill the space."""
+    """Orthonormal rows drawn uniformly; the coordinate axes where they fill the space.
+
+    Args:
+        d: dimension of the space.
+        count: number of rows.
+        seed: fixes the draw.
+    Returns:
+        (count, d).
+    """
     if count == d:
         return np.eye(d)
     q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, count)))
@@ -38,7 +46,15 @@ def along(x: Array, k: Array) -> Array:
 
 
 def rotated_in_plane(x: Array, p: Array, q: Array, angle: Any) -> Array:
-    """x rotated by `angle` (rad) from p towards q, orthonormal, the rest of the space held, (..., D) -> (..., D)."""
+    """States rotated in one plane, the rest of the space held.
+
+    Args:
+        x: (..., D).
+        p, q: (D,), orthonormal; the turn is from p towards q.
+        angle: rad, broadcast against x.
+    Returns:
+        (..., D).
+    """
     a, b, c, s = along(x, p), along(x, q), np.cos(angle), np.sin(angle)
     return x + (c * a - s * b - a) * p + (s * a + c * b - b) * q
 

@@ -21,7 +21,15 @@ Band = tuple[float, float]
 
 
 def draw_bands(n: int, rng: np.random.Generator, bands: tuple[Band, ...]) -> Array:
-    """Uniform draws (n, 1) from a union of disjoint half-open intervals [low, high); one uniform number per row."""
+    """Uniform draws from a union of intervals, one uniform number per row.
+
+    Args:
+        n: number of rows.
+        rng: source of randomness.
+        bands: disjoint half-open intervals [low, high).
+    Returns:
+        (n, 1).
+    """
     edges = np.asarray(bands, dtype=np.float64)
     lengths = edges[:, 1] - edges[:, 0]
     ends = np.cumsum(lengths)

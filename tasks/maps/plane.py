@@ -59,7 +59,7 @@ def _stays_bounded(task: PlanarMap, x: Array) -> Mask:
 
 
 def inside_polygon(x: Array, corners: Array) -> Mask:
-    """Whether points x (..., 2) lie in the convex polygon with corners (C, 2), taken clockwise; (...,) of bool."""
+    """Mask (...,) of the points x (..., 2) inside the convex polygon with corners (C, 2), taken clockwise."""
     edge = np.roll(corners, -1, axis=0) - corners
     offset = x[..., None, :] - corners
     cross = edge[:, 0] * offset[..., 1] - edge[:, 1] * offset[..., 0]
@@ -78,7 +78,7 @@ class PlanarMap(MapTask):
     family = "map"
 
     def in_training_support(self, x: Array) -> Mask:
-        """Whether x (..., 2) lies in the training region; no out-of-distribution state does."""
+        """Mask (...,) of the states x (..., 2) in the training region; no out-of-distribution state is in it."""
         low, high = np.asarray(self.train_box)
         return np.asarray(((x >= low) & (x <= high)).all(axis=-1))
 
@@ -136,7 +136,7 @@ class Henon(PlanarMap):
     b: float = parameter(0.3, low=0.0, high=1.0, open_low=True, doc="contraction of area")
 
     def in_training_support(self, x: Array) -> Mask:
-        """Whether x (..., 2) lies in Hénon's quadrilateral."""
+        """Mask (...,) of the states x (..., 2) in Hénon's quadrilateral."""
         return inside_polygon(x, np.asarray(self.trapping_corners))
 
     def next_state(self, x: Array) -> Array:

@@ -36,7 +36,16 @@ class Recording:
 def read_table(
     path: str, *, time_column: str | None, value_columns: tuple[str, ...] | None, id_column: str | None
 ) -> Recording:
-    """Read a CSV file with a header line; every fault is one ValueError naming file, line and column."""
+    """Read a CSV file with a header line.
+
+    Args:
+        path: of the file.
+        time_column: None for the first.
+        value_columns: None for all others.
+        id_column: tells several trajectories apart; None where there is one.
+    Raises:
+        ValueError: for the first fault, naming file, line and column.
+    """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.reader(handle)
@@ -112,7 +121,15 @@ def _check_times(path: str, column: str, groups: list[list[tuple[int, float, lis
 
 
 def embed(series: Array, dimension: int, delay: int) -> Array:
-    """Delay vectors (x_t, x_{t−τ}, …, x_{t−(m−1)τ}), newest first, (T − (m−1)τ, m), of a scalar series (T,)."""
+    """Delay vectors (x_t, x_{t−τ}, …, x_{t−(m−1)τ}), newest first.
+
+    Args:
+        series: (T,).
+        dimension: m, number of delays.
+        delay: τ, samples.
+    Returns:
+        (T − (m−1)τ, m).
+    """
     length = len(series) - (dimension - 1) * delay
     return np.stack([series[(dimension - 1 - i) * delay :][:length] for i in range(dimension)], axis=1)
 
@@ -120,6 +137,10 @@ def embed(series: Array, dimension: int, delay: int) -> Array:
 def mutual_information(series: Array, lag: int, bins: int = 16) -> float:
     """Average mutual information of x_t and x_{t+lag} in nats, from a histogram of equally filled bins.
 
+    Args:
+        series: (T,).
+        lag: samples.
+        bins: of the histogram, for each of the two.
     Source: Fraser, Swinney (1986), Independent coordinates for strange attractors, doi:10.1103/PhysRevA.33.1134.
     """
     edges = np.unique(np.quantile(series, np.linspace(0, 1, bins + 1)[1:-1]))
@@ -179,6 +200,11 @@ def false_neighbours(series: Array, dimension: int, delay: int) -> float:
 
     A neighbour is false when the new coordinate parts it by more than 15 times its distance, or beyond 2 standard
     deviations of the series.
+
+    Args:
+        series: (T,).
+        dimension: number of delays.
+        delay: samples between them.
     Source: Kennel, Brown, Abarbanel (1992), Determining embedding dimension for phase-space reconstruction, eqs. 4
     and 7, doi:10.1103/PhysRevA.45.3403.
     """
@@ -194,9 +220,13 @@ def false_neighbours(series: Array, dimension: int, delay: int) -> float:
 
 
 def choose_dimension(series: Array, delay: int, *, reach: int, tolerance: float = 0.05) -> int:
-    """Smallest dimension with at most `tolerance` false neighbours, or the one with the fewest (noise keeps some).
+    """Smallest dimension with few false neighbours, or the one with the fewest (noise keeps some).
 
-    `reach` bounds (m−1)τ, the samples that a delay vector spans, so that short segments keep states at all.
+    Args:
+        series: (T,).
+        delay: τ, samples.
+        reach: most samples (m−1)τ that a delay vector may span, so that short segments keep states at all.
+        tolerance: share of false neighbours that counts as few.
     """
     shares: list[float] = []
     for dimension in range(1, MAX_DIMENSION + 1):

@@ -87,6 +87,9 @@ class Observed(Task):
                     f"{self.path}, line {len(longest) + 1}, column {table.columns[0]!r}: too short, the training "
                     f"segment holds {len(longest)} samples; give a longer series"
                 )
+            # Not a test of the spread, which rounding keeps from being zero.
+            if np.ptp(longest) == 0:
+                raise ValueError(f"{self.path}, column {table.columns[0]!r}: constant in the training segment")
             put("delay", self.delay or (1 if self.dimension == 1 else choose_delay(longest)))
             put("dimension", self.dimension or choose_dimension(longest, self.delay or 1, reach=self._shortest() // 4))
         for split in ("train", "val", "test"):

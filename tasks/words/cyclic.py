@@ -25,7 +25,7 @@ class CyclicProblem(WordProblem):
     @property
     @abstractmethod
     def moves(self) -> tuple[int, ...]:
-        """What each token adds."""
+        """Residue added by each token."""
 
     @property
     def elements(self) -> tuple[Permutation, ...]:
@@ -44,7 +44,7 @@ class CyclicProblem(WordProblem):
 
     @property
     def input_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What each token adds, with its sign."""
+        """Residue added by each token, with its sign."""
         return tuple(f"token_{by:+d}" for by in self.moves)
 
 

@@ -227,3 +227,11 @@ def test_the_choice_uses_the_training_segment_alone(tmp_path):
         for s, n in ((calm, "a.csv"), (wild, "b.csv"))
     ]
     assert (tasks[0].delay, tasks[0].dimension) == (tasks[1].delay, tasks[1].dimension)
+
+
+def test_a_constant_series_is_refused(tmp_path):
+    # .1 has no exact binary form: its standard deviation over many samples is 1e-17, not 0.
+    path = tmp_path / "still.csv"
+    path.write_text("t,x\n" + "".join(f"{t},0.1\n" for t in range(100)))
+    with pytest.raises(ValueError, match="column 'x': constant in the training segment"):
+        make_task("observed", path=str(path))
