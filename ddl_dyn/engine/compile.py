@@ -9,26 +9,28 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ddl_dyn.engine.cpp import CannotCompileError, FreeRun, compile_step
+from ddl_dyn.engine.cpp import CannotCompileError, Program, write_program
 from ddl_dyn.engine.replica_map import Method
 from ddl_dyn.models.base import StepModel
 
 
-def compile_free_run(model: StepModel, state: Mapping[str, Tensor]) -> FreeRun:
-    """Compile the free run of a model.
+def program_of(model: StepModel, state: Mapping[str, Tensor]) -> Program:
+    """Write the free run of a model in C++.
 
     Args:
-        model: says what a step is; its own parameters are not used.
+        model: gives the step; its own parameters are not used.
         state: name in `Method` -> (R, …), the replicas' parameters and buffers.
     Raises:
         CannotCompileError: when a free run is not one loop over a step, or one adaptive solve, that can be written out.
-        NoCompilerError: when there is no C++ compiler, or it fails.
     """
     tensors = [t[0].detach() for t in state.values()]
     device = tensors[0].device if tensors else torch.device("cpu")
     dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
     if device.type != "cpu":
         raise CannotCompileError(f"only processors are compiled for, not {device.type}")
+    for name, t in state.items():
+        if not (t.is_floating_point() or t.dtype == torch.bool) and bool((t != t[:1]).any()):
+            raise CannotCompileError(f"replicas differ in the whole numbers of {name.removeprefix('model.')}")
     model = copy.deepcopy(model).to(device="cpu", dtype=dtype)
     solver = model.solver() if model.joint else None
     if model.config.sharing == "untied":
@@ -46,11 +48,11 @@ def compile_free_run(model: StepModel, state: Mapping[str, Tensor]) -> FreeRun:
     def lift(tensors: Sequence[Tensor], x: Tensor) -> Tensor:
         return functional_call(method, dict(zip(names, tensors, strict=True)), ("lift", x)) if latent else x
 
-    # The numbers do not matter, only what is done with them.
+    # Example inputs: only shape and dtype are traced.
     x = torch.zeros(1, model.state_dim, dtype=dtype)
     u = x.new_zeros(1, model.input_dim if solver is None else 1)
-    return compile_step(step, lift, tensors, [t.requires_grad for t in state.values()], x, u, solver)
+    return write_program(step, lift, tensors, [t.requires_grad for t in state.values()], x, u, solver)
 
 
 class AnyTime:
-    """The time index of a step that must not depend on it: no number, so that using it as one fails."""
+    """Time index of a step that must not depend on it: no number, so that using it as one fails."""

@@ -17,7 +17,7 @@ from ddl_dyn.models.base import StepModel
 
 
 class Status(IntEnum):
-    """How a free run ended."""
+    """Outcome of a free run."""
 
     OK = 0
     DIVERGED = 1
@@ -41,19 +41,6 @@ class Rollout:
 
 # Normalised states of a bounded task are of order one; what left this bound will not come back.
 BOUND = 1e6
-
-
-def unroll(model: StepModel | Replicas, x0: Tensor, inputs: Tensor) -> Tensor:
-    """Free run in one differentiable piece, without a status.
-
-    Args:
-        model: a model (x0 (B, D)) or replicas (x0 (R, B, D)).
-        x0: initial states, in model units.
-        inputs: (…, B, T, U).
-    Returns:
-        (…, B, T, D), the states after each step; x0 itself is not among them.
-    """
-    return model.unroll(x0, inputs)
 
 
 def rollout(model: StepModel | Replicas, x0: Tensor, steps: int, inputs: Tensor | None = None) -> Rollout:
@@ -89,7 +76,7 @@ def rollout(model: StepModel | Replicas, x0: Tensor, steps: int, inputs: Tensor 
     inputs = inputs.to(x0)
     failures = getattr(_running(model), "failures", 0)
     with torch.no_grad():
-        later = unroll(model, x0, inputs) if steps else x0[..., None, :][..., :0, :]
+        later = model.unroll(x0, inputs) if steps else x0[..., None, :][..., :0, :]
     states = torch.cat((x0[..., None, :], later), dim=-2)
     bad = ~(torch.isfinite(states) & (states.abs() <= BOUND)).all(-1)
     after = bad.cumsum(-1) > 0

@@ -7,3 +7,7 @@ class CannotCompileError(Exception):
 
 class NoCompilerError(Exception):
     """No C++ compiler was found, or it failed."""
+
+
+class WrongResultError(Exception):
+    """Compiled code disagrees with the ordinary path."""

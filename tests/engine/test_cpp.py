@@ -14,7 +14,7 @@ from torch import nn
 
 from ddl_dyn import Replicas, make_model, rollout
 from ddl_dyn.config.sections import ModelConfig
-from ddl_dyn.engine.cpp import CannotCompileError, compile_step, toolchain
+from ddl_dyn.engine.cpp import CannotCompileError, toolchain, write_program
 from ddl_dyn.models import MODELS
 from ddl_dyn.models.base import StepModel
 
@@ -140,23 +140,26 @@ def test_float32_follows_float64_over_the_whole_range():
         assert ours <= 4 * theirs + 1e-6 * c.abs().max()
 
 
-def test_a_replica_is_bit_for_bit_what_it_is_alone_on_any_number_of_threads():
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        many = scrambled("resnet", seeds=(3, 1, 4), **WAYS["observed"])
-        assert many.compile()
-        together = values_and_gradients(many, *data())
-        torch.set_num_threads(1)
-        for r in range(3):
-            alone = many.select([r])
-            found = values_and_gradients(alone, *(t[r : r + 1] for t in data()))
-            for a, b in zip((found[0], *found[1]), (together[0], *together[1]), strict=True):
-                # The losses were weighed by 1, 2, 4 (see `values_and_gradients`).
-                weight = 1.0 if b is together[0] or b is together[1][0] else 2.0**r
-                assert torch.equal(a[0], b[r] / weight)
-    finally:
-        torch.set_num_threads(threads)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_replica_is_bit_for_bit_what_it_is_alone_on_any_number_of_threads(dtype):
+    # Five tiles of 64 samples in float32, nine of 32 in float64, the last one not full.
+    batch = 260
+    many = scrambled("resnet", seeds=(3, 1, 4), dtype=dtype, **WAYS["observed"])
+    assert many.compile()
+    many.threads = 1
+    together = values_and_gradients(many, *data(batch=batch, dtype=dtype))
+    for many.threads in (2, 3, 40):
+        again = values_and_gradients(many, *data(batch=batch, dtype=dtype))
+        for a, b in zip((again[0], *again[1]), (together[0], *together[1]), strict=True):
+            assert torch.equal(a, b)
+    for r in range(3):
+        alone = many.select([r])
+        assert alone.threads == 40
+        found = values_and_gradients(alone, *(t[r : r + 1] for t in data(batch=batch, dtype=dtype)))
+        for a, b in zip((found[0], *found[1]), (together[0], *together[1]), strict=True):
+            # The losses were weighed by 1, 2, 4 (see `values_and_gradients`).
+            weight = 1.0 if b is together[0] or b is together[1][0] else 2.0**r
+            assert torch.equal(a[0], b[r] / weight)
 
 
 def test_copies_of_compiled_replicas_are_independent():
@@ -240,7 +243,7 @@ def test_a_step_that_decides_by_numbers_is_refused():
         return after, after
 
     with pytest.raises(CannotCompileError, match="cannot be captured"):
-        compile_step(step, lambda _, x: x, [torch.ones(())], [True], torch.ones(1, 2), torch.ones(1, 0))
+        write_program(step, lambda _, x: x, [torch.ones(())], [True], torch.ones(1, 2), torch.ones(1, 0))
 
 
 def test_without_a_compiler_it_says_so_and_runs_eagerly(monkeypatch, tmp_path):
@@ -267,13 +270,14 @@ def test_a_compiler_that_fails_is_no_crash(monkeypatch, tmp_path):
 def test_libraries_are_kept_for_the_next_process(tmp_path):
     code = (
         "from ddl_dyn import Replicas, make_model\n"
-        "assert Replicas(lambda: make_model('persistence', state_dim=2), [0]).compile()\n"
+        "r = Replicas(lambda: make_model('persistence', state_dim=2), [0]); assert r.compile()\n"
     )
     environment = os.environ | {"DDL_DYN_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code], check=True, env=environment)
         found = [(p.name, p.stat().st_mtime_ns) for p in tmp_path.iterdir()]
-        assert [name.endswith(".so") for name, _ in found] == [True]
+        # The step in float32, its twin in float64, the team of threads; and the verdict on the first.
+        assert sorted(name[-3:] for name, _ in found) == [".so", ".so", ".so", "txt"]
         assert found == [(p.name, p.stat().st_mtime_ns) for p in tmp_path.iterdir()]
 
 

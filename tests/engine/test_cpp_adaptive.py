@@ -138,25 +138,21 @@ def test_a_compiled_solve_is_the_eager_one_of_a_single_replica():
 
 
 def test_a_replica_chooses_the_steps_it_chooses_alone_on_any_number_of_threads():
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        many = made(seeds=(3, 1, 4))
-        x0, inputs, target = data(5, R=3)
-        assert many.compile()
-        loss, slopes = loss_and_slopes(many, "mse", x0, inputs, target)
-        counts = []
-        torch.set_num_threads(1)
-        for r in range(3):
-            alone = many.select([r])
-            alone.model_on_call.nfe = 0
-            one, gradients = loss_and_slopes(alone, "mse", *(t[r : r + 1] for t in (x0, inputs, target)))
-            counts.append(alone.model_on_call.nfe)
-            assert torch.equal(one[0], loss[r])
-            for a, b in zip(gradients, slopes, strict=True):
-                assert torch.equal(a[0], b[r])
-    finally:
-        torch.set_num_threads(threads)
+    many = made(seeds=(3, 1, 4))
+    many.threads = 2
+    x0, inputs, target = data(5, R=3)
+    assert many.compile()
+    loss, slopes = loss_and_slopes(many, "mse", x0, inputs, target)
+    counts = []
+    for r in range(3):
+        alone = many.select([r])
+        alone.threads = 1
+        alone.model_on_call.nfe = 0
+        one, gradients = loss_and_slopes(alone, "mse", *(t[r : r + 1] for t in (x0, inputs, target)))
+        counts.append(alone.model_on_call.nfe)
+        assert torch.equal(one[0], loss[r])
+        for a, b in zip(gradients, slopes, strict=True):
+            assert torch.equal(a[0], b[r])
     assert len(set(counts)) > 1
     many.model_on_call.nfe = 0
     many.loss("mse", x0, inputs, target)

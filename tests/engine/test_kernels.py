@@ -96,7 +96,7 @@ def test_no_other_model_is_taken_for_one_that_is_covered():
 def test_a_cpu_never_runs_a_kernel(dtype, monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.delitem(sys.modules, "ddl_dyn.engine.kernels.rollout", raising=False)
-    monkeypatch.setattr(kernels, "unroll", lambda *_: pytest.fail("a kernel was launched on a CPU"))
+    monkeypatch.setattr(kernels, "fused_unroll", lambda *_: pytest.fail("a kernel was launched on a CPU"))
     for name in ("ddl", "resnet"):
         assert "CUDA" in reason(name, device=CPU, dtype=dtype)
         replicas = Replicas(lambda name=name: make_model(name, state_dim=2), [0, 1]).to(dtype=dtype)

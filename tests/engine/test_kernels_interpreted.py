@@ -74,7 +74,7 @@ def agree(case):
     replicas, x0, weight = build(case)
     R, _, T, _ = weight.shape
     x = x0.clone().requires_grad_()
-    states = kernels.unroll(replicas.template, replicas.parameters, x, T)
+    states = kernels.fused_unroll(replicas.template, replicas.parameters, x, T)
     gradients = torch.autograd.grad((states * weight).sum(), [*replicas.parameters.values(), x])
     replicas.to(dtype=torch.float64)
     x = x0.double().requires_grad_()
@@ -158,8 +158,8 @@ def trained(name, monkeypatch, *, fused):
     """Replicas after three updates, and how often the kernels ran."""
     from ddl_dyn.engine.kernels import rollout
 
-    runs, launch = [], rollout.unroll
-    monkeypatch.setattr(rollout, "unroll", lambda *args: (runs.append(args[-1]), launch(*args))[1])
+    runs, launch = [], rollout.fused_unroll
+    monkeypatch.setattr(rollout, "fused_unroll", lambda *args: (runs.append(args[-1]), launch(*args))[1])
     if not fused:
         monkeypatch.delenv("TRITON_INTERPRET")
     replicas = Replicas(lambda: make_model(name, state_dim=2, layers=1, hidden_dim=4, latent_dim=3), [0, 1])
@@ -189,7 +189,7 @@ def test_training_through_the_kernels_is_training(name, monkeypatch):
 def test_kernels_that_fail_their_trial_are_left_alone(monkeypatch):
     from ddl_dyn.engine.kernels import rollout
 
-    launch = rollout.unroll
+    launch = rollout.fused_unroll
 
     def raising(*_):
         raise RuntimeError("out of resources")
@@ -207,7 +207,7 @@ def test_kernels_that_fail_their_trial_are_left_alone(monkeypatch):
     ):
         replicas = Replicas(lambda: make_model("resnet", state_dim=2, layers=1, hidden_dim=3, lift="identity"), [0])
         ordinary = replicas.call("unroll", x, x.new_zeros(1, 3, 2, 0))
-        monkeypatch.setattr(rollout, "unroll", broken)
+        monkeypatch.setattr(rollout, "fused_unroll", broken)
         with pytest.warns(RuntimeWarning, match=words):
             assert torch.equal(replicas.unroll(x, x.new_zeros(1, 3, 2, 0)), ordinary)
         # Once is enough: warnings are errors here.
@@ -223,7 +223,7 @@ def test_what_diverged_stays_in_its_replica_and_equal_inputs_give_equal_bits():
     x0[1, 3] = torch.inf
     found = []
     for _ in range(2):
-        states = kernels.unroll(replicas.template, replicas.parameters, x0, 2)
+        states = kernels.fused_unroll(replicas.template, replicas.parameters, x0, 2)
         found.append((states, *torch.autograd.grad((states * weight).sum(), list(replicas.parameters.values()))))
     for first, second in zip(*found, strict=True):
         assert torch.equal(first.nan_to_num(), second.nan_to_num())

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from ddl_dyn import Replicas, make_model, rollout
-from ddl_dyn.engine.rollout import unroll
 from ddl_dyn.models import MODELS, model_config
 
 B, D, STEPS = 6, 2, 4
@@ -82,7 +81,7 @@ def test_gradients_agree_with_differences_and_none_is_zero(name, way):
     model = scramble(make_model(name, state_dim=D, input_dim=1, hidden_dim=3, **options(way))).double()
     x, u = states(batch=2, dtype=torch.float64), torch.randn(2, STEPS, 1, dtype=torch.float64)
     params = list(model.parameters())
-    loss = unroll(model, x, u).square().sum()
+    loss = model.unroll(x, u).square().sum()
     grads = torch.autograd.grad(loss, params)
     for (label, p), g in zip(model.named_parameters(), grads, strict=True):
         assert g.abs().max() > 0, f"{label} has no gradient"
@@ -92,7 +91,7 @@ def test_gradients_agree_with_differences_and_none_is_zero(name, way):
         for sign in (1, -1):
             with torch.no_grad():
                 p[index] += sign * eps
-                values.append(unroll(model, x, u).square().sum().item())
+                values.append(model.unroll(x, u).square().sum().item())
                 p[index] -= sign * eps
         # Central differences in float64: error of order eps² and rounding of order 1e-16/eps.
         assert (values[0] - values[1]) / (2 * eps) == pytest.approx(g[index].item(), rel=1e-5, abs=1e-7), label

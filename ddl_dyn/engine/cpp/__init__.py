@@ -1,8 +1,9 @@
 """Free runs as machine code: a step's graph is captured, differentiated and written out as one C++ loop over time.
 
-capture: an ordinary module's step -> graphs of tensor operations for one sample.
-plan: what runs forward, what backward, what is kept in between.
-values, pointwise, statements, placement, lowering: graph nodes -> statements.   fusion, emit: statements -> C++.
+capture: step -> graphs of tensor operations for one sample.   decompositions: large operations -> small ones.
+hoisting: what depends on parameters alone.   partition: forward and backward sweep, and what is kept in between.
+layout, values, pointwise, placement, fusion, statements: the parts of the code.
+sweep, products, lowering: nodes -> statements.   emit: statements -> C++.
 adaptive: the same along a vector field, where an adaptive solver takes the place of the loop.
 toolchain: C++ -> a loaded library, kept on disk.   free_run: the library as a differentiable function.
 """
@@ -13,13 +14,13 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from ddl_dyn.engine.cpp.free_run import FreeRun
+from ddl_dyn.engine.cpp.free_run import FreeRun, Program
 from ddl_dyn.engine.cpp.toolchain import NoCompilerError
 from ddl_dyn.models.errors import CannotCompileError
 from ddl_dyn.models.runge_kutta import Solver
 
 
-def compile_step(
+def write_program(
     step: Callable[[Sequence[Tensor], Tensor, Tensor], tuple[Tensor, Tensor]],
     lift: Callable[[Sequence[Tensor], Tensor], Tensor],
     tensors: Sequence[Tensor],
@@ -27,18 +28,17 @@ def compile_step(
     x: Tensor,
     u: Tensor,
     solver: Solver | None = None,
-) -> FreeRun:
-    """The free run of a step, or of a flow, compiled for the processor.
+) -> Program:
+    """Write the free run of a step, or of a flow, in C++.
 
     Args:
-        step: (parameters and buffers, s (1, S), u (1, U)) -> (s' (1, S), x' (1, D)): what is carried, what is observed.
+        step: (parameters and buffers, s (1, S), u (1, U)) -> (s' (1, S), x' (1, D)): carried and observed state.
             Of a flow: (parameters and buffers, s, time (1, 1)) -> (ds/dt (1, S), x (1, D)), time in steps.
-        lift: (parameters and buffers, x (1, D)) -> s (1, S), what a free run from an observed state carries first.
-        tensors: one replica's parameters and buffers.   trainable: which of them carry a gradient.
-        x, u: examples, whose dtype is computed in.   solver: integrates a flow.
+        lift: (parameters and buffers, x (1, D)) -> s (1, S), the state that a free run from x carries first.
+        tensors: one replica's parameters and buffers.   trainable: for each, whether it carries a gradient.
+        x, u: example inputs: only shape and dtype are traced.   solver: integrates a flow.
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
-        NoCompilerError: when there is no C++ compiler, or it fails.
     """
     from ddl_dyn.engine.cpp.adaptive import emit_solve
     from ddl_dyn.engine.cpp.capture import capture
@@ -46,13 +46,13 @@ def compile_step(
 
     try:
         captured, first = capture(step, lift, tensors, trainable, x, u)
+        code = emit(captured, first, x.dtype) if solver is None else emit_solve(captured, first, solver, u)
     except CannotCompileError:
         raise
     except Exception as error:
         # A step that looks at its numbers, or at the time, to decide what to do ends in many ways.
-        raise CannotCompileError(f"its step cannot be captured ({str(error).splitlines()[0]})") from error
-    source = emit(captured, first, x.dtype) if solver is None else emit_solve(captured, first, solver, u)
-    return FreeRun(captured, source)
+        raise CannotCompileError(f"its step cannot be captured ({str(error).partition(chr(10))[0]})") from error
+    return Program(captured, code)
 
 
-__all__ = ["CannotCompileError", "FreeRun", "NoCompilerError", "Solver", "compile_step"]
+__all__ = ["CannotCompileError", "FreeRun", "NoCompilerError", "Program", "Solver", "write_program"]

@@ -1,4 +1,4 @@
-// Adaptive Runge–Kutta over time and back, for the replicas `first` to `last`; each chooses its steps as if it were alone.
+// Adaptive Runge–Kutta over time and back. An item of work is a replica, which chooses its steps as if it were alone.
 //
 // The error of all tiles of a replica decides the size of a step, so they advance side by side. The last stage of a step
 // is the first of the next: S stages are S − 1 new evaluations of the field. Their slots on the tape lie in the order
@@ -242,48 +242,63 @@ struct Run {
   }
 };
 
-// Bytes of memory that one worker needs.
-extern "C" long workspace(const Problem* p) { return Work(*p, nullptr).arena.size * sizeof(V); }
+static long worker_size(const Problem& p) { return Work(p, nullptr).arena.size; }
+
+// Bytes of memory for a call.
+extern "C" long workspace(const Problem* p) { return p->workers * worker_size(*p) * sizeof(V); }
+
+static Tape& tape_of_thread() {
+  static thread_local Tape tape;
+  return tape;
+}
+
+static void run_replica(void* context, long r, long worker) {
+  const Call& call = *static_cast<Call*>(context);
+  const Problem& p = call.p;
+  const T* mine[PHI > 0 ? PHI : 1];
+  Work work(p, call.work(worker, worker_size(p)));
+  Run run(p, parameters(p, r, mine), work, tape_of_thread(), r, nullptr);
+  const long reached = run.ahead(call.out);
+  for (long b = r * p.batch; b < (r + 1) * p.batch; b++)
+    for (long e = reached * OBSERVED; e < p.steps * OBSERVED; e++) call.out[b * p.steps * OBSERVED + e] = NAN;
+  p.counts[2 * r] = run.evaluations;
+  p.counts[2 * r + 1] = p.steps - reached;
+}
 
 // Observed states (R, B, T, OBSERVED): not numbers from the interval on in which a solver gives up.
 extern "C" void free_run(const Problem* p, T* out) {
+  Call call{*p, out, nullptr, nullptr, nullptr};
+  p->share(p->replicas, p->workers, run_replica, &call);
+}
+
+static void differentiate_replica(void* context, long r, long worker) {
+  const Call& call = *static_cast<Call*>(context);
+  const Problem& p = call.p;
   const T* mine[PHI > 0 ? PHI : 1];
-  static thread_local Tape tape;
-  Work work(*p, p->work);
-  for (long r = p->first; r < p->last; r++) {
-    Run run(*p, parameters(*p, r, mine), work, tape, r, nullptr);
-    const long reached = run.ahead(out);
-    for (long b = r * p->batch; b < (r + 1) * p->batch; b++)
-      for (long e = reached * OBSERVED; e < p->steps * OBSERVED; e++) out[b * p->steps * OBSERVED + e] = NAN;
-    p->counts[2 * r] = run.evaluations;
-    p->counts[2 * r + 1] = p->steps - reached;
+  Work work(p, call.work(worker, worker_size(p)));
+  T *const gradient = call.dphi + r * GRADIENT, *const loss = call.loss + r;
+  std::memset(work.none, 0, N * sizeof(V));
+  std::memset(gradient, 0, GRADIENT * sizeof(T));
+  std::memset(work.sums, 0, (field::SUMS + readout::SUMS) * sizeof(V));
+  std::memset(work.loss, 0, NV * sizeof(V));
+  Run run(p, parameters(p, r, mine), work, tape_of_thread(), r, gradient);
+  const long reached = run.ahead(nullptr);
+  p.counts[2 * r] = run.evaluations;
+  p.counts[2 * r + 1] = p.steps - reached;
+  *loss = 0;
+  if (reached == p.steps) {
+    run.back(call.dstart);
+    for (int v = 0; v < NV; v++) *loss += total(work.loss[v]);
+    *loss /= T(p.batch) * p.steps * (p.loss == 0 ? OBSERVED : 1);
+  } else {
+    *loss = NAN;
+    for (long e = 0; e < GRADIENT; e++) gradient[e] = NAN;
+    for (long e = r * p.batch * lift::STATE; e < (r + 1) * p.batch * lift::STATE; e++) call.dstart[e] = NAN;
   }
 }
 
 // Losses (R,) and their gradients by φ (R, GRADIENT) and by the start (R, B, lift::STATE).
 extern "C" void loss_and_gradient(const Problem* p, T* loss, T* dphi, T* dstart) {
-  const T* mine[PHI > 0 ? PHI : 1];
-  static thread_local Tape tape;
-  Work work(*p, p->work);
-  std::memset(work.none, 0, N * sizeof(V));
-  for (long r = p->first; r < p->last; r++) {
-    T* const gradient = dphi + r * GRADIENT;
-    std::memset(gradient, 0, GRADIENT * sizeof(T));
-    std::memset(work.sums, 0, (field::SUMS + readout::SUMS) * sizeof(V));
-    std::memset(work.loss, 0, NV * sizeof(V));
-    Run run(*p, parameters(*p, r, mine), work, tape, r, gradient);
-    const long reached = run.ahead(nullptr);
-    p->counts[2 * r] = run.evaluations;
-    p->counts[2 * r + 1] = p->steps - reached;
-    loss[r] = 0;
-    if (reached == p->steps) {
-      run.back(dstart);
-      for (int v = 0; v < NV; v++) loss[r] += total(work.loss[v]);
-      loss[r] /= T(p->batch) * p->steps * (p->loss == 0 ? OBSERVED : 1);
-    } else {
-      loss[r] = NAN;
-      for (long e = 0; e < GRADIENT; e++) gradient[e] = NAN;
-      for (long e = r * p->batch * lift::STATE; e < (r + 1) * p->batch * lift::STATE; e++) dstart[e] = NAN;
-    }
-  }
+  Call call{*p, nullptr, loss, dphi, dstart};
+  p->share(p->replicas, p->workers, differentiate_replica, &call);
 }

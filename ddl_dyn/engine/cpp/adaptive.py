@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from ddl_dyn.engine.cpp.capture import Captured, with_results
-from ddl_dyn.engine.cpp.emit import Source, functions, gradient, prelude, text
+from ddl_dyn.engine.cpp.emit import functions, prelude, text
 from ddl_dyn.models.runge_kutta import PAIRS, Solver
 
 
-def emit_solve(captured: Captured, lift: Captured, solver: Solver, u: Tensor) -> Source:
+def emit_solve(captured: Captured, lift: Captured, solver: Solver, u: Tensor) -> str:
     """Write out the free run along a captured vector field.
 
     Args:
@@ -26,7 +26,7 @@ def emit_solve(captured: Captured, lift: Captured, solver: Solver, u: Tensor) ->
         "STATE": captured.state,
         "OBSERVED": captured.observed,
         "PHI": len(captured.phi),
-        "GRADIENT": gradient(captured),
+        "GRADIENT": captured.gradient,
     }
     code = [
         prelude(s.dtype),
@@ -37,7 +37,7 @@ def emit_solve(captured: Captured, lift: Captured, solver: Solver, u: Tensor) ->
         text("runge_kutta.hpp"),
         text("adaptive.hpp"),
     ]
-    return Source("".join(code), gradient(captured))
+    return "".join(code)
 
 
 def _constants(solver: Solver) -> str:

@@ -49,6 +49,11 @@ class Captured:
     inputs: int
     observed: int
 
+    @property
+    def gradient(self) -> int:
+        """Elements of all dφ."""
+        return sum(p.numel() for p, t in zip(self.phi, self.trained, strict=True) if t)
+
 
 def capture(
     step: Step, lift: Lift, tensors: Sequence[Tensor], trainable: Sequence[bool], x: Tensor, u: Tensor
@@ -155,6 +160,12 @@ def _mutates(node: fx.Node) -> bool:
 
 # Has no derivative of its own.
 COPY = {torch.ops.aten.copy.default: lambda to, value, *_: value.to(to.dtype).expand_as(to)}
+STOPS: tuple[Any, ...] = (
+    torch.Tensor.detach,
+    torch.Tensor.detach_,
+    torch.Tensor.data.__get__,  # type: ignore[attr-defined]
+    torch._C._set_grad_enabled,
+)
 STOPPED = "it stops gradients (detach, no_grad)"
 
 
@@ -162,7 +173,7 @@ class _Refusals(TorchFunctionMode):
     """Refuses what a graph of operations does not show."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (torch.Tensor.detach, torch.Tensor.detach_, torch.Tensor.data.__get__, torch._C._set_grad_enabled):
+        if func in STOPS:
             raise CannotCompileError(STOPPED)
         return func(*args, **(kwargs or {}))
 

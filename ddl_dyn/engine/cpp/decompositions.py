@@ -179,7 +179,7 @@ def _first(mask: Tensor) -> Tensor:
     return torch.stack(found, -1)
 
 
-def _topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, _: bool = True) -> Any:
+def _topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, _: Any = True) -> Any:
     if k * x.shape[dim] > LONGEST or x.ndim == 0:
         return NotImplemented
     x = x.movedim(dim, -1)

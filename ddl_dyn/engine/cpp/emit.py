@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -39,19 +38,7 @@ VECTORS = 4
 LANES = 16
 
 
-@dataclass(frozen=True)
-class Source:
-    """Generated code.
-
-    Args:
-        code: C++.   gradient: elements of all dφ.
-    """
-
-    code: str
-    gradient: int
-
-
-def emit(captured: Captured, lift: Captured, dtype: torch.dtype) -> Source:
+def emit(captured: Captured, lift: Captured, dtype: torch.dtype) -> str:
     """Write out the free run of a captured step and lift.
 
     Args:
@@ -60,18 +47,13 @@ def emit(captured: Captured, lift: Captured, dtype: torch.dtype) -> Source:
         CannotCompileError: when the step does something that cannot be written out.
     """
     code = [prelude(dtype), functions(lift, "lift"), functions(captured), text("problem.hpp"), text("sweeps.hpp")]
-    return Source("".join(code), gradient(captured))
+    return "".join(code)
 
 
 def prelude(dtype: torch.dtype) -> str:
     """C++ prelude: types and elementary functions."""
     number = "float" if dtype == torch.float32 else "double"
     return f"typedef {number} T;\nconstexpr int NV = {VECTORS};\n" + text("prelude.hpp")
-
-
-def gradient(captured: Captured) -> int:
-    """Elements of all dφ."""
-    return sum(p.numel() for p, t in zip(captured.phi, captured.trained, strict=True) if t)
 
 
 def functions(captured: Captured, namespace: str = "") -> str:
@@ -198,7 +180,7 @@ def assemble(
     sizes = {
         "STATE": captured.state, "INPUTS": captured.inputs, "OBSERVED": captured.observed, "TAPE": tape_size,
         "SCRATCH": max(ahead_size, back_size, 1), "SUMS": max(sums, 1), "PHI": len(captured.phi),
-        "GRADIENT": gradient(captured),
+        "GRADIENT": captured.gradient,
     }  # fmt: skip
     code = [
         "".join(f"constexpr int {name} = {n};\n" for name, n in sizes.items()),

@@ -118,8 +118,9 @@ def constants_of(graph: fx.GraphModule) -> dict[fx.Node, Tensor]:
 
 
 def _evaluated(node: fx.Node, known: Mapping[fx.Node, Any]) -> Any:
-    args, kwargs = (fx.node.map_arg(a, known.__getitem__) for a in (node.args, node.kwargs))
-    value = node.target(*args, **{k: v for k, v in kwargs.items() if k != "pin_memory"})
+    args: Any = fx.node.map_arg(node.args, known.__getitem__)
+    kwargs: Any = fx.node.map_arg({k: v for k, v in node.kwargs.items() if k != "pin_memory"}, known.__getitem__)
+    value = node.target(*args, **kwargs)  # type: ignore[operator]
     if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
         raise CannotCompileError(f"it draws random numbers ({node.target})")
     if node.target in EMPTY:

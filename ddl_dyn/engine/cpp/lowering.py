@@ -157,9 +157,7 @@ class Lowering(Products):
         # Turns in which every place is met once at most.
         turn = torch.stack([(flat[:i] == a).sum() for i, a in enumerate(flat)])
         for n in range(int(turn.max()) + 1):
-            chosen = (turn == n).nonzero()[:, 0]
-            part = move(value, lambda a, chosen=chosen: a.flatten()[chosen]) if len(turn) > len(chosen) else value
-            where = flat[chosen] if len(turn) > len(chosen) else at
+            where, part = (at, value) if not turn.any() else _some(at, value, turn == n)
             self.put(Apply("({0} + {1})", (Leaf(store, where), part), where.shape) if adds else part, store, where)
         return out
 
@@ -169,6 +167,11 @@ class Lowering(Products):
         source, sizes, *rest = split.args
         dim = rest[0] if rest else split.kwargs.get("dim", 0)
         return move(self.values[source], lambda a: a.split(sizes, dim)[i])
+
+
+def _some(at: Tensor, value: Value, chosen: Tensor) -> tuple[Tensor, Value]:
+    """Chosen elements of a value, and where they go."""
+    return at.flatten()[chosen], move(value, lambda a: a.flatten()[chosen])
 
 
 def _numbered(shape: Any) -> Tensor:

@@ -118,7 +118,7 @@ def _trace_gradient(plan: Partition, i: int, node: fx.Node, address: Tensor, var
         kept = address.reshape([1 if d in dims else n for d, n in enumerate(source)])
         return _trace_gradient(plan, i, node.all_input_nodes[0], kept.expand(source), varying)
     if target in PLACES:
-        at = PLACES[target](address, *node.args[2:])  # type: ignore[operator]
+        at = PLACES[target](address, *node.args[2:])
         return _trace_gradient(plan, i, node.all_input_nodes[0], at, varying)
     if target is aten.mm.default and all(a in varying for a in terms):
         plan.outer.append((i, node, address))

@@ -1,9 +1,9 @@
-// What the library is asked, and what every kind of free run makes of it.
+// The call of a library, and the parts that every kind of free run has in common.
 
 struct Problem {
   const T* const* phi;  // of replica 0
   const long* stride;   // from a replica to the next
-  long first, last, batch, steps;
+  long replicas, batch, steps;
   long segment;  // 0: the tape keeps all steps; else it keeps the state at every segment's start
   const T* start;   // (R, B, lift::STATE)
   const T* inputs;  // (R, B, T, INPUTS)
@@ -11,7 +11,19 @@ struct Problem {
   long target_stride;  // from a sample to the next
   long loss;           // 0: mean squared error, 1: cross-entropy
   long* counts;        // (R, 2), where a solver chooses its steps: evaluations, intervals that it gave up on
-  V* work;             // `workspace` bytes
+  void (*share)(long count, long workers, void (*work)(void* context, long item, long worker), void* context);
+  long workers;  // threads that `share` may use
+  V* work;       // `workspace` bytes
+};
+
+static long tiles_of(const Problem& p) { return (p.batch + TILE - 1) / TILE; }
+
+// Results of a call. Items of work are computed in any order by any worker; each has its memory, and sums over items
+// are made afterwards in order, so that no number depends on the workers.
+struct Call {
+  const Problem& p;
+  T *out, *loss, *dphi, *dstart;  // states; losses and their gradients
+  V* work(long worker, long size) const { return p.work + worker * size; }
 };
 
 // Some samples of one replica: the first of them, and how many of the lanes are real.

@@ -1,6 +1,7 @@
-// The two sweeps over time, for the replicas `first` to `last`; every replica is computed as if it were alone.
+// The two sweeps over time; every replica is computed as if it were alone.
 //
-// A tile of one replica goes forward and back before the next one begins, so that what lies between stays in the cache.
+// An item of work is a tile of one replica: it goes forward and back in one piece, so that what lies between stays in the
+// cache.
 
 // Memory of one worker, laid out in what the caller hands in.
 struct Work {
@@ -80,32 +81,71 @@ static void back_to(const Problem& p, const Tile& tile, const T* const* phi, Wor
   work.lift.back(tile, 0, phi, work.scratch, work.gs, dphi, dstart);
 }
 
-// Bytes of memory that one worker needs.
-extern "C" long workspace(const Problem* p) { return Work(*p, nullptr).arena.size * sizeof(V); }
+static long worker_size(const Problem& p) { return Work(p, nullptr).arena.size; }
+
+// Gradients and losses of the tiles of a replica lie apart where there are several, behind the workers' memory.
+constexpr long PART = (GRADIENT + W) / W;
+static bool single(const Problem& p) { return p.batch <= TILE; }
+static T* part(const Problem& p, long item) {
+  return reinterpret_cast<T*>(p.work + p.workers * worker_size(p) + item * PART);
+}
+
+// Bytes of memory for a call.
+extern "C" long workspace(const Problem* p) {
+  const long parts = p->target && !single(*p) ? p->replicas * tiles_of(*p) * PART : 0;
+  return (p->workers * worker_size(*p) + parts) * sizeof(V);
+}
+
+static void run_tile(void* context, long item, long worker) {
+  const Call& call = *static_cast<Call*>(context);
+  const Problem& p = call.p;
+  const long r = item / tiles_of(p);
+  const T* mine[PHI > 0 ? PHI : 1];
+  const Work work(p, call.work(worker, worker_size(p)));
+  ahead_of(p, Tile(p, r, item % tiles_of(p)), parameters(p, r, mine), work, call.out);
+}
 
 // Observed states (R, B, T, OBSERVED).
 extern "C" void free_run(const Problem* p, T* out) {
+  Call call{*p, out, nullptr, nullptr, nullptr};
+  p->share(p->replicas * tiles_of(*p), p->workers, run_tile, &call);
+}
+
+static void differentiate_tile(void* context, long item, long worker) {
+  const Call& call = *static_cast<Call*>(context);
+  const Problem& p = call.p;
+  const long r = item / tiles_of(p);
+  const Tile tile(p, r, item % tiles_of(p));
   const T* mine[PHI > 0 ? PHI : 1];
-  const Work work(*p, p->work);
-  for (long r = p->first; r < p->last; r++)
-    for (long tile = 0; tile * TILE < p->batch; tile++)
-      ahead_of(*p, Tile(*p, r, tile), parameters(*p, r, mine), work, out);
+  Work work(p, call.work(worker, worker_size(p)));
+  T* const dphi = single(p) ? call.dphi + r * GRADIENT : part(p, item);
+  T* const loss = single(p) ? call.loss + r : dphi + GRADIENT;
+  std::memset(dphi, 0, GRADIENT * sizeof(T));
+  std::memset(work.loss, 0, NV * sizeof(V));
+  *loss = 0;
+  ahead_of(p, tile, parameters(p, r, mine), work, nullptr);
+  back_to(p, tile, parameters(p, r, mine), work, dphi, call.dstart);
+  for (int v = 0; v < NV; v++) *loss += total(work.loss[v]);
+}
+
+static void sum_tiles(void* context, long r, long) {
+  const Call& call = *static_cast<Call*>(context);
+  const Problem& p = call.p;
+  if (!single(p)) {
+    std::memset(call.dphi + r * GRADIENT, 0, GRADIENT * sizeof(T));
+    call.loss[r] = 0;
+    for (long i = 0; i < tiles_of(p); i++) {
+      const T* const from = part(p, r * tiles_of(p) + i);
+      for (long e = 0; e < GRADIENT; e++) call.dphi[r * GRADIENT + e] += from[e];
+      call.loss[r] += from[GRADIENT];
+    }
+  }
+  call.loss[r] /= T(p.batch) * p.steps * (p.loss == 0 ? OBSERVED : 1);
 }
 
 // Losses (R,) and their gradients by φ (R, GRADIENT) and by the start (R, B, lift::STATE).
 extern "C" void loss_and_gradient(const Problem* p, T* loss, T* dphi, T* dstart) {
-  const T* mine[PHI > 0 ? PHI : 1];
-  Work work(*p, p->work);
-  for (long r = p->first; r < p->last; r++) {
-    std::memset(dphi + r * GRADIENT, 0, GRADIENT * sizeof(T));
-    loss[r] = 0;
-    for (long i = 0; i * TILE < p->batch; i++) {
-      const Tile tile(*p, r, i);
-      std::memset(work.loss, 0, NV * sizeof(V));
-      ahead_of(*p, tile, parameters(*p, r, mine), work, nullptr);
-      back_to(*p, tile, parameters(*p, r, mine), work, dphi + r * GRADIENT, dstart);
-      for (int v = 0; v < NV; v++) loss[r] += total(work.loss[v]);
-    }
-    loss[r] /= T(p->batch) * p->steps * (p->loss == 0 ? OBSERVED : 1);
-  }
+  Call call{*p, nullptr, loss, dphi, dstart};
+  p->share(p->replicas * tiles_of(*p), p->workers, differentiate_tile, &call);
+  p->share(p->replicas, single(*p) ? 1 : p->workers, sum_tiles, &call);
 }

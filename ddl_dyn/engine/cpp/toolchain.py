@@ -1,4 +1,4 @@
-"""Generated C++ as a loaded library; libraries are kept on disk, by what they were made from."""
+"""Generated C++ as a loaded library; libraries are kept on disk, by their sources, with texts that belong to them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
+from importlib import resources
 from pathlib import Path
 
 from ddl_dyn.models.errors import NoCompilerError
 
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-shared", "-w")
+FLAGS = ("-std=c++17", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-shared", "-pthread", "-w")
+# For a library that runs a few times only, compiling counts.
+FAST, QUICK = "-O3", "-O1"
 
 
 def compiler() -> str | None:
@@ -25,38 +29,90 @@ def compiler() -> str | None:
 
 
 def folder() -> Path:
-    """Where libraries are kept: $DDL_DYN_CACHE, or the user's cache folder."""
+    """Folder of the libraries: $DDL_DYN_CACHE, or a part of the user's cache folder."""
     given = os.environ.get("DDL_DYN_CACHE")
     if given:
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddl_dyn"
 
 
-def load(code: str) -> ctypes.CDLL:
-    """Compile a source, or find it compiled.
+def build(codes: Sequence[tuple[str, str]]) -> list[Path]:
+    """Compile sources side by side, or find them compiled.
+
+    Args:
+        codes: C++ and level of optimisation of each.
+    Returns:
+        The libraries' paths.
+    Raises:
+        NoCompilerError: when there is no C++ compiler, or it fails.
+    """
+    cxx, machine = _machine()
+    commands = [(code, (cxx, level, *FLAGS)) for code, level in codes]
+    found = [folder() / f"{_key(code, *machine, *flags)}.so" for code, flags in commands]
+    missing = {path: made for path, made in zip(found, commands, strict=True) if not path.is_file()}
+    if missing:
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder()) as made:
+            started = [(path, _started(Path(made), path, *how)) for path, how in missing.items()]
+            for path, process in started:
+                _, said = process.communicate()
+                if process.returncode:
+                    raise NoCompilerError(f"{cxx} failed: {said.strip()[:500]}")
+                # Another process may have made the same at the same time: either is good.
+                os.replace(Path(made) / path.name, path)
+    return found
+
+
+def load(code: str, level: str = FAST) -> ctypes.CDLL:
+    """Compile a source, or find it compiled, and load it.
 
     Raises:
         NoCompilerError: when there is no C++ compiler, or it fails.
     """
+    return ctypes.CDLL(str(build([(code, level)])[0]))
+
+
+def remembered(of: Sequence[str], find: Callable[[], str]) -> str:
+    """Text that is found once and kept beside the libraries.
+
+    Args:
+        of: everything that it depends on, beside compiler and processor.   find: makes it.
+    Raises:
+        NoCompilerError: when there is no C++ compiler.
+    """
+    path = folder() / f"{_key(*_machine()[1], *FLAGS, *of)}.txt"
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="utf-8")
+    text = find()
+    with tempfile.TemporaryDirectory(dir=folder()) as made:
+        new = Path(made) / path.name
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
+    return text
+
+
+def text(name: str) -> str:
+    """A file of this folder."""
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _machine() -> tuple[str, tuple[str, str]]:
+    """The compiler; its version and the processor, since a library made for one may stop on another."""
     cxx = compiler()
     if cxx is None:
         raise NoCompilerError("no C++ compiler was found (g++, clang++ or $CXX)")
-    # A library made for one processor may stop on another that shares the folder.
-    key = hashlib.sha256("\0".join((code, _version(cxx), _processor(), *FLAGS)).encode()).hexdigest()[:32]
-    where = folder()
-    library = where / f"{key}.so"
-    if not library.is_file():
-        where.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=where) as made:
-            source = Path(made) / f"{key}.cpp"
-            source.write_text(code, encoding="utf-8")
-            command = [cxx, *FLAGS, str(source), "-o", str(Path(made) / library.name)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode:
-                raise NoCompilerError(f"{cxx} failed: {result.stderr.strip()[:500]}")
-            # Another process may have made the same at the same time: either is good.
-            os.replace(Path(made) / library.name, library)
-    return ctypes.CDLL(str(library))
+    return cxx, (_version(cxx), _processor())
+
+
+def _key(*of: str) -> str:
+    return hashlib.sha256("\0".join(of).encode()).hexdigest()[:32]
+
+
+def _started(made: Path, library: Path, code: str, command: tuple[str, ...]) -> subprocess.Popen[str]:
+    source = (made / library.name).with_suffix(".cpp")
+    source.write_text(code, encoding="utf-8")
+    whole = [*command, str(source), "-o", str(made / library.name)]
+    return subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 @functools.cache

@@ -3,7 +3,7 @@
     why_not(model, device, dtype) -> None, or why the ordinary code runs instead
     supported(model, device, dtype) -> bool
     usable(model, device, dtype) -> bool: supported, and found right on this device
-    unroll(model, parameters, x0, steps) -> (R, B, T, D)
+    fused_unroll(model, parameters, x0, steps) -> (R, B, T, D)
 
 `support` says what is covered, `self_check` tries a model's kernels before their first run, `plan` says what they are
 made of, `rollout` holds the kernels over time, `ddl` and `resnet` one layer each, `tile` what they share. Triton is
@@ -20,7 +20,7 @@ from torch import Tensor
 from ddl_dyn.engine.kernels.support import supported, why_not
 from ddl_dyn.models.base import StepModel
 
-__all__ = ["supported", "unroll", "usable", "why_not"]
+__all__ = ["fused_unroll", "supported", "usable", "why_not"]
 
 
 def usable(model: StepModel, device: torch.device, dtype: torch.dtype) -> bool:
@@ -38,7 +38,7 @@ def usable(model: StepModel, device: torch.device, dtype: torch.dtype) -> bool:
     return self_check.verdict(model, device) is None
 
 
-def unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps: int) -> Tensor:
+def fused_unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps: int) -> Tensor:
     """Free run of all replicas of a supported model, differentiable once and in reverse mode.
 
     Args:
@@ -50,4 +50,4 @@ def unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps
     """
     from ddl_dyn.engine.kernels import rollout
 
-    return rollout.unroll(model, parameters, x0, steps)
+    return rollout.fused_unroll(model, parameters, x0, steps)

@@ -37,7 +37,7 @@ from ddl_dyn.models.base import StepModel
 TILE = 16
 
 
-def unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps: int) -> Tensor:
+def fused_unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps: int) -> Tensor:
     """Free run of all replicas of a model that `why_not` has nothing against.
 
     Args:

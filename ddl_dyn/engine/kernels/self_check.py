@@ -49,7 +49,7 @@ def _try(model: StepModel, device: torch.device) -> str | None:
     weight = torch.randn(BATCH, STEPS, model.state_dim, generator=chance).to(device)
     stacked = {name: p.detach().float()[None].requires_grad_() for name, p in one.named_parameters()}
     try:
-        fused = _outcome(rollout.unroll(one, stacked, x0[None], STEPS)[0], weight, list(stacked.values()))
+        fused = _outcome(rollout.fused_unroll(one, stacked, x0[None], STEPS)[0], weight, list(stacked.values()))
     # Whatever a compiler, a driver or a launch may raise: the ordinary code does not need them.
     except Exception as error:
         return f"{type(error).__name__}: {error}"
