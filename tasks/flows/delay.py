@@ -35,7 +35,7 @@ class MackeyGlass(ChaoticFlow):
     State (x(t), x(t − d₁), …, x(t − τ)): the recent past at Chebyshev points of the delay interval, newest first.
     On them the delay equation is an ordinary one: the newest value obeys the equation, the older ones the shift
     ∂x/∂t = ∂x/∂s, its derivative taken spectrally. From smooth histories, as all are on the attractor, the error falls
-    exponentially with `nodes`, 1e-6 σ at the default; a history with a corner at t = 0, as the constant ones of ood have,
+    exponentially with `nodes`, 1e-6 σ at the default; a history with a corner at t = 0, as those of ood have,
     leaves an algebraic one, 1.5e-4 σ at the default.
     beta β, gamma γ: production and decay rate per day; tau τ: delay in days; power n.
     Regime at the defaults: weak chaos, λ₁ = .0053 ± .0004 (literature ≈ .006), on an attractor of dimension about 2.

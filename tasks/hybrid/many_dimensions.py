@@ -203,7 +203,7 @@ class HardSpheres(MapTask):
 
     Equations: ẋᵢ = vᵢ; vᵢ → vᵢ − ((vᵢ − vⱼ)·n) n, vⱼ → vⱼ + ((vᵢ − vⱼ)·n) n when i and j touch, n the unit vector
     between them; a component of vᵢ changes sign at a wall.
-    State (x11 … xnd, v11 … vnd): positions and velocities, sphere by sphere; half sides of the box 1, equal masses, mean
+    State (x11 … xnd, v11 … vnd): positions and velocities, sphere by sphere; half sides 1, equal masses; mean
     square speed 1. n: spheres; d: dimension; radius: of each.
     Regime: chaotic for d ≥ 2; for d = 1 the velocities are only exchanged, and the rods move as points that pass
     through one another, relabelled.

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ddl_dyn.metrics.decisions import PairedScores, attained_coverage, decide
-from ddl_dyn.metrics.significance import sign_flip_test
-from ddl_dyn.metrics.significance import least_pairs, paired_power
+from ddl_dyn.metrics.significance import least_pairs, paired_power, sign_flip_test
 
 INF = math.inf
 FOUR = np.repeat(range(4), 3)

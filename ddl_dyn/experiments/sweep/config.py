@@ -1,9 +1,9 @@
 """Comparisons and sweeps as typed sections: the same grid over tasks, carries and models.
 
 They differ in what a list means among the other keys. In a comparison it is a value. In a sweep it spans the grid, and
-each of its entries is one value; a value that is itself a list stands inside another list: `[[1e-3, 1e-2]]`. On a sweep's
-command line commas outside brackets and quotes make the list (`model_args.layers=1,2,4`) and brackets make a value
-(`train.lr_grid=[1e-3,1e-2]`, or two of them: `[1e-3,1e-2],[1e-2]`).
+each of its entries is one value; a value that is itself a list stands inside another list: `[[1e-3, 1e-2]]`. On a
+sweep's command line commas outside brackets and quotes make the list (`model_args.layers=1,2,4`) and brackets make a
+value (`train.lr_grid=[1e-3,1e-2]`, or two of them: `[1e-3,1e-2],[1e-2]`).
 """
 
 from __future__ import annotations
