@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ddl_dyn.models.branch import join
-from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig, pairs
+from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig, transition_pairs
 from ddl_dyn.models.least_squares import ROWS, Factor, factorise
 from ddl_dyn.models.neural_ode import rk4
 from ddl_dyn.models.nvar import Monomials
@@ -77,14 +77,14 @@ class SINDy(ClosedForm):
             found = []
             for flow, weight in ((False, self._map(states, inputs)), (True, self._flow(states))):
                 law.fill(weight, flow=flow)
-                x, u, y = pairs(states, inputs)
+                x, u, y = transition_pairs(states, inputs)
                 error = torch.cat([(law(a, b) - c).square().sum(-1) for a, b, c in _blocks(x, u, y)]).mean()
                 found.append((torch.nan_to_num(error, nan=torch.inf), weight, flow))
             law.fill(*min(found, key=lambda row: float(row[0]))[1:])
         law.to(dtype)
 
     def _map(self, states: Tensor, inputs: Tensor) -> Tensor:
-        x, u, y = pairs(states, inputs)
+        x, u, y = transition_pairs(states, inputs)
         return self._sparse(factorise((self.rule.features(join(a, b)), c - a) for a, b, c in _blocks(x, u, y)))
 
     def _flow(self, states: Tensor) -> Tensor:
