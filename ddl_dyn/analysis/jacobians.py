@@ -31,7 +31,7 @@ class LayerSpectra:
         jacobians: (L, B, H, H), of each layer.
         eigenvalues: (L, B, H), complex, of those Jacobians.
         singular_values: (L, B, H).
-        operator_eigenvalues: (L, B, d), of the frozen operator Π_i (I − β_i k_i k_iᵀ); None where layers have no trace.
+        operator_eigenvalues: (L, B, d), of the `frozen_operator`; None where layers have no trace.
     """
 
     states: Array
@@ -98,7 +98,10 @@ def layer_spectra(model: Any, x: ArrayLike, *, index: int = 0, inputs: ArrayLike
             states.append(h)
             jacobians.append(j)
         stacked = torch.stack(jacobians)
-        operator = eigenvalues(frozen_operator(trace["k"], trace["beta"])).numpy() if "k" in trace else None
+        at_once = getattr(double.config, "order", "") == "simultaneous"
+        operator = None
+        if "k" in trace:
+            operator = eigenvalues(frozen_operator(trace["k"], trace["beta"], simultaneous=at_once)).numpy()
         return LayerSpectra(
             states=torch.stack(states).numpy(),
             jacobians=stacked.numpy(),
@@ -108,17 +111,20 @@ def layer_spectra(model: Any, x: ArrayLike, *, index: int = 0, inputs: ArrayLike
         )
 
 
-def frozen_operator(k: Tensor, beta: Tensor) -> Tensor:
+def frozen_operator(k: Tensor, beta: Tensor, *, simultaneous: bool = False) -> Tensor:
     """Shortcut of one layer with its gates and directions held fixed: A = Π_i (I − β_i k_i k_iᵀ), last applied left.
 
     Args:
         k: (..., r, d).
         beta: (..., r).
+        simultaneous: A = I − Σ_i β_i k_i k_iᵀ instead, of rewrites that all act on the incoming state.
     Returns:
         (..., d, d); for r = 1 and unit k its eigenvalues are 1 (d−1 times) and 1 − β.
     """
     d = k.shape[-1]
     eye = torch.eye(d, dtype=k.dtype, device=k.device)
+    if simultaneous:
+        return eye - (beta[..., :, None] * k).mT @ k
     out = eye.expand(*k.shape[:-2], d, d)
     for i in range(k.shape[-2]):
         ki = k[..., i, :]

@@ -55,7 +55,8 @@ def predict(
         state_dim: D.
         dynamics: the model's class: "map", "flow", "invertible", "recurrent", "floor" or "oracle".
         options: the model's options: lift, carry, and where it has them layers, sharing, time_dependent, solver,
-            substeps, rtol, rewrite, gate, gate_max, beta0, generator, directions. A flow without a solver is exact.
+            substeps, rtol, rewrite, gate, gate_max, beta0, generator, directions, order, normalize_direction. A flow
+            without a solver is exact.
         lifted_dim: H, with augmentation; None means H = D.
         recurrent: the task's orbits keep moving (cycles, rotations, chaos) instead of settling on fixed points.
         rank: rank(R − I) of a linear task R, where it is one.
@@ -81,17 +82,18 @@ def predict(
 
 
 def predict_for(task: Any, model: Any) -> Prediction:
-    """`predict` from a task (obstruction, state_dim) and a model (dynamics, config, lift), by duck typing.
+    """`predict` from a task (obstruction, state_dim) and a model (claim, config, lift), by duck typing.
 
     Args:
         task: Task.
         model: StepModel (one replica).
     """
-    lifted = int(model.latent_dim) + int(getattr(model.config, "augment", 0))
+    # A memory is no part of the space in which a recurrent step is claimed to be general.
+    lifted = int(model.latent_dim if model.claim == "recurrent" else model.carried_dim)
     return predict(
         task.obstruction,
         task.state_dim,
-        dynamics=model.dynamics,
+        dynamics=model.claim,
         options=model.config.model_dump(),
         lifted_dim=lifted,
     )
@@ -108,7 +110,7 @@ def _on_the_state_itself(
         limited = _erase_only(obstruction, options, recurrent)
         if limited is not None:
             return limited
-    if rank is not None and options.get("generator") == "constant":
+    if rank is not None and options.get("generator") in ("constant", "input"):
         rewrites = int(options.get("layers", 1)) * int(options.get("directions", 1))
         if rewrites < rank:
             reason = (
@@ -175,7 +177,10 @@ def _invertible(obstruction: str, dim: int) -> tuple[TheoryVerdict, str, str]:
 
 
 def _erase_only(obstruction: str, options: Mapping[str, Any], recurrent: bool) -> tuple[TheoryVerdict, str, str] | None:
-    """Limits of x⁺ = x − β k (kᵀx) for whatever k(x) and β(x); None where none applies."""
+    """Limits of x⁺ = x − β k (kᵀx) for whatever unit k(x) and β(x); None where none applies."""
+    if options.get("order") == "simultaneous" or not options.get("normalize_direction", True):
+        # A sum of rewrites, and one along a longer vector, may reflect and lengthen with any β.
+        return None
     fixed = options.get("gate") == "fixed"
     upper = float(options.get("beta0", 0.0) if fixed else options.get("gate_max", 2.0))
     # A learned gate never reaches its upper end; a fixed one is at it.

@@ -9,14 +9,19 @@ from pydantic import ValidationError
 
 from ddl_dyn.config.sections import ModelConfig
 from ddl_dyn.config.user_file import is_file_reference, load_class
+from ddl_dyn.models.alrnn import ALRNN
 from ddl_dyn.models.analogue import Analogue
 from ddl_dyn.models.base import StepModel
 from ddl_dyn.models.baselines import Linear, Mean, Persistence
+from ddl_dyn.models.cornn import CoRNN
 from ddl_dyn.models.ddl import DDL
+from ddl_dyn.models.esn import ESN
 from ddl_dyn.models.gated_residual import GatedResidual
 from ddl_dyn.models.gru import GRU
 from ddl_dyn.models.highway import Highway
+from ddl_dyn.models.hyper_connections import HyperConnections
 from ddl_dyn.models.invertible_resnet import InvertibleResNet
+from ddl_dyn.models.lem import LEM
 from ddl_dyn.models.lstm import LSTM
 from ddl_dyn.models.mlp import MLP
 from ddl_dyn.models.neural_ode import NeuralODE
@@ -24,6 +29,8 @@ from ddl_dyn.models.nvar import NVAR
 from ddl_dyn.models.oracles import ExactMap, HouseholderStack, Oracle, Truth, truth_of
 from ddl_dyn.models.resnet import ResNet
 from ddl_dyn.models.rkan import RKAN
+from ddl_dyn.models.shplrnn import ShPLRNN
+from ddl_dyn.models.sindy import SINDy
 
 MODELS: dict[str, type[StepModel]] = {
     "ddl": DDL,
@@ -36,6 +43,12 @@ MODELS: dict[str, type[StepModel]] = {
     "gru": GRU,
     "invertible_resnet": InvertibleResNet,
     "rkan": RKAN,
+    "hyper_connections": HyperConnections,
+    # recurrent networks of dynamical systems
+    "shplrnn": ShPLRNN,
+    "alrnn": ALRNN,
+    "cornn": CoRNN,
+    "lem": LEM,
     # continuous time
     "neural_ode": NeuralODE,
     # solved, not trained: baselines, classical forecasts and oracles
@@ -44,6 +57,8 @@ MODELS: dict[str, type[StepModel]] = {
     "linear": Linear,
     "analogue": Analogue,
     "nvar": NVAR,
+    "esn": ESN,
+    "sindy": SINDy,
     "exact_map": ExactMap,
     "householder_stack": HouseholderStack,
 }

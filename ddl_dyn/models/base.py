@@ -97,6 +97,11 @@ class StepModel(nn.Module, ABC):
         return self.state_dim if self.config.lift == "identity" else 8
 
     @property
+    def claim(self) -> str:
+        """Class of maps for which theory makes its claims: one of those of `dynamics`."""
+        return self.dynamics
+
+    @property
     def carried_dim(self) -> int:
         """Number of components of a lifted state: H, and what `lift` adds to it."""
         return self.latent_dim

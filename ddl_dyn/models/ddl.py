@@ -3,61 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ddl_dyn.models.base import ResidualConfig, StepModel
+from ddl_dyn.config.sections import ModelConfig
+from ddl_dyn.models.base import StepModel, linear_lift
 from ddl_dyn.models.branch import Branch, RMSNorm, join, zero_linear
+from ddl_dyn.models.ddl_options import DDLConfig
 from ddl_dyn.models.delta import delta_update, discrepancy, erase, unit_direction, write
-
-
-class DDLConfig(ResidualConfig):
-    """Options of the DDL family; `latent_dim` is d.
-
-    value_dim: d_v (None: 1 under lift=identity, else 4).
-    generator: where the direction comes from. "mlp": its own network on the flattened state (the paper's first
-        version); "branch": the residual branch itself, v and β affine in the compressed context (later versions);
-        "shared": one hidden layer on the flattened state with a head each for k, v and β; "constant": a learned
-        constant, or affine in the inputs where a task has them.
-    rewrite: "delta"; "write" (the matched control that erases nothing); "erase" (v = 0); "untied" (separate gates).
-    value: where v comes from under "delta", "write" and "untied". "state": as `generator` says; "constant": a learned
-        constant, or affine in the inputs. Only with constant k, β and v is the gate that is found a property of the
-        map: a v that depends on the state can undo any part of β.
-    gate: "linear" or two-layer "tanh" gate β = gate_max·σ(g); "constant": g a learned constant, or affine in the
-        inputs; "fixed" holds β = beta0.
-    gate_max: 2 for the paper's range (0, 2), 1 for (0, 1).
-    directions: successive rank-1 rewrites per layer, generated from one context.
-    norm: RMS-normalise the context. Off by default: a trajectory's amplitude is part of its state.
-    """
-
-    value_dim: int | None = Field(default=None, ge=1, le=4096)
-    generator: Literal["mlp", "branch", "shared", "constant"] = "shared"
-    rewrite: Literal["delta", "write", "erase", "untied"] = "delta"
-    value: Literal["state", "constant"] = "state"
-    gate: Literal["linear", "tanh", "constant", "fixed"] = "linear"
-    gate_max: float = Field(default=2.0, gt=0.0, le=2.0)
-    beta0: float = Field(default=0.1, ge=0.0, le=2.0)
-    normalize_direction: bool = True
-    directions: int = Field(default=1, ge=1, le=64)
-    norm: bool = False
-
-    @model_validator(mode="after")
-    def _value(self) -> DDLConfig:
-        if self.rewrite == "erase" and self.value != "state":
-            raise ValueError("value has nothing to say under rewrite=erase, where v = 0; drop it or use rewrite=delta")
-        return self
-
-    @model_validator(mode="after")
-    def _gate(self) -> DDLConfig:
-        if self.gate != "fixed" and not 0.0 < self.beta0 < self.gate_max:
-            raise ValueError(
-                f"beta0 must lie strictly between 0 and gate_max = {self.gate_max} for a learned gate, got "
-                f"{self.beta0}; use gate=fixed to hold β at an end of its range"
-            )
-        return self
 
 
 class DDL(StepModel):
@@ -67,6 +21,25 @@ class DDL(StepModel):
     config: DDLConfig
     equation = "X⁺ = (I − β k kᵀ) X + β k vᵀ,  k, β, v functions of X"
     source = "Deep Delta Learning (2026), arXiv 2601.00417"
+
+    def __init__(self, state_dim: int, config: ModelConfig, *, input_dim: int = 0, dt: float = 1.0) -> None:
+        super().__init__(state_dim, config, input_dim=input_dim, dt=dt)
+        self.repeats = self.config.channels == "repeated" and self.value_dim > 1
+        if self.repeats:
+            self.lift_map, self.read_map = linear_lift(state_dim, self.rows)
+            # Start by averaging the value channels, which undoes their repetition.
+            self.readout = nn.Parameter(torch.full((self.rows, self.value_dim), 1.0 / self.value_dim))
+
+    def lift(self, x: Tensor) -> Tensor:
+        """Observed state to latent state, (B, D) -> (B, d·d_v)."""
+        h = self.lift_map(x)
+        return h[..., None].expand(*h.shape, self.value_dim).flatten(-2) if self.repeats else h
+
+    def read(self, h: Tensor) -> Tensor:
+        """Latent state to observed state, (B, d·d_v) -> (B, D)."""
+        if self.repeats:
+            h = (h.unflatten(-1, (self.rows, self.value_dim)) * self.readout).sum(-1)
+        return self.read_map(h)
 
     @property
     def rows(self) -> int:
@@ -92,14 +65,19 @@ class DDL(StepModel):
 
 
 class DeltaLayer(nn.Module):
-    """r successive Delta rewrites whose k, β and v are generated from one context of the incoming state.
+    """r Delta rewrites whose k, β and v are generated from one context of the incoming state.
 
     Args:
         rows: d.   value_dim: d_v.   input_dim: U.   config: the model's options.
+    Raises:
+        ValueError: where k, β or v are to come from the inputs of a task that has none.
     """
 
     def __init__(self, rows: int, value_dim: int, input_dim: int, config: DDLConfig) -> None:
         super().__init__()
+        for name in ("generator", "value", "gate"):
+            if getattr(config, name) == "input" and not input_dim:
+                raise ValueError(f"{name}=input needs a task with inputs, and this one has none; use {name}=constant")
         self.rows, self.value_dim, self.config = rows, value_dim, config
         r, hidden = config.directions, config.hidden_dim
         compressed = config.generator == "branch"
@@ -107,85 +85,93 @@ class DeltaLayer(nn.Module):
         if compressed:
             # Start by averaging the value channels.
             self.compress = nn.Parameter(torch.full((rows, value_dim), 1.0 / value_dim))
-        self.norm = RMSNorm(width) if config.norm else nn.Identity()
+        self.norm = RMSNorm(width, config.norm_eps) if config.norm else nn.Identity()
         context = width + input_dim
         self.encode: nn.Module = nn.Identity()
         if config.generator == "shared":
             self.encode, context = nn.Sequential(nn.Linear(context, hidden), nn.Tanh()), hidden
-        if config.generator == "constant":
-            self.direction: nn.Module = Given(input_dim, r * rows)
+        if config.generator in GIVEN:
+            self.direction: nn.Module = Given(input_dim * (config.generator == "input"), r * rows)
             nn.init.normal_(self.direction.bias)
         elif config.generator == "shared":
             self.direction = nn.Linear(context, r * rows)
         else:
             self.direction = Branch(context, hidden, r * rows, zero_last=False)
-        if config.rewrite != "erase" and config.value == "constant":
-            self.value: nn.Module = Given(input_dim, r * value_dim, zero=True)
-        elif config.rewrite != "erase":
-            affine = config.generator in ("branch", "shared")
-            self.value = zero_linear(context, r * value_dim) if affine else Branch(context, hidden, r * value_dim)
+        if config.rewrite != "erase":
+            self.value = make_value(context, input_dim, r * value_dim, config)
         if config.gate != "fixed":
             gates = 2 * r if config.rewrite == "untied" else r
-            self.gate = make_gate(input_dim if config.gate == "constant" else context, gates, config)
+            self.gate = make_gate(context, input_dim, gates, config)
 
     def generate(self, h: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, r, d), v (B, r, V), erase gate (B, r) and write gate (B, r) from state (B, d·V) and inputs (B, U)."""
         r, config = self.config.directions, self.config
         if config.generator == "branch":
-            context = (h.unflatten(-1, (self.rows, self.value_dim)) * self.compress).sum(-1)
+            state = (h.unflatten(-1, (self.rows, self.value_dim)) * self.compress).sum(-1)
         else:
-            context = h
-        context = self.encode(join(self.norm(context), u))
-        if config.generator == "constant":
-            k = self.direction(u)
-        else:
-            k = self.direction(context)
-        k = k.unflatten(-1, (r, self.rows))
+            state = h
+        context = self.encode(join(self.norm(state), u))
+        k = self.direction(u if config.generator in GIVEN else context).unflatten(-1, (r, self.rows))
         if config.normalize_direction:
-            k = unit_direction(k)
+            k = unit_direction(k, config.direction_eps)
         if config.rewrite == "erase":
             v = h.new_zeros(*h.shape[:-1], r, self.value_dim)
         else:
-            v = self.value(u if config.value == "constant" else context).unflatten(-1, (r, self.value_dim))
+            seen = u if config.value in GIVEN else join(state, u) if config.value_before_norm else context
+            v = self.value(seen).unflatten(-1, (r, self.value_dim))
+            if config.value_bound is not None:
+                v = config.value_bound * torch.sigmoid(v)
         if config.gate == "fixed":
             beta = torch.full_like(k[..., 0], config.beta0)
             return k, v, beta, beta
-        beta = config.gate_max * torch.sigmoid(self.gate(u if config.gate == "constant" else context))
+        beta = config.gate_max * torch.sigmoid(self.gate(u if config.gate in GIVEN else context))
         return k, v, beta[..., :r], beta[..., -r:]
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """(B, d·V), (B, U) -> (B, d·V)."""
-        return self._rewrite(h, *self.generate(h, u))[-1].flatten(-2)
+        pairs = self._rewrites(h, *self.generate(h, u))
+        if self.config.order == "successive":
+            return pairs[-1][1].flatten(-2)
+        X = pairs[0][0]
+        return (X + sum(after - X for _, after in pairs)).flatten(-2)
 
     def trace(self, h: Tensor, u: Tensor) -> dict[str, Tensor]:
-        """k (B, r, d), v (B, r, V), beta and beta_write (B, r), e_pre and e_post (B, r, V) of one layer."""
-        k, v, beta, beta_write = self.generate(h, u)
-        states = self._rewrite(h, k, v, beta, beta_write)
-        pairs = list(zip(states, states[1:], range(self.config.directions), strict=False))
-        return {
-            "k": k,
-            "v": v,
-            "beta": beta,
-            "beta_write": beta_write,
-            "e_pre": torch.stack([discrepancy(before, k[..., i, :], v[..., i, :]) for before, _, i in pairs], dim=-2),
-            "e_post": torch.stack([discrepancy(after, k[..., i, :], v[..., i, :]) for _, after, i in pairs], dim=-2),
-        }
+        """k (B, r, d), v (B, r, V), beta and beta_write (B, r), e_pre and e_post (B, r, V) of one layer.
 
-    def _rewrite(self, h: Tensor, k: Tensor, v: Tensor, beta: Tensor, beta_write: Tensor) -> list[Tensor]:
-        """The state (B, d, V) before the first and after each of the r rewrites."""
-        states = [h.unflatten(-1, (self.rows, self.value_dim))]
+        e_pre and e_post are those of each rewrite by itself: of the state that it acts on and of what it makes of that.
+        """
+        k, v, beta, beta_write = self.generate(h, u)
+        pairs = self._rewrites(h, k, v, beta, beta_write)
+        before, after = (
+            torch.stack([discrepancy(pair[j], k[..., i, :], v[..., i, :]) for i, pair in enumerate(pairs)], dim=-2)
+            for j in (0, 1)
+        )
+        return {"k": k, "v": v, "beta": beta, "beta_write": beta_write, "e_pre": before, "e_post": after}
+
+    def _rewrites(
+        self, h: Tensor, k: Tensor, v: Tensor, beta: Tensor, beta_write: Tensor
+    ) -> list[tuple[Tensor, Tensor]]:
+        """The state (B, d, V) that each of the r rewrites acts on, and what it makes of it."""
+        X = h.unflatten(-1, (self.rows, self.value_dim))
+        pairs = []
         for i in range(self.config.directions):
-            X, ki, vi, bi = states[-1], k[..., i, :], v[..., i, :], beta[..., i]
-            if self.config.rewrite == "delta":
-                X = delta_update(X, ki, vi, bi)
-            elif self.config.rewrite == "write":
-                X = write(X, ki, vi, bi)
-            elif self.config.rewrite == "erase":
-                X = erase(X, ki, bi)
-            else:
-                X = write(erase(X, ki, bi), ki, vi, beta_write[..., i])
-            states.append(X)
-        return states
+            after = self._rewrite(X, k[..., i, :], v[..., i, :], beta[..., i], beta_write[..., i])
+            pairs.append((X, after))
+            X = after if self.config.order == "successive" else X
+        return pairs
+
+    def _rewrite(self, X: Tensor, k: Tensor, v: Tensor, beta: Tensor, beta_write: Tensor) -> Tensor:
+        if self.config.rewrite == "delta":
+            return delta_update(X, k, v, beta)
+        if self.config.rewrite == "write":
+            return write(X, k, v, beta)
+        if self.config.rewrite == "erase":
+            return erase(X, k, beta)
+        return write(erase(X, k, beta), k, v, beta_write)
+
+
+# Where k, β or v do not depend on the state.
+GIVEN = ("constant", "input")
 
 
 class Given(nn.Module):
@@ -210,20 +196,44 @@ class Given(nn.Module):
         return nn.functional.linear(u, self.weight, self.bias)
 
 
-def make_gate(context: int, gates: int, config: DDLConfig) -> nn.Module:
-    """Network g of the gate, starting near β₀ everywhere: small weights, last bias logit(β₀/gate_max).
+def make_value(context: int, input_dim: int, outputs: int, config: DDLConfig) -> nn.Module:
+    """Network of the target v.
 
     Args:
-        context: size of what it sees.   gates: size of its output.   config: the model's options.
+        context: size of the context.   input_dim: U.   outputs: r·d_v.   config: the model's options.
+    """
+    if config.value in GIVEN:
+        return Given(input_dim * (config.value == "input"), outputs, zero=True)
+    zero = config.value_init == "zero"
+    if config.generator not in ("branch", "shared"):
+        network = Branch(context, config.hidden_dim, outputs, zero_last=zero)
+        return network if zero else _scaled(network, network.last)
+    return zero_linear(context, outputs) if zero else _scaled(*[nn.Linear(context, outputs)] * 2)
+
+
+def make_gate(context: int, input_dim: int, gates: int, config: DDLConfig) -> nn.Module:
+    """Network g of the gate, starting near β₀: small weights, last bias logit(β₀/gate_max).
+
+    Args:
+        context: size of the context.   input_dim: U.   gates: size of the output.   config: the model's options.
     """
     p = config.beta0 / config.gate_max
-    if config.gate == "constant":
-        given = Given(context, gates, zero=True)
+    if config.gate in GIVEN:
+        given = Given(input_dim * (config.gate == "input"), gates, zero=True)
         nn.init.constant_(given.bias, math.log(p / (1.0 - p)))
         return given
     last = nn.Linear(context if config.gate == "linear" else config.hidden_dim, gates)
-    nn.init.normal_(last.weight, std=1e-2)
+    if config.gate_init == "small":
+        nn.init.normal_(last.weight, std=1e-2)
+    else:
+        _scaled(last, last)
     nn.init.constant_(last.bias, math.log(p / (1.0 - p)))
     if config.gate == "linear":
         return last
     return nn.Sequential(nn.Linear(context, config.hidden_dim), nn.Tanh(), last)
+
+
+def _scaled(network: nn.Module, last: nn.Linear) -> nn.Module:
+    """A network whose last weights are normal with the standard deviation .5/√(fan-in)."""
+    nn.init.normal_(last.weight, std=0.5 / math.sqrt(last.in_features))
+    return network

@@ -39,7 +39,7 @@ class ModelStyle:
     """How one architecture is drawn everywhere: colour, marker, line style and printed name."""
 
     colour: str
-    marker: str
+    marker: Any
     line: Any
     label: str
     floor: bool = False
@@ -50,7 +50,7 @@ _LONG = (0, (9, 2))
 
 # Okabe–Ito first, then Tol's muted scheme: distinct under the common colour deficiencies; markers and dashes carry the
 # difference in grey print.
-_LOOKS: dict[str, tuple[str, str, Any]] = {
+_LOOKS: dict[str, tuple[str, Any, Any]] = {
     "ddl": ("#0072B2", "o", "-"),
     "resnet": ("#D55E00", "s", _DASH),
     "highway": ("#E69F00", "^", _DASHDOT),
@@ -64,6 +64,13 @@ _LOOKS: dict[str, tuple[str, str, Any]] = {
     "gated_residual": ("#AA4499", "p", _DASH),
     "invertible_resnet": ("#661100", "H", _DASHDOT),
     "nvar": ("#997700", "8", _LONG),
+    "hyper_connections": ("#AA3377", (8, 1, 0), _LONG),
+    "shplrnn": ("#EE6677", "*", _DASH),
+    "alrnn": ("#DDAA33", (3, 1, 0), _DASHDOT),
+    "cornn": ("#4477AA", (4, 1, 0), _DOT),
+    "lem": ("#66CCEE", (6, 1, 0), _LONG),
+    "esn": ("#228833", (4, 1, 45), _DASHDOT),
+    "sindy": ("#BB5566", (3, 1, 180), _DOT),
     "householder_stack": ("#117733", ">", _DASH),
     "exact_map": ("#2b2b2b", "|", (0, (1.2, 2.4))),
     "persistence": ("#4d4d4d", "|", _DASH),

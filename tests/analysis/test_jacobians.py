@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ddl_dyn import make_model
 from ddl_dyn.analysis import closed_form_jacobian, delta_layer_jacobian, depth_profile, layer_maps, layer_spectra
 from ddl_dyn.analysis.jacobians import frozen_operator
 from ddl_dyn.analysis.spectra import eigenvalues, singular_values, solve_least_squares
@@ -89,6 +90,16 @@ def test_two_full_reflections_make_a_rotation_by_twice_their_angle():
     A = frozen_operator(k, torch.full((2,), 2.0, dtype=torch.float64))
     c, s = np.cos(2 * angle), np.sin(2 * angle)
     assert A.numpy() == pytest.approx(np.array([[c, -s], [s, c]]), abs=1e-15)
+
+
+def test_simultaneous_rewrites_have_the_operator_of_their_sum():
+    options = {"directions": 2, "generator": "constant", "gate": "constant", "value": "constant", "value_dim": 1}
+    for order in ("successive", "simultaneous"):
+        torch.manual_seed(0)
+        model = make_model("ddl", state_dim=3, lift="identity", layers=1, order=order, beta0=1.5, **options).double()
+        spectra = layer_spectra(model, np.zeros((1, 3)))
+        # With constant k, β and v the frozen operator is the layer's Jacobian. ε² = 1e-12 in the direction's length.
+        assert spectra.operator_eigenvalues[0, 0] == pytest.approx(spectra.eigenvalues[0, 0], abs=1e-10)
 
 
 def test_depth_profile_of_a_linear_map():

@@ -168,3 +168,62 @@ def test_bad_input_is_named():
         predict("knot", 2, dynamics="flow", options={})
     with pytest.raises(ValueError, match="dynamics must be one of"):
         predict("none", 2, dynamics="stream", options={})
+
+
+def test_no_claim_is_made_for_rewrites_that_add_up_or_run_along_a_longer_vector():
+    """I − Σ β k kᵀ with two equal directions and β = .9 has the eigenvalue −.8, and so has β‖k‖² = 1.8."""
+    small = {"rewrite": "erase", "gate_max": 1.0, "gate": "linear", "generator": "mlp"}
+    assert verdict("orientation_reversing", 2, **small) == "impossible"
+    for other in ({"order": "simultaneous", "directions": 2}, {"normalize_direction": False}):
+        assert verdict("orientation_reversing", 2, **small, **other) == "possible"
+        options = {"rewrite": "erase", "gate": "fixed", "beta0": 0.9, "generator": "constant", "layers": 1}
+        model = DDL(2, DDLConfig(lift="identity", **options, **other)).double()
+        layer = model.layers[0]
+        long = 2.0**0.5 if "normalize_direction" in other else 1.0
+        with torch.no_grad():
+            layer.direction.bias.copy_(torch.tensor([long, 0.0], dtype=torch.float64).repeat(layer.config.directions))
+        J = torch.autograd.functional.jacobian(
+            lambda y, model=model: model.step(y[None], 0, y.new_zeros(1, 0))[0], torch.zeros(2, dtype=torch.float64)
+        )
+        assert torch.linalg.det(J).item() == pytest.approx(-0.8, abs=1e-9)
+    # What a token chooses is constant while it acts: the rank claim holds for it too.
+    tokens = {"generator": "input", "rewrite": "delta", "layers": 1, "directions": 1}
+    assert verdict("none", 2, **tokens, rank=2) == "impossible"
+
+
+def test_what_is_solved_for_is_claimed_for_what_it_is():
+    from ddl_dyn import make_model
+    from ddl_dyn.tasks import make_task
+
+    henon = make_task("henon")
+    verdicts = {
+        (name, *options.values()): predict_for(henon, make_model(name, state_dim=2, **options)).verdict
+        for name, options in (
+            ("sindy", {}),
+            ("sindy", {"form": "map"}),
+            ("sindy", {"form": "flow"}),
+            ("esn", {"carry": "latent"}),
+            ("nvar", {}),
+        )
+    }
+    # Four Runge–Kutta steps of a steep field may reflect, though no flow does.
+    assert verdicts == {
+        ("sindy",): "no claim",
+        ("sindy", "map"): "possible",
+        ("sindy", "flow"): "possible, expected hard",
+        ("esn", "latent"): "possible",
+        ("nvar",): "no claim",
+    }
+
+
+def test_copies_of_the_state_are_a_lift_and_a_memory_is_none():
+    from ddl_dyn import make_model
+    from ddl_dyn.tasks import make_task
+
+    henon, identity = make_task("henon"), {"lift": "identity"}
+    scopes = {
+        name: predict_for(henon, make_model(name, state_dim=2, **identity)).scope
+        for name in ("hyper_connections", "alrnn", "cornn", "lem", "shplrnn")
+    }
+    assert "8 lifted" in scopes.pop("hyper_connections")
+    assert all("observed state" in scope for scope in scopes.values())

@@ -1,4 +1,4 @@
-"""Compiled free runs of further models and options: values and gradients of the eager ones."""
+"""Compiled free runs of controls, presets and further models: values and gradients of the eager ones."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ CASES = [
     ("resnet", {"activation": "silu"} | LATENT),
     ("resnet", {"activation": "relu"}),
     ("highway", {"signed": True}),
+    ("ddl", {"preset": "first_version"}),
+    ("ddl", {"preset": "july_2026"}),
+    ("ddl", {"generator": "input", "gate": "input", "rewrite": "erase"} | LATENT),
+    ("ddl", {"order": "simultaneous", "directions": 3} | LATENT),
 ]
 
 

@@ -51,8 +51,8 @@ def test_fit_solves_validates_once_and_repeats_nothing(name):
     assert len(result.history) == 1
     assert np.isfinite(result.best_val).all()
     assert np.isfinite(result.history[0].loss).all()
-    # Nothing is drawn at random: all seeds are one.
-    assert result.best_val[0] == result.best_val[1]
+    # But for a reservoir nothing is drawn at random: all seeds are one.
+    assert (result.best_val[0] == result.best_val[1]) == (name != "esn")
     found = run(replicas, data)
     for r in range(2):
         alone = rollout(replicas.model(r), torch.as_tensor(data.states[:, 0]), 9)
@@ -62,14 +62,16 @@ def test_fit_solves_validates_once_and_repeats_nothing(name):
     torch.testing.assert_close(run(other, data), found, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["mean", "linear", "analogue", "nvar"])
+@pytest.mark.parametrize("name", ["mean", "linear", "analogue", "nvar", "esn", "sindy"])
 def test_an_unsolved_model_cannot_be_used_by_mistake(name):
     found = rollout(make_model(name, state_dim=2), torch.ones(3, 2), 2)
     assert (found.status == Status.DIVERGED).all()
 
 
 @pytest.mark.parametrize("name", SOLVED)
-@pytest.mark.parametrize("option", [{"lift": "linear"}, {"sharing": "untied"}, {"layers": 2}, {"hidden_dim": 8}])
+@pytest.mark.parametrize(
+    "option", [{"lift": "linear"}, {"sharing": "untied"}, {"layers": 2}, {"hidden_dim": 8}, {"decay": True}]
+)
 def test_options_that_could_change_nothing_are_refused(name, option):
     with pytest.raises(ValueError, match=next(iter(option))):
         model_config(name, **option)

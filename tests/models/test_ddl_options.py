@@ -23,6 +23,24 @@ OPTIONS = {
 EVERY = [dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())]
 # Under "erase" there is no value to make constant.
 COMBINATIONS = [row for row in EVERY if not (row["rewrite"] == "erase" and row["value"] == "constant")]
+# What needs inputs, several rewrites or a norm, beside what it meets.
+INPUTS = [dict(zip(("generator", "value", "gate"), row, strict=True)) for row in (
+    ("input", "input", "input"), ("input", "state", "linear"), ("mlp", "input", "fixed"), ("shared", "state", "input"),
+    ("input", "constant", "constant"), ("constant", "input", "tanh"),
+)]  # fmt: skip
+COMBINATIONS += [row | {"rewrite": rewrite} for row in INPUTS for rewrite in ("delta", "untied")]
+COMBINATIONS += [{"generator": "input", "gate": "input", "rewrite": "erase"}]
+COMBINATIONS += [
+    {"order": "simultaneous", "generator": generator, "rewrite": rewrite}
+    for generator in ("mlp", "branch", "shared", "constant")
+    for rewrite in ("delta", "write", "erase", "untied")
+]
+COMBINATIONS += [{"value_bound": 4.0, "generator": generator} for generator in ("mlp", "branch", "shared", "constant")]
+COMBINATIONS += [
+    {"norm": True, "norm_eps": 0.3, "direction_eps": 0.2, "value_before_norm": True, "generator": generator} | extra
+    for generator in ("mlp", "branch")
+    for extra in ({}, {"value_bound": 0.5, "rewrite": "untied"})
+]
 ids = ["-".join(str(v) for v in combination.values()) for combination in COMBINATIONS]
 
 
@@ -39,53 +57,63 @@ def dense_layer(p, h, u, d, V, r, config):
         return affine(f"{name}.last", torch.tanh(affine(f"{name}.hidden.0", z)))
 
     context = torch.stack([(p["compress"][i] * X[i]).sum() for i in range(d)]) if config.generator == "branch" else h
+    bare = torch.cat((context, u))
     if config.norm:
-        context = context / torch.sqrt((context**2).mean() + 1e-6) * p["norm.gain"]
+        context = context / torch.sqrt((context**2).mean() + config.norm_eps) * p["norm.gain"]
     context = torch.cat((context, u))
     if config.generator == "shared":
         context = torch.tanh(affine("encode.0", context))
 
-    def given(name):
-        return p[f"{name}.bias"] + (p[f"{name}.weight"] @ u if len(u) else 0.0)
+    def given(name, kind):
+        return p[f"{name}.bias"] + (p[f"{name}.weight"] @ u if kind == "input" else 0.0)
 
-    if config.generator == "constant":
-        directions = given("direction")
+    if config.generator in ("constant", "input"):
+        directions = given("direction", config.generator)
     elif config.generator == "shared":
         directions = affine("direction", context)
     else:
         directions = network("direction", context)
     if config.rewrite == "erase":
         targets = torch.zeros(r * V, dtype=h.dtype)
-    elif config.value == "constant":
-        targets = given("value")
+    elif config.value in ("constant", "input"):
+        targets = given("value", config.value)
     else:
-        targets = (affine if config.generator in ("branch", "shared") else network)("value", context)
+        seen = bare if config.value_before_norm else context
+        targets = (affine if config.generator in ("branch", "shared") else network)("value", seen)
+    if config.value_bound is not None:
+        targets = config.value_bound / (1 + torch.exp(-targets))
     if config.gate == "fixed":
         gates = torch.full((2 * r,), config.beta0, dtype=h.dtype)
     else:
-        if config.gate == "constant":
-            logits = given("gate")
+        if config.gate in ("constant", "input"):
+            logits = given("gate", config.gate)
         elif config.gate == "linear":
             logits = affine("gate", context)
         else:
             logits = affine("gate.2", torch.tanh(affine("gate.0", context)))
         gates = config.gate_max / (1 + torch.exp(-logits))
         gates = gates if config.rewrite == "untied" else torch.cat((gates, gates))
+    start, total = X, X
     for i in range(r):
         k = directions[i * d : (i + 1) * d, None]
         if config.normalize_direction:
-            k = k / torch.sqrt((k**2).sum() + 1e-12)
+            k = k / torch.sqrt((k**2).sum() + config.direction_eps**2)
         v, beta, beta_write = targets[i * V : (i + 1) * V, None], gates[i], gates[r + i]
         identity = torch.eye(d, dtype=h.dtype)
         A = identity if config.rewrite == "write" else identity - beta * k @ k.T
         X = A @ X + beta_write * k @ v.T
-    return X.reshape(-1)
+        if config.order == "simultaneous":
+            total, X = total + X - start, start
+    return (total if config.order == "simultaneous" else X).reshape(-1)
 
 
 @pytest.mark.parametrize("options", COMBINATIONS, ids=ids)
 def test_layer_equals_the_dense_reference_in_values_and_gradients(options):
     # Odd sizes throughout, and never two alike, so that no transposition can hide.
-    for (d, V, r, U), gate_max in (((5, 3, 2, 1), 2.0), ((3, 1, 1, 0), 1.0)):
+    sizes = [((5, 3, 2, 1), 2.0)]
+    if "input" not in options.values() and "order" not in options:
+        sizes.append(((3, 1, 1, 0), 1.0))
+    for (d, V, r, U), gate_max in sizes:
         config = model_config("ddl", hidden_dim=7, directions=r, gate_max=gate_max, beta0=0.7, **options)
         torch.manual_seed(0)
         layer = DeltaLayer(d, V, U, config).double()
@@ -209,6 +237,7 @@ CHANGES = [
     ({"generator": "mlp"}, {"generator": "constant"}),
     ({"gate": "linear"}, {"gate": "tanh"}),
     ({"gate": "linear"}, {"gate": "constant"}),
+    ({"lift": "linear"}, {"channels": "repeated"}),
     ({"value": "state"}, {"value": "constant"}),
     ({"norm": False}, {"norm": True}),
     ({"value_dim": 2}, {"value_dim": 4}),
@@ -255,7 +284,88 @@ def test_state_dependent_value_lets_a_half_open_gate_reflect():
 def test_contradicting_gate_options_are_refused():
     with pytest.raises(ValueError, match="strictly between 0 and gate_max"):
         model_config("ddl", gate_max=1.0, beta0=1.0)
-    with pytest.raises(ValueError, match="nothing to say under rewrite=erase"):
-        model_config("ddl", rewrite="erase", value="constant")
+    for options in ({"value": "constant"}, {"value_bound": 2.0}, {"value_init": "scaled"}):
+        with pytest.raises(ValueError, match="nothing to say under rewrite=erase"):
+            model_config("ddl", rewrite="erase", **options)
+    for options in (
+        {"value": "constant", "value_init": "scaled"},
+        {"value_before_norm": True},
+        {"value_before_norm": True, "norm": True, "generator": "shared"},
+        {"norm_eps": 1e-3},
+        {"direction_eps": 1e-3, "normalize_direction": False},
+        {"gate": "constant", "gate_init": "scaled"},
+        {"order": "simultaneous"},
+    ):
+        with pytest.raises(ValueError, match="no effect"):
+            model_config("ddl", **options)
+    for name in ("generator", "value", "gate"):
+        with pytest.raises(ValueError, match=f"{name}=input needs a task with inputs"):
+            make_model("ddl", state_dim=2, **{name: "input"})
     with pytest.raises(ValueError, match="beta0"):
         model_config("ddl", gate="fixed", beta0=2.5)
+
+
+@pytest.mark.parametrize("gate_max", [0.5, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("options", [{}, {"value": "constant"}, {"rewrite": "erase"}])
+def test_every_cap_of_the_gate_is_reached_and_kept_under_every_target(gate_max, options):
+    torch.manual_seed(0)
+    layer = DeltaLayer(4, 1, 0, model_config("ddl", gate_max=gate_max, **options)).double()
+    h, u = torch.randn(9, 4, dtype=torch.float64), torch.zeros(9, 0, dtype=torch.float64)
+    for logit, expected in ((-40.0, 0.0), (40.0, gate_max)):
+        torch.nn.init.zeros_(layer.gate.weight)
+        torch.nn.init.constant_(layer.gate.bias, logit)
+        beta = layer.generate(h, u)[2]
+        torch.testing.assert_close(beta, torch.full_like(beta, expected), rtol=0, atol=1e-12)
+
+
+def test_a_gate_that_is_held_at_one_projects():
+    layer = layer_of(beta0=1.0)
+    A = matrix(layer)
+    # ε² = 1e-12 in the direction's length.
+    torch.testing.assert_close(A @ A, A, rtol=0, atol=1e-11)
+
+
+def test_a_token_has_a_direction_and_a_gate_of_its_own():
+    """Three one-hot tokens: k, β and v follow from the token alone, whatever the state."""
+    torch.manual_seed(0)
+    options = {"generator": "input", "gate": "input", "value": "input"}
+    layer = DeltaLayer(4, 1, 3, model_config("ddl", beta0=1.0, **options)).double()
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.normal_()
+    tokens = torch.eye(3, dtype=torch.float64)
+    here, there = (layer.generate(torch.randn(3, 4, dtype=torch.float64), tokens) for _ in range(2))
+    for a, b in zip(here, there, strict=True):
+        assert torch.equal(a, b)
+        assert all((a[i] - a[j]).abs().max() > 1e-3 for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_simultaneous_rewrites_add_up_to_another_operator_than_their_product():
+    """I − Σ β k kᵀ against Π (I − β k kᵀ): equal for orthogonal directions, and of norm above 1 for parallel ones."""
+    spectra = {}
+    for order in ("successive", "simultaneous"):
+        layer = layer_of(order=order, directions=2, beta0=1.5)
+        with torch.no_grad():
+            layer.direction.bias.copy_(torch.eye(2, 5, dtype=torch.float64).flatten())
+        orthogonal = matrix(layer)
+        torch.testing.assert_close(
+            orthogonal, torch.diag(torch.tensor([-0.5, -0.5, 1, 1, 1], dtype=torch.float64)), rtol=0, atol=1e-11
+        )
+        with torch.no_grad():
+            layer.direction.bias.copy_(torch.eye(1, 5, dtype=torch.float64).expand(2, 5).flatten())
+        spectra[order] = torch.linalg.eigvalsh(matrix(layer))[[0, 4]].tolist()
+    assert spectra["successive"] == pytest.approx([0.25, 1.0], abs=1e-11)
+    assert spectra["simultaneous"] == pytest.approx([-2.0, 1.0], abs=1e-11)
+
+
+@pytest.mark.parametrize("order", ["successive", "simultaneous"])
+def test_the_discrepancy_of_a_rewrite_by_itself_obeys_its_law(order):
+    torch.manual_seed(0)
+    layer = DeltaLayer(4, 2, 0, model_config("ddl", directions=3, order=order, beta0=1.3)).double()
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.add_(0.5 * torch.randn_like(p))
+    trace = layer.trace(torch.randn(7, 8, dtype=torch.float64), torch.zeros(7, 0, dtype=torch.float64))
+    law = (1 - trace["beta"][..., None]) * trace["e_pre"]
+    # ε² = 1e-12 in the direction's length.
+    torch.testing.assert_close(trace["e_post"], law, rtol=0, atol=1e-10)

@@ -139,7 +139,7 @@ def test_s3_needs_two_reflections_and_the_whole_gate(directions, gate_max, learn
 
     Source: Siems et al. (2025), DeltaProduct, arXiv 2502.10297, the S₃ column of its state-tracking experiment.
     """
-    options = {"generator": "constant", "gate": "constant", "rewrite": "erase", "carry": "latent", "layers": 1}
+    options = {"generator": "input", "gate": "input", "rewrite": "erase", "carry": "latent", "layers": 1}
     sizes = {"latent_dim": 6, "value_dim": 2, "directions": directions, "gate_max": gate_max, "beta0": gate_max / 2}
     replicas, test = trained(
         make_task("s3"), "ddl", normalize="none", n=512, steps=20, horizon=12, updates=400, **options, **sizes

@@ -90,6 +90,9 @@ def _options(model: StepModel) -> str | None:
         return f"the kernels have gate=linear and gate=fixed, not {config.gate}"
     if config.norm:
         return "the kernels do not normalise: norm=false"
+    for name in ("channels", "order", "value_bound", "direction_eps"):
+        if getattr(config, name) != (covered := type(config).model_fields[name].default):
+            return f"the kernels have {name}={covered} alone, not {getattr(config, name)}"
     return None
 
 
