@@ -88,15 +88,10 @@ def make_dataset(
     if noise > 0 and not task.accepts_noise:
         reason = task.noise_reason or "its states are categories"
         raise ValueError(f"{task.key()}: noise must be 0 for this task ({reason}), got {noise}")
-    how = {"steps": steps, "noise": noise, "seed": seed}
-    if test_seed is None or test_seed == seed or task.recorded:
-        splits, notes = task.make_splits(counts, steps, seed=seed)
-    else:
-        _check_count("test_seed", test_seed, 0)
-        how["test_seed"] = test_seed
-        splits, notes = task.make_splits(counts | {"test": 0, "ood": 0}, steps, seed=seed)
-        tested = task.make_splits(counts | {"train": 0, "val": 0}, steps, seed=test_seed)[0]
-        splits |= {"test": tested["test"], "ood": tested["ood"]}
+    seeds = {"seed": seed}
+    if test_seed is not None and test_seed != seed and not task.recorded:
+        seeds["test_seed"] = test_seed
+    splits, notes = _clean_splits(task, counts, steps, **seeds)
     for split, part in splits.items():
         if part is not None:
             _check_finite(task, split, part)
@@ -109,10 +104,22 @@ def make_dataset(
         val=_with_noise(val, noise, train, np.random.SeedSequence([seed, 2])),
         test=test,
         ood=ood,
-        content_hash=_content_hash(task, splits, counts, **how),
+        content_hash=_content_hash(task, splits, counts, steps=steps, noise=noise, **seeds),
         trust_steps=min(_trust(task, part) for part in (test, ood) if part is not None),
         notes=tuple(notes),
     )
+
+
+def _clean_splits(
+    task: Task, counts: dict[Split, int], steps: int, *, seed: int, test_seed: int | None = None
+) -> tuple[dict[Split, Trajectories | None], list[str]]:
+    """The splits without noise, test and ood from a seed of their own where one is given."""
+    if test_seed is None:
+        return task.make_splits(counts, steps, seed=seed)
+    _check_count("test_seed", test_seed, 0)
+    splits, notes = task.make_splits(counts | {"test": 0, "ood": 0}, steps, seed=seed)
+    tested, _ = task.make_splits(counts | {"train": 0, "val": 0}, steps, seed=test_seed)
+    return splits | {"test": tested["test"], "ood": tested["ood"]}, notes
 
 
 def _check_count(name: str, value: int, low: int) -> None:

@@ -29,34 +29,34 @@ def make_data(config: RunConfig) -> tuple[Dataset, ...]:
             f"keep_portraits = {config.keep_portraits}, but {config.task} is driven by inputs "
             f"({', '.join(task.input_names)}), so its map has no one portrait; leave keep_portraits out"
         )
-    options = config.data.model_dump(exclude={"normalize", "seeds"})
-    data = _dataset(task, tuple(options.items()))
+    sizes = tuple(config.data.model_dump(exclude={"normalize", "seeds"}).items())
+    # A simulation is kept for the process's next run, since the runs of a comparison share it; a recorded series is
+    # not, for its file may hold another by then.
+    make = _data_sets.__wrapped__ if task.recorded else _data_sets
+    found = make(task, sizes, config.data.seeds or 1)
+    data = found[0]
     if config.train.horizon > data.train.steps:
         raise ValueError(
             f"train.horizon = {config.train.horizon} needs training trajectories of that many steps, but those of "
             f"{config.task} have {data.train.steps}; lower train.horizon or raise data.steps"
         )
-    # The first n of 2n trajectories are the n: one test trajectory is the cheapest, and the first set's replace it.
-    light = options | {"n_test": 1, "n_ood": 0}
-    others = [make_dataset(task, **(light | {"seed": config.data.seed + g})) for g in range(1, config.data.seeds or 1)]
-    if not others:
-        return (data,)
-    digest = hashlib.sha256(" ".join(one.content_hash for one in (data, *others)).encode()).hexdigest()
-    return tuple(
-        replace(one, test=data.test, ood=data.ood, trust_steps=data.trust_steps, content_hash=digest)
-        for one in (data, *others)
-    )
-
-
-def _dataset(task: Task, options: tuple[tuple[str, Any], ...]) -> Dataset:
-    """The task's data. A simulation is kept for the process's next run, since the runs of a comparison share it."""
-    # A file may hold another series by then.
-    return make_dataset(task, **dict(options)) if task.recorded else _simulated(task, options)
+    return found
 
 
 @lru_cache(maxsize=1)
-def _simulated(task: Task, options: tuple[tuple[str, Any], ...]) -> Dataset:
-    return make_dataset(task, **dict(options))
+def _data_sets(task: Task, sizes: tuple[tuple[str, Any], ...], number: int) -> tuple[Dataset, ...]:
+    options = dict(sizes)
+    first = make_dataset(task, **options)
+    # The first n of 2n trajectories are the n: one test trajectory is the cheapest, and the first set's replace it.
+    light = options | {"n_test": 1, "n_ood": 0}
+    others = [make_dataset(task, **(light | {"seed": options["seed"] + g})) for g in range(1, number)]
+    if not others:
+        return (first,)
+    digest = hashlib.sha256(" ".join(one.content_hash for one in (first, *others)).encode()).hexdigest()
+    return tuple(
+        replace(one, test=first.test, ood=first.ood, trust_steps=first.trust_steps, content_hash=digest)
+        for one in (first, *others)
+    )
 
 
 def check_data(cells: Iterable[RunConfig]) -> None:

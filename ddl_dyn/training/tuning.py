@@ -113,6 +113,7 @@ def tune(
         ValueError: as `fit`.
     """
     rates, begun = sorted(config.lr_grid), state
+    told = None if on_epoch is None else lambda progress: on_epoch(replace(progress, trial=True))
     if worth_compiling(config):
         # A trial alone might be too short to pay for what its copies share with the rest.
         replicas.compile()
@@ -120,16 +121,7 @@ def tune(
     def attempt(rows: list[int], batch: list[float], schedule: TrainConfig) -> list[dict[str, Any]]:
         nonlocal begun
         copies, each = candidates(replicas, rows, batch)
-        result = fit(
-            copies,
-            train,
-            val,
-            schedule,
-            rates=each,
-            on_epoch=None if on_epoch is None else lambda progress: on_epoch(replace(progress, trial=True)),
-            on_update=on_update,
-            state=begun,
-        )
+        result = fit(copies, train, val, schedule, rates=each, on_epoch=told, on_update=on_update, state=begun)
         begun = None
         trials.seconds += result.seconds
         return _table(result, batch)
@@ -143,16 +135,19 @@ def tune(
     lr = _ranked(trials.finals, config.lr)[0]["lr"] if trials.finals else rates[0]
     chosen = config.model_copy(update={"lr": lr})
     result = fit(replicas, train, val, chosen, on_epoch=on_epoch, on_update=on_update, state=begun)
-    tried = [row["lr"] for row in trials.grid] or rates
-    record = {
+    return replace(result, seconds=result.seconds + trials.seconds), _record(replicas, trials, lr)
+
+
+def _record(replicas: Replicas, trials: Trials, lr: float) -> dict[str, Any]:
+    grid, finals = (sorted(rows, key=lambda row: row["lr"]) for rows in (trials.grid or trials.finals, trials.finals))
+    return {
         "lr": lr,
-        "edge": len(tried) > 1 and lr in (min(tried), max(tried)),
-        "grid": sorted(trials.grid or trials.finals, key=lambda row: row["lr"]),
-        "finals": sorted(trials.finals, key=lambda row: row["lr"]),
+        "edge": bool(grid) and lr in (grid[0]["lr"], grid[-1]["lr"]),
+        "grid": grid,
+        "finals": finals,
         "trial_seeds": [replicas.seeds[r] for r in few(replicas)] if trials.batches else [],
-        "final_seeds": [replicas.seeds[r] for r in third(replicas)] if trials.finals else [],
+        "final_seeds": [replicas.seeds[r] for r in third(replicas)] if finals else [],
     }
-    return replace(result, seconds=result.seconds + trials.seconds), record
 
 
 def _next_batch(made: Trials, rates: Sequence[float], lr: float) -> list[float]:

@@ -53,11 +53,11 @@ def test_commas_outside_brackets_and_quotes_part(text: str, parts: list[str]) ->
 
 
 def test_a_list_spans_the_grid_and_a_list_in_a_list_is_one_value() -> None:
-    found = grid("task_args.dt=0.1,0.2", "train.lr_factors=[0.5,1],[1,2]", "seeds=1,2")
+    found = grid("task_args.dt=0.1,0.2", "train.lr_grid=[0.5,1],[1,2]", "seeds=1,2")
     assert len(found) == 8
-    assert {cell.config.train.lr_factors for cell in found} == {(0.5, 1.0), (1.0, 2.0)}
-    one = grid("train.lr_factors=[0.5,1]")
-    assert [cell.config.train.lr_factors for cell in one] == [(0.5, 1.0)]
+    assert {cell.config.train.lr_grid for cell in found} == {(0.5, 1.0), (1.0, 2.0)}
+    one = grid("train.lr_grid=[0.5,1]")
+    assert [cell.config.train.lr_grid for cell in one] == [(0.5, 1.0)]
 
 
 def test_cells_come_by_task_carry_model_and_axis() -> None:
@@ -90,19 +90,19 @@ def test_a_toml_file_says_the_same_as_the_command_line(tmp_path: Path, capsys: p
     path = tmp_path / "grid.toml"
     path.write_text(
         'tasks = ["harmonic"]\nmodels = ["ddl"]\nseeds = 3\n[model_args]\nlayers = [1, 2]\n'
-        "[train]\nlr_factors = [[0.5, 1]]\nupdates = 40\nvalidate_every = 10\nhorizon = 5\n"
+        "[train]\nlr_grid = [[0.5, 1]]\nupdates = 40\nvalidate_every = 10\nhorizon = 5\n"
         "[data]\nn_train = 4\nn_val = 2\nn_test = 2\nn_ood = 0\nsteps = 10\n[eval]\nshort = 5\nlong = 10\n"
     )
     import tomllib
 
     _, found = resolve_sweep(tomllib.loads(path.read_text()))
-    typed = grid("model_args.layers=1,2", "train.lr_factors=[0.5,1]")
+    typed = grid("model_args.layers=1,2", "train.lr_grid=[0.5,1]")
     assert [cell.digest for cell in found] == [cell.digest for cell in typed]
     # What is typed beside the file stands; the settings are printed as the file would say them.
     assert main(["sweep", str(path), "print_config", "with", "model_args.layers=3,4"]) == 0
     said = capsys.readouterr().out
     assert "layers = [3, 4]" in said
-    assert "lr_factors = [[0.5, 1]]" in said
+    assert "lr_grid = [[0.5, 1]]" in said
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_toml_file_says_the_same_as_the_command_line(tmp_path: Path, capsys: p
     [
         (["model_args.layers=1,,2"], ["model_args.layers has an empty entry"]),
         (["model_args.layers=[1,2]"], ["brackets make one value", "model_args.layers=1,2,4"]),
-        (["train.lr_factors=0.5,1"], ["train.lr_factors is a list itself; write train.lr_factors=[…]"]),
+        (["train.lr_grid=0.5,1"], ["train.lr_grid is a list itself; write train.lr_grid=[…]"]),
         (["model_args.layers=1,1"], ["model_args.layers names 1 twice"]),
         (["train.lrr=1,2"], ["unknown key 'train.lrr'", "train.lr"]),
         (["task=harmonic"], ["unknown key 'task' (did you mean 'tasks'?)"]),
@@ -241,9 +241,8 @@ def test_a_sweep_does_each_cell_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "4 cells: 0 done, 4 reused, 0 failed" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     # A wider grid is another sweep and takes what is there; so does a run that no sweep made.
-    single = run(
-        resolve_run({**SMALL, "task": "harmonic", "model": "ddl", "model_args": {"layers": 4}}), Launch(base=tmp_path)
-    )
+    alone = {**SMALL, "task": "harmonic", "model": "ddl", "model_args": {"layers": 4}}
+    single = run(resolve_run(alone, compared=True), Launch(base=tmp_path))
     assert sweep(tmp_path, "model_args.layers=1,2,3,4") == 0
     assert "8 cells: 3 done, 5 reused, 0 failed" in capsys.readouterr().out
     assert len(runs.load(tmp_path, kind="sweep")) == 2

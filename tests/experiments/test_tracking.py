@@ -74,9 +74,9 @@ def test_a_model_that_stands_still_scores_chance(short: Any) -> None:
     assert numbers["longest_length"] == [0]
 
 
-def test_words_depend_on_the_seed_alone(short: Any) -> None:
+def test_words_depend_on_the_test_seed_alone(short: Any) -> None:
     both = setup("ddl", short, carry="latent")
-    words = [both.config.model_copy(update={"data": DataConfig(seed=seed)}) for seed in (0, 0, 1)]
+    words = [both.config.model_copy(update={"data": DataConfig(test_seed=seed)}) for seed in (0, 0, 1)]
     first, again, other = (tracking(replace(both, config=config))[1] for config in words)
     np.testing.assert_array_equal(first["tracking_accuracy"], again["tracking_accuracy"])
     assert (first["tracking_accuracy"] != other["tracking_accuracy"]).any()

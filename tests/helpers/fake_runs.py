@@ -40,7 +40,9 @@ def execute(setup: Setup, callbacks: Callbacks) -> Outcome:
             alive = np.ones(config.seeds, dtype=bool)
             error = np.full(config.seeds, 1.0 / (1 + update))
             done = {"update": update, "updates": config.train.updates, "seconds": 0.01 * update}
-            callbacks.on_epoch(SimpleNamespace(**done, loss=error, val=error, alive=alive, horizon=5, lr=1e-3))
+            callbacks.on_epoch(
+                SimpleNamespace(**done, loss=error, val=error, alive=alive, horizon=5, lr=1e-3, trial=False)
+            )
     scores = np.sort(rng.random(config.seeds)) + (config.model != "ddl") * 2.0
     split = {"nrmse_short": scores.tolist(), "nrmse_long": (2 * scores).tolist()}
     floors = {"persistence": {"test": {"nrmse_short": 1.5, "nrmse_long": 2.5}}}
