@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ddl_dyn.experiments.compare import CompareConfig, members
 
 from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.config.sections import LR_GRID
-from ddl_dyn.experiments.compare import CompareConfig, members
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.outcome import Callbacks, Outcome
 from ddl_dyn.experiments.rerun import largest_difference, replay
