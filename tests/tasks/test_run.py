@@ -10,6 +10,7 @@ import pytest
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.tasks import TASKS
 
 # What a task needs besides its name.
@@ -27,7 +28,8 @@ TINY = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_a_run_on_every_task_ends_with_errors_and_arrays(name):
-    outcome = execute(resolve_run({"task": name, "task_args": NEEDS.get(name, {})} | TINY), Callbacks())
+    config = resolve_run({"task": name, "task_args": NEEDS.get(name, {})} | TINY)
+    outcome = execute(make_setup(config), Callbacks())
     test = outcome.numbers["test"]
     assert len(test["nrmse_short"]) == 2
     assert all(value >= 0 for value in test["nrmse_short"] + test["nrmse_long"])
