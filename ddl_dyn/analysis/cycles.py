@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ddl_dyn.analysis.maps import Chart, DiscreteMap
 from ddl_dyn.analysis.spectra import eigenvalues, solve_least_squares
-from ddl_dyn.analysis.systems import as_map
+from ddl_dyn.analysis.systems import System, as_map
 
 Array = NDArray[np.float64]
 Stability = Literal["sink", "source", "saddle", "nonhyperbolic"]
@@ -60,13 +60,13 @@ class Cycle:
         return bool(np.any(np.abs(self.multipliers.imag) > 1e-9 * np.maximum(1.0, np.abs(self.multipliers))))
 
 
-def fixed_points(system: Any, **search: Any) -> list[Cycle]:
+def fixed_points(system: System, **search: Any) -> list[Cycle]:
     """Fixed points of a map: `cycles` with period 1."""
     return cycles(system, 1, **search)
 
 
 def cycles(
-    system: Any,
+    system: System,
     period: int,
     *,
     box: ArrayLike | None = None,

@@ -5,7 +5,7 @@ Axes: B batch, D observed state.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,15 +15,16 @@ from torch import Tensor
 from ddl_dyn.analysis.cycles import Cycle, cycles, stability_of
 from ddl_dyn.analysis.exact import central_difference
 from ddl_dyn.analysis.maps import DiscreteMap
+from ddl_dyn.tasks.base import FlowTask, Task
 
 
-def equilibria(task: Any, *, box: ArrayLike, **search: Any) -> list[Cycle]:
+def equilibria(task: Task, *, box: ArrayLike, **search: Any) -> list[Cycle]:
     """Equilibria of an autonomous flow task in a box, with the multipliers of its map over dt.
 
     f(x) = 0, multipliers exp(dt · eig ∂f/∂x): the fixed points of the flow map, without integrating the flow.
 
     Args:
-        task: FlowTask without inputs.
+        task: without inputs.
         box: (D, 2), lower and upper ends per component.
         search: further options of `cycles`.
     Returns:
@@ -33,15 +34,16 @@ def equilibria(task: Any, *, box: ArrayLike, **search: Any) -> list[Cycle]:
     """
     if not hasattr(task, "vector_field") or task.input_dim > 0:
         raise ValueError("equilibria needs an autonomous flow task (one with a vector_field and no inputs)")
+    flow = cast(FlowTask, task)
 
     def field(x: Tensor) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(task.vector_field(0.0, x.numpy()))
+            return np.asarray(flow.vector_field(0.0, x.numpy()))
 
     def derivative(x: Tensor) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
-            exact = task.jacobian(0.0, x.numpy())
-            return central_difference(lambda y: task.vector_field(0.0, y), x.numpy()) if exact is None else exact
+            exact = flow.jacobian(0.0, x.numpy())
+            return central_difference(lambda y: flow.vector_field(0.0, y), x.numpy()) if exact is None else exact
 
     def joint(x: Tensor) -> tuple[Tensor, Tensor]:
         eye = torch.eye(task.state_dim, dtype=x.dtype)

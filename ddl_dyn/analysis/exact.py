@@ -1,10 +1,10 @@
-"""The true map of a task as a DiscreteMap, by duck typing: no task class is imported here. Axes: B batch, D state."""
+"""The true map of a task as a DiscreteMap; whatever has a task's methods will do. Axes: B batch, D state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from ddl_dyn.analysis.maps import Chart, DiscreteMap
+from ddl_dyn.tasks.base import FlowTask, Task
 
 Array = NDArray[np.float64]
 RowField = Callable[[Array], Array]
@@ -21,7 +22,7 @@ RowField = Callable[[Array], Array]
 DIFFERENCE_STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 
 
-def from_task(task: Any, *, rtol: float = 1e-11, atol: float = 1e-12) -> DiscreteMap:
+def from_task(task: Task, *, rtol: float = 1e-11, atol: float = 1e-12) -> DiscreteMap:
     """The exact map of a task over one sampling step dt.
 
     A map task gives Φ = next_state; a flow task gives the flow over dt (DOP853) with J from the variational equation
@@ -45,7 +46,7 @@ def from_task(task: Any, *, rtol: float = 1e-11, atol: float = 1e-12) -> Discret
         chart = getattr(task, "chart", None)
         return phi if chart is None else replace(phi, chart=_chart_of(task, chart))
     if hasattr(task, "vector_field"):
-        return _flow_of(task, name, rtol, atol)
+        return _flow_of(cast(FlowTask, task), name, rtol, atol)
     if hasattr(task, "simulate"):
 
         def one_step(x: Array) -> Array:
@@ -70,7 +71,7 @@ def central_difference(field: RowField, x: Array) -> Array:
     return np.swapaxes(columns / width[..., :, None], -1, -2)
 
 
-def _jacobian_or_difference(task: Any, field: RowField, *leading: float) -> RowField:
+def _jacobian_or_difference(task: Task, field: RowField, *leading: float) -> RowField:
     def jacobian(x: Array) -> Array:
         exact = task.jacobian(*leading, x) if hasattr(task, "jacobian") else None
         return central_difference(field, x) if exact is None else np.asarray(exact)
@@ -78,7 +79,7 @@ def _jacobian_or_difference(task: Any, field: RowField, *leading: float) -> RowF
     return jacobian
 
 
-def _map_of(step: RowField, jacobian: RowField, task: Any, name: str) -> DiscreteMap:
+def _map_of(step: RowField, jacobian: RowField, task: Task, name: str) -> DiscreteMap:
     def torch_step(x: Tensor) -> Tensor:
         with np.errstate(over="ignore", invalid="ignore"):
             return _tensor(step(_array(x)), x)
@@ -92,7 +93,7 @@ def _map_of(step: RowField, jacobian: RowField, task: Any, name: str) -> Discret
     return DiscreteMap(step=torch_step, joint=joint, dim=task.state_dim, dt=float(task.dt), name=name, angles=angles)
 
 
-def _chart_of(task: Any, chart: Any) -> Chart:
+def _chart_of(task: Any, chart: Task) -> Chart:
     return Chart(
         from_task(chart),
         embed=lambda a: _tensor(task.embed(_array(a)), a),
@@ -100,7 +101,7 @@ def _chart_of(task: Any, chart: Any) -> Chart:
     )
 
 
-def _flow_of(task: Any, name: str, rtol: float, atol: float) -> DiscreteMap:
+def _flow_of(task: FlowTask, name: str, rtol: float, atol: float) -> DiscreteMap:
     field, variational = variational_field(task)
     dim, dt = int(task.state_dim), float(task.dt)
 
@@ -117,7 +118,7 @@ def _flow_of(task: Any, name: str, rtol: float, atol: float) -> DiscreteMap:
     return DiscreteMap(step=step, joint=joint, dim=dim, dt=dt, name=name)
 
 
-def variational_field(task: Any) -> tuple[RowField, RowField]:
+def variational_field(task: FlowTask) -> tuple[RowField, RowField]:
     """The field f of a flow task on rows (B, D), and the field of state and tangents (x, V) on rows (B, D + D²).
 
     ẋ = f(x),  V̇ = (∂f/∂x) V

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+
+from ddl_dyn.analysis.learned import Learned
+from ddl_dyn.engine.replicas import Replicas
 
 Array = NDArray[np.float64]
 
@@ -81,7 +83,7 @@ class PrecisionRow:
     saturation: float
 
 
-def trace_orbit(model: Any, x0: ArrayLike, steps: int, inputs: ArrayLike | None = None) -> dict[str, Array]:
+def trace_orbit(model: Learned, x0: ArrayLike, steps: int, inputs: ArrayLike | None = None) -> dict[str, Array]:
     """Traces of every layer along a free run, in the precision the model was trained in.
 
     Args:
@@ -92,11 +94,10 @@ def trace_orbit(model: Any, x0: ArrayLike, steps: int, inputs: ArrayLike | None 
     Returns:
         name -> (R, T, L, B, …) (R = 1 for a single model).
     """
-    replicas = hasattr(model, "seeds")
-    template = model.template if replicas else model
+    template, replicas = (model.template, True) if isinstance(model, Replicas) else (model, False)
     like = next(iter(model.state_dict().values()))
     x = torch.as_tensor(np.asarray(x0)).to(like)
-    x = x.expand(model.size, *x.shape) if replicas and x.ndim == 2 else x
+    x = x.expand(model.size, *x.shape) if isinstance(model, Replicas) and x.ndim == 2 else x
     width = int(template.input_dim)
     drive = torch.zeros(x.shape[-2], steps, 0) if inputs is None else torch.as_tensor(np.asarray(inputs))
     if drive.shape[1:] != (steps, width):

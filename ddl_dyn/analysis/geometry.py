@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.analysis.spectra import finite_rows
-from ddl_dyn.analysis.systems import as_map
+from ddl_dyn.analysis.systems import System, as_map
 from ddl_dyn.metrics.structure import invariant_drift, jacobian_error, symmetry_defect
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Orientation:
     reversed_share: Array
 
 
-def orientation(system: Any, x: ArrayLike, **options: Any) -> Orientation:
+def orientation(system: System, x: ArrayLike, **options: Any) -> Orientation:
     """Sign of det J at given states, such as a grid over a box or an orbit laid out as (B, D).
 
     Args:
@@ -62,7 +62,7 @@ def orientation(system: Any, x: ArrayLike, **options: Any) -> Orientation:
     )
 
 
-def map_orientation_agreement(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Array:
+def map_orientation_agreement(system: System, truth: System, x: ArrayLike, **options: Any) -> Array:
     """Share of states (R?) at which the sign of det J is the true one; a non-finite model counts as wrong.
 
     Args:
@@ -74,7 +74,7 @@ def map_orientation_agreement(system: Any, truth: Any, x: ArrayLike, **options: 
     return np.asarray((ours == exact).mean(axis=-1))
 
 
-def map_jacobian_error(system: Any, truth: Any, x: ArrayLike, **options: Any) -> Array:
+def map_jacobian_error(system: System, truth: System, x: ArrayLike, **options: Any) -> Array:
     """`jacobian_error` of a map against the exact one over states, (R?).
 
     Args: as for `map_orientation_agreement`.
@@ -106,7 +106,7 @@ def orbit_invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]
     return invariant_drift(values, scale)
 
 
-def map_symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: ArrayLike, **options: Any) -> Array:
+def map_symmetry_defect(system: System, symmetry: ArrayLike, x: ArrayLike, sigma: ArrayLike, **options: Any) -> Array:
     """`symmetry_defect` of a map from commuting with a linear symmetry S of the truth, in units of σ.
 
     Args:
@@ -130,7 +130,7 @@ def map_symmetry_defect(system: Any, symmetry: ArrayLike, x: ArrayLike, sigma: A
 
 
 def basin_labels(
-    system: Any, x: ArrayLike, attractors: Sequence[Array], *, steps: int, tolerance: float, **options: Any
+    system: System, x: ArrayLike, attractors: Sequence[Array], *, steps: int, tolerance: float, **options: Any
 ) -> NDArray[np.int64]:
     """Index of the attractor that each state ends on.
 

@@ -16,10 +16,14 @@ from torch import Tensor
 
 from ddl_dyn.analysis.maps import DiscreteMap, row_jacobian
 from ddl_dyn.engine.normalizer import Normalizer
+from ddl_dyn.engine.replicas import Replicas
+from ddl_dyn.models.base import StepModel
+
+Learned = StepModel | Replicas
 
 
 def from_replicas(
-    model: Any,
+    model: Learned,
     *,
     normalizer: Normalizer | None = None,
     inputs: ArrayLike | None = None,
@@ -46,13 +50,13 @@ def from_replicas(
 
 
 def learned_family(
-    model: Any, *, normalizer: Normalizer | None = None, index: int | None = None
+    model: Learned, *, normalizer: Normalizer | None = None, index: int | None = None
 ) -> Callable[[ArrayLike], DiscreteMap]:
     """inputs (U,) -> the learned map with those inputs held constant; all members share one float64 copy.
 
     Args, Raises: as for `from_replicas`.
     """
-    template, replicas = _template(model), int(model.size) if hasattr(model, "seeds") else None
+    template, replicas = _template(model), int(model.size) if isinstance(model, Replicas) else None
     config, width, l = template.config, int(template.input_dim), index or 0
     if config.sharing == "untied" and index is None:
         raise ValueError("an untied stack is a different map at every step: say which with index=0, 1, …")
@@ -89,7 +93,7 @@ def learned_family(
     return member
 
 
-def typical_states(model: Any, count: int, *, seed: int, normalizer: Normalizer | None = None) -> Tensor:
+def typical_states(model: Learned, count: int, *, seed: int, normalizer: Normalizer | None = None) -> Tensor:
     """States such as the model was trained on, in the coordinates of `from_replicas`.
 
     Args:
@@ -108,11 +112,11 @@ def typical_states(model: Any, count: int, *, seed: int, normalizer: Normalizer 
     return z if normalizer is None else normalizer.denormalize(z)
 
 
-def _lifted(model: Any, double: Any, z: Tensor) -> Tensor:
+def _lifted(model: Learned, double: Any, z: Tensor) -> Tensor:
     """Model states (B, D) lifted by the float64 copy, (R?, B, H), on the model's device."""
     z = z.to(next((t.device for t in model.state_dict().values()), z.device))
     with torch.no_grad():
-        return double.lift(z.expand(int(model.size), *z.shape) if hasattr(model, "seeds") else z)
+        return double.lift(z.expand(int(model.size), *z.shape) if isinstance(model, Replicas) else z)
 
 
 def _is_latent(template: Any, lifted: int) -> bool:
@@ -121,12 +125,12 @@ def _is_latent(template: Any, lifted: int) -> bool:
     return config.carry == "latent" and (config.lift != "identity" or lifted != template.state_dim)
 
 
-def _template(model: Any) -> Any:
+def _template(model: Learned) -> Any:
     """The module that knows the sizes and options: the model itself, or the one that replicas are copies of."""
-    return model.template if hasattr(model, "seeds") else model
+    return model.template if isinstance(model, Replicas) else model
 
 
-def _in_float64(model: Any) -> Any:
+def _in_float64(model: Learned) -> Any:
     """An independent float64 copy, which runs eagerly: a compiled step is bound to one batch size and dtype."""
     bare = copy.copy(model)
     if hasattr(bare, "_compiled"):

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.analysis.lyapunov import tangent_growth
-from ddl_dyn.analysis.systems import as_map
+from ddl_dyn.analysis.systems import System, as_map
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class LimitCycle:
 
 
 def limit_cycle(
-    system: Any,
+    system: System,
     x0: ArrayLike,
     *,
     steps: int,

@@ -13,7 +13,7 @@ from torch import Tensor
 from ddl_dyn.analysis.learned import typical_states
 from ddl_dyn.analysis.maps import DiscreteMap
 from ddl_dyn.analysis.spectra import finite_rows
-from ddl_dyn.analysis.systems import as_map
+from ddl_dyn.analysis.systems import System, as_map
 
 Array = NDArray[np.float64]
 BLOCKS = 10
@@ -54,7 +54,7 @@ class LyapunovSpectrum:
 
 
 def lyapunov_spectrum(
-    system: Any,
+    system: System,
     x0: ArrayLike | Tensor | None = None,
     steps: int | None = None,
     *,

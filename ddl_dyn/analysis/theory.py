@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ddl_dyn.models.base import StepModel
+from ddl_dyn.tasks.base import Task
+
 TheoryVerdict = Literal["possible", "impossible", "possible, expected hard", "no claim"]
 OBSTRUCTIONS = ("none", "orientation_reversing", "non_injective", "isolated_cycle", "one_dimensional_nonmonotone")
 DYNAMICS = ("map", "flow", "invertible", "recurrent", "floor", "oracle")
@@ -81,13 +84,8 @@ def predict(
     return Prediction(verdict, reason, source, scope)
 
 
-def predict_for(task: Any, model: Any) -> Prediction:
-    """`predict` from a task (obstruction, state_dim) and a model (claim, config, lift), by duck typing.
-
-    Args:
-        task: Task.
-        model: StepModel (one replica).
-    """
+def predict_for(task: Task, model: StepModel) -> Prediction:
+    """`predict` from the label of a task and the class and options of a model."""
     # A memory is no part of the space in which a recurrent step is claimed to be general.
     lifted = int(model.latent_dim if model.claim == "recurrent" else model.carried_dim)
     return predict(

@@ -71,14 +71,14 @@ def _range(field: Any) -> str:
 
 def draw_task(name: str, folder: Path) -> Path | None:
     """Draw a task's portrait into a folder; None where the task cannot be built without a parameter."""
-    from ddl_dyn.cli.gallery import EXAMPLES, portrait
+    from ddl_dyn.cli.gallery import EXAMPLES, portrait_of_task
     from ddl_dyn.plots import save
     from ddl_dyn.tasks import task_class
 
     cls: Any = task_class(name)
     if required_parameters(cls) and name not in EXAMPLES:
         return None
-    return save(portrait(name), folder / name.rpartition(":")[2])[0]
+    return save(portrait_of_task(name), folder / name.rpartition(":")[2])[0]
 
 
 def print_models(name: str | None) -> None:

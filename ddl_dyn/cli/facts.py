@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ddl_dyn.tasks import Task
 
 # D and time scale at the default parameters, to four digits, of tasks that find them by integration, by scipy's special
 # functions or from their data: the list must not wait for that. tests/cli/test_catalogue.py finds them anew.
@@ -31,13 +34,13 @@ FOUND: dict[str, tuple[int, float]] = {
 }
 
 
-def required_parameters(cls: Any) -> list[str]:
+def required_parameters(cls: type[Task]) -> list[str]:
     """Names of the parameters a task cannot be built without."""
     missing = dataclasses.MISSING
     return [f.name for f in dataclasses.fields(cls) if f.init and f.default is missing and f.default_factory is missing]
 
 
-def reading(cls: Any, timescale: float) -> str:
+def reading(cls: type[Task], timescale: float) -> str:
     """A time scale with its unit, to four digits; the steps of a map are counted."""
     unit = cls.time_unit
     if unit == "time":
@@ -47,18 +50,18 @@ def reading(cls: Any, timescale: float) -> str:
     return f"{timescale:.4g} {plural}".rstrip()
 
 
-def obstruction_of(cls: Any) -> str:
+def obstruction_of(cls: type[Task] | Task) -> str:
     """The obstruction's name; "unknown" for recorded data."""
     return "unknown" if cls.recorded else cls.obstruction
 
 
-def size_and_time(name: str, cls: Any) -> tuple[str, str]:
+def size_and_time(name: str, cls: type[Task]) -> tuple[str, str]:
     """D and time scale at the default parameters, found without integration."""
     if required_parameters(cls):
         return "–", "by the file"
     if name in FOUND:
         return str(FOUND[name][0]), reading(cls, FOUND[name][1])
-    task = cls()
+    task = cls()  # type: ignore[call-arg]  # every field has a default here
     return str(task.state_dim), reading(cls, task.timescale)
 
 

@@ -85,7 +85,7 @@ VIEWS: dict[str, View] = {
 }
 
 
-def portrait(name: str) -> Any:
+def portrait_of_task(name: str) -> Any:
     """The portrait of a task at its defaults, from true trajectories of its training split.
 
     Args:
@@ -167,7 +167,7 @@ def write_portrait(name: str, path: Path) -> Path:
     """Write one task's portrait as PNG; returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # No version in the file: it is the same bytes wherever the same picture is drawn.
-    portrait(name).savefig(path, dpi=_DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    portrait_of_task(name).savefig(path, dpi=_DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
     return path
 
 

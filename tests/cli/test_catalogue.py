@@ -142,7 +142,7 @@ def test_a_task_of_the_users_own_has_a_datasheet_and_a_portrait(
 
 
 def test_a_portrait_shows_the_tasks_own_trajectories() -> None:
-    figure = gallery.portrait("mirror")
+    figure = gallery.portrait_of_task("mirror")
     ax = figure.axes[0]
     assert ax.get_aspect() == 1.0
     lines = [line.get_xydata() for line in ax.lines if len(line.get_xydata()) == 2]
@@ -154,7 +154,7 @@ def test_a_portrait_shows_the_tasks_own_trajectories() -> None:
 
 
 def test_a_line_map_is_drawn_as_its_graph() -> None:
-    ax = gallery.portrait("logistic").axes[0]
+    ax = gallery.portrait_of_task("logistic").axes[0]
     for line in ax.lines:
         x, y = np.asarray(line.get_data())
         np.testing.assert_allclose(y, make_task("logistic").next_state(x), rtol=1e-12)  # type: ignore[attr-defined]
