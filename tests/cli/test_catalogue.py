@@ -104,7 +104,7 @@ def test_a_datasheet_gives_ranges_and_defaults(capsys: pytest.CaptureFixture[str
 
 OWN_TASK = '''
 from dataclasses import dataclass
-from tasks import MapTask
+from ddl_dyn.tasks import MapTask
 
 @dataclass(frozen=True, kw_only=True)
 class Halving(MapTask):

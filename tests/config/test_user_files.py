@@ -14,6 +14,7 @@ import torch
 from ddl_dyn import Normalizer, Replicas, TrainConfig, fit, make_model, rollout
 from ddl_dyn.models import model_class, model_config
 from ddl_dyn.tasks import make_dataset, make_task
+from ddl_dyn.tasks.contract import check_task
 
 DOC = Path(__file__).parents[2] / "docs" / "adding.md"
 
@@ -28,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_documented_model_learns_the_documented_task(folder):
-    assert sorted(path.name for path in folder.iterdir()) == ["my_step.py", "my_task.py"]
+    assert sorted(path.name for path in folder.iterdir()) == ["my_friction.py", "my_step.py", "my_task.py"]
     task = make_task("my_task.py:Selkov", b=0.5)
     data = make_dataset(task, n_train=16, n_val=4, n_test=4, n_ood=4, steps=40, noise=0.0, seed=0)
     normalizer = Normalizer.fit(data.train.states, "component")
@@ -49,6 +50,20 @@ def test_documented_task_is_the_oscillator_it_says_it_is(folder):
     # Inside the limit cycle's region the fixed point repels: what starts beside it does not come back.
     late = task.simulate(fixed + 1e-3, 2000).states[0, -200:]
     assert np.ptp(late[:, 0]) > 0.3
+
+
+def test_documented_friction_loses_twice_its_force_in_every_half_turn(folder):
+    task = make_task(f"{folder}/my_friction.py:DryFriction", dt=np.pi)
+    check_task(task)
+    # From (x, 0) the turning points are ±(x − 2kf) until one lies within f of 0 and stays.
+    states = task.simulate(np.array([[2.0, 0.0], [0.2, 0.0]]), 6).states
+    np.testing.assert_allclose(states[0, :, 0], [2.0, -1.4, 0.8, -0.2, -0.2, -0.2, -0.2], atol=1e-12)
+    np.testing.assert_array_equal(states[0, 3:, 1], 0.0)
+    np.testing.assert_array_equal(states[1], [[0.2, 0.0]] * 7)
+    # Before the first turning point, at t = .37, the equation holds: second differences at dt = 1e-3 leave dt²/12 of the fourth derivative.
+    fine = make_task(f"{folder}/my_friction.py:DryFriction", dt=1e-3).simulate(np.array([[1.5, 0.7]]), 360).states[0]
+    second = (fine[2:, 0] - 2 * fine[1:-1, 0] + fine[:-2, 0]) / 1e-6
+    np.testing.assert_allclose(second, -fine[1:-1, 0] - 0.3 * np.sign(fine[1:-1, 1]), atol=1e-4)
 
 
 def test_documented_model_is_of_the_promised_length():
