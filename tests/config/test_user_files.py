@@ -60,7 +60,7 @@ def test_documented_friction_loses_twice_its_force_in_every_half_turn(folder):
     np.testing.assert_allclose(states[0, :, 0], [2.0, -1.4, 0.8, -0.2, -0.2, -0.2, -0.2], atol=1e-12)
     np.testing.assert_array_equal(states[0, 3:, 1], 0.0)
     np.testing.assert_array_equal(states[1], [[0.2, 0.0]] * 7)
-    # Before the first turning point, at t = .37, the equation holds: second differences at dt = 1e-3 leave dt²/12 of the fourth derivative.
+    # Before the first turning point, at t = .37, the equation holds to what second differences leave, 1e-7 of x⁗.
     fine = make_task(f"{folder}/my_friction.py:DryFriction", dt=1e-3).simulate(np.array([[1.5, 0.7]]), 360).states[0]
     second = (fine[2:, 0] - 2 * fine[1:-1, 0] + fine[:-2, 0]) / 1e-6
     np.testing.assert_allclose(second, -fine[1:-1, 0] - 0.3 * np.sign(fine[1:-1, 1]), atol=1e-4)
