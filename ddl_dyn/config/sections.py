@@ -140,15 +140,19 @@ class EvalConfig(Section):
 
 
 class BudgetConfig(Section):
-    """Equal budgets.
+    """Equal budgets and equal latent sizes.
 
     kind: "parameters" and "flops" (per step) solve for `model_args.hidden_dim`; "wall_clock" solves for
         `train.updates`, from the time that updates of this model take on this machine.
     target: parameters, FLOPs or seconds of training; None takes what DDL of default width has or needs.
+    latent: H, the latent size of every lifted model; a DDL stack has H / value_dim rows, so H × 1 unless
+        `model_args.value_dim` is given. Recurrent models carry a memory beside it, and models without a lift of their
+        own (closed forms, oracles) are as they are. None: 8, by convention.
     """
 
     kind: Literal["none", "parameters", "flops", "wall_clock"] = "none"
     target: int | None = Field(default=None, ge=1)
+    latent: int | None = Field(default=None, ge=1, le=65_536)
 
 
 class RunConfig(Section):

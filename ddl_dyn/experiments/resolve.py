@@ -96,6 +96,12 @@ def _model_options(name: Any, params: Any, problems: list[str]) -> dict[str, Any
 def _try_model(config: RunConfig, options: Mapping[str, Any], task: Any, problems: list[str]) -> None:
     from ddl_dyn.models import model_class
     from ddl_dyn.models.check import complaints
+    from ddl_dyn.training.budget import with_latent
 
+    try:
+        options = with_latent(config.model, options, config.budget.latent, task.state_dim)
+    except ValueError as error:
+        problems.append(str(error))
+        return
     shape = (task.state_dim, task.input_dim, task.dt)
     problems += complaints(model_class(config.model), config.model, json.dumps(options, sort_keys=True), shape)

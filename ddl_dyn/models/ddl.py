@@ -51,9 +51,7 @@ class DDL(StepModel):
     @property
     def value_dim(self) -> int:
         """d_v, number of value channels."""
-        if self.config.value_dim is not None:
-            return self.config.value_dim
-        return 1 if self.config.lift == "identity" else 4
+        return self.config.value_dim
 
     def latent_size(self) -> int:
         """H = d·d_v."""

@@ -78,11 +78,14 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
         as given: what is solved for is the number of updates, by the clock (`timing.updates_within`).
     """
     shape = {"state_dim": state_dim, "input_dim": input_dim, "dt": dt}
-    kind, options = config.budget.kind, dict(config.model_args)
+    kind, options = config.budget.kind, with_latent(config.model, config.model_args, config.budget.latent, state_dim)
     count = count_flops if kind == "flops" else count_parameters
     if kind in ("none", "wall_clock"):
         return _describe(config.model, options, shape, None, True)
-    target = config.budget.target or count(_build("ddl", reference_options(options), shape))
+    reference = reference_options(options)
+    if reference.get("lift") != "identity":
+        reference = with_latent("ddl", reference, config.budget.latent, state_dim)
+    target = config.budget.target or count(_build("ddl", reference, shape))
 
     def measure(width: int) -> int:
         return count(_build(config.model, options | {"hidden_dim": width}, shape))
@@ -100,6 +103,36 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
     width = min((low, high), key=lambda w: abs(measure(w) - target))
     met = abs(measure(width) - target) <= TOLERANCE * target
     return _describe(config.model, options | {"hidden_dim": width}, shape, target, met)
+
+
+def with_latent(model: str, options: Mapping[str, Any], latent: int | None, state_dim: int) -> dict[str, Any]:
+    """A model's options with the latent size that a budget gives to all models.
+
+    Args:
+        model: its registry key.   options: as given.   latent: H, None for the model's own.   state_dim: D.
+    Returns:
+        options with `latent_dim` set (H / value_dim rows for a DDL stack), or as they are for a model without one.
+    Raises:
+        ValueError: when the options ask for another latent size, or H does not fit the lift or the value channels.
+    """
+    full = model_config(model, **options)
+    if latent is None or not hasattr(full, "latent_dim"):
+        return dict(options)
+    channels = getattr(full, "value_dim", 1)
+    if full.lift == "identity" and latent != state_dim:
+        raise ValueError(
+            f"budget.latent = {latent}, but lift=identity makes the latent state the task's own {state_dim} "
+            "components; leave budget.latent out, or use lift=linear"
+        )
+    rows, rest = divmod(latent, channels)
+    if rest:
+        raise ValueError(f"budget.latent = {latent} is no multiple of {model}'s model_args.value_dim = {channels}")
+    if full.latent_dim not in (None, rows):
+        raise ValueError(
+            f"budget.latent = {latent} makes {model}'s model_args.latent_dim {rows}, but {full.latent_dim} is "
+            "given; leave one of them out"
+        )
+    return dict(options) | {"latent_dim": rows}
 
 
 def reference_options(options: Mapping[str, Any]) -> dict[str, Any]:

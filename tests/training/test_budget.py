@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddl_dyn import make_model
+from ddl_dyn import MODELS, make_model
+from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.config.sections import BudgetConfig, RunConfig
+from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.training import budget
 
 SHAPE = {"state_dim": 2, "input_dim": 0, "dt": 0.1}
@@ -63,6 +65,44 @@ def test_flops_agree_with_the_closed_form():
     # A neural ODE by rk4 evaluates its field four times.
     ode = make_model("neural_ode", **SHAPE, latent_dim=8, hidden_dim=32, carry="latent")
     assert budget.count_flops(ode) == 4 * 2 * (8 * 32 + 32 * 8)
+
+
+def latent(model, size, **options):
+    config = RunConfig(model=model, model_args=options, budget=BudgetConfig(latent=size))
+    return make_model(model, **SHAPE, **budget.resolve(config, **SHAPE).options)
+
+
+def test_every_lifted_model_has_one_latent_size():
+    trained = [name for name, model in MODELS.items() if not model.closed_form]
+    assert {make_model(name, **SHAPE).latent_dim for name in trained} == {8}
+    for name in trained:
+        assert latent(name, 12).latent_dim == 12
+    ddl = latent("ddl", 12, value_dim=4)
+    assert (ddl.latent_dim, ddl.rows, ddl.value_dim) == (12, 3, 4)
+    # Without a lift the latent state is the task's own, and a closed form has none to choose.
+    assert latent("resnet", 2, lift="identity").latent_dim == 2
+    assert latent("nvar", 12, lift="identity").latent_dim == 2
+    # Equal parameters at equal latent sizes: the reference stack has that size too.
+    both = RunConfig(model="resnet", budget=BudgetConfig(kind="parameters", latent=12))
+    found = budget.resolve(both, **SHAPE)
+    assert found.target == budget.count_parameters(make_model("ddl", **SHAPE, latent_dim=12))
+    assert found.met
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lift": "identity"}, "the task's own 2 components"),
+        ({"value_dim": 5}, "no multiple of ddl's model_args.value_dim = 5"),
+        ({"latent_dim": 4}, "model_args.latent_dim 12, but 4 is given"),
+    ],
+)
+def test_latent_sizes_that_contradict_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        latent("ddl", 12, **options)
+    with pytest.raises(ConfigError, match=words) as caught:
+        resolve_run({"model": "ddl", "model_args": options, "budget": {"latent": 12}})
+    assert len(caught.value.problems) == 1
 
 
 def test_counting_leaves_the_global_generator_alone():

@@ -61,6 +61,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
     numbers: dict[str, Any] = {
         "parameters": replicas.count_parameters(),
         "latent_dim": replicas.template.latent_dim,
+        "carried_dim": replicas.template.carried_dim,
         "flops_per_step": count_flops(replicas.model(0)),
         "milliseconds_per_step": milliseconds_per_step(replicas, config.train.batch),
         "training": training_numbers(result, replicas),
