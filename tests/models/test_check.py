@@ -49,7 +49,8 @@ class Deciding(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("layer", "message"), [(Shrinking, r"must map \(3, 8\) in torch.float64 to the same, got \(3, 1\)"), (Deciding, "vmap")]
+    ("layer", "message"),
+    [(Shrinking, r"must map \(3, 8\) in torch.float64 to the same, got \(3, 1\)"), (Deciding, "vmap")],
 )
 def test_other_faults_of_a_step_are_said(layer, message):
     class Own(StepModel):
