@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ddl_dyn.experiments.compare import CompareConfig, members
 
 from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.config.sections import LR_GRID
@@ -18,6 +17,7 @@ from ddl_dyn.experiments.rerun import largest_difference, replay
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.setup import make_setup, restore_setup
+from ddl_dyn.experiments.sweep.grid import resolve_compare
 from ddl_dyn.runs import Run
 from ddl_dyn.tasks import make_dataset, make_task
 
@@ -176,7 +176,7 @@ def test_data_seeds_that_cannot_be_are_refused(changes: Mapping[str, Any], words
 
 
 def test_comparisons_take_twelve_seeds_on_four_data_sets_and_tune() -> None:
-    cells = members(CompareConfig(tasks=("henon", "sunspots"), models=("ddl",)))
+    cells = [cell.config for cell in resolve_compare({"tasks": ("henon", "sunspots"), "models": ("ddl",)})[1]]
     assert [(cell.seeds, cell.data.seeds) for cell in cells] == [(12, 4), (12, 1)]
     assert all(cell.train.lr_grid == LR_GRID for cell in cells)
     # What is asked for holds, and the data sets are the largest divisor of the seeds.
