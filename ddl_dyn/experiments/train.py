@@ -102,7 +102,7 @@ def _pace(setup: Setup, parts: Parts, schedule: TrainConfig) -> dict[str, Any]:
     if config.budget.target is not None:
         seconds = float(config.budget.target)
     else:
-        ddl = setup.untrained("ddl", reference_options(config.model_args))
+        ddl = setup.untrained("ddl", reference_options(config, setup.task.state_dim))
         seconds = _seconds_per_update(ddl, parts, schedule)[0] * schedule.updates
     each, compiled = _seconds_per_update(setup.replicas, parts, schedule)
     # What was timed is what must run: with another number of updates `auto` might decide otherwise.

@@ -82,10 +82,7 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
     count = count_flops if kind == "flops" else count_parameters
     if kind in ("none", "wall_clock"):
         return _describe(config.model, options, shape, None, True)
-    reference = reference_options(options)
-    if reference.get("lift") != "identity":
-        reference = with_latent("ddl", reference, config.budget.latent, state_dim)
-    target = config.budget.target or count(_build("ddl", reference, shape))
+    target = config.budget.target or count(_build("ddl", reference_options(config, state_dim), shape))
 
     def measure(width: int) -> int:
         return count(_build(config.model, options | {"hidden_dim": width}, shape))
@@ -135,13 +132,19 @@ def with_latent(model: str, options: Mapping[str, Any], latent: int | None, stat
     return dict(options) | {"latent_dim": rows}
 
 
-def reference_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def reference_options(config: RunConfig, state_dim: int) -> dict[str, Any]:
     """Options of the DDL stack whose size or speed is the target for every model of a comparison under one protocol.
 
     Tied stacks may differ in depth; untied ones have one layer a step.
+
+    Args:
+        config: of the run.   state_dim: D.
     """
+    options = config.model_args
     kept = ("lift", "carry", "sharing") + (("layers",) if options.get("sharing") == "untied" else ())
-    return {key: value for key, value in options.items() if key in kept}
+    found = {key: value for key, value in options.items() if key in kept}
+    latent = None if found.get("lift") == "identity" else config.budget.latent
+    return with_latent("ddl", found, latent, state_dim)
 
 
 def _describe(name: str, options: dict[str, Any], shape: dict[str, Any], target: int | None, met: bool) -> Budget:

@@ -176,7 +176,8 @@ def test_data_seeds_that_cannot_be_are_refused(changes: Mapping[str, Any], words
 
 
 def test_comparisons_take_twelve_seeds_on_four_data_sets_and_tune() -> None:
-    cells = [cell.config for cell in resolve_compare({"tasks": ("henon", "sunspots"), "models": ("ddl",)})[1]]
+    updates = {"tasks": ("henon", "sunspots"), "models": ("ddl",), "train": {"updates": 50}}
+    cells = [cell.config for cell in resolve_compare(updates)[1]]
     assert [(cell.seeds, cell.data.seeds) for cell in cells] == [(12, 4), (12, 1)]
     assert all(cell.train.lr_grid == LR_GRID for cell in cells)
     # What is asked for holds, and the data sets are the largest divisor of the seeds.

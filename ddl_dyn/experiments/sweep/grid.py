@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ddl_dyn.config.parsing import ConfigError, explained, merged, nearest_key, plain_values, shaped
-from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.config.sections import LR_GRID, RunConfig
 from ddl_dyn.experiments.data import check_data
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.resolve import resolve_run
@@ -67,6 +67,9 @@ def resolve_compare(updates: Mapping[str, Any]) -> tuple[CompareConfig, list[Cel
         ConfigError: with every problem found, one line each.
     """
     values = shaped(CompareConfig, updates)
+    if isinstance(values.get("train"), Mapping):
+        # A section that is given in part keeps the comparison's own default of the rest.
+        values["train"] = {"lr_grid": LR_GRID} | values["train"]
     for section in ("per_task", "per_model"):
         if isinstance(updates.get(section), Mapping):
             values[section] = {
