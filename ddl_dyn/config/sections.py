@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 SEEDS, DATA_SETS = 12, 4
 LR_GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
+ForcingKind = Literal["generalised", "identity"]
+
 
 class Section(BaseModel):
     """Base of all sections: immutable, no unknown keys, no silent conversion (2.5 is not an int)."""
@@ -91,6 +93,11 @@ class TrainConfig(Section):
     checkpointing: keep only the states at √T times of a window for the gradient and make the steps between them again:
         for horizons whose memory would not fit.
     tf32: let a GPU round the factors of float32 matrix products to 10 bits.
+    forcing: teacher forcing; share α by which a window's free run is moved towards the observed state before a step,
+        every `forcing_interval` steps. 0: free runs; 1 at every step: one-step predictions. Validation runs free.
+    forcing_kind: of a latent state, "generalised" moves all of it towards the lift of the observed state, "identity"
+        the observed part alone.
+    forcing_schedule: α stays "constant", or falls linearly to 0 at the last update ("annealed").
 
     Example:
         >>> TrainConfig(updates=300, lr=1e-2).schedule
@@ -115,7 +122,18 @@ class TrainConfig(Section):
     compile: Literal["auto", "on", "off"] = "auto"
     checkpointing: bool = False
     tf32: bool = False
+    forcing: float = Field(default=0.0, ge=0.0, le=1.0)
+    forcing_kind: ForcingKind = "generalised"
+    forcing_interval: int = Field(default=1, ge=1)
+    forcing_schedule: Literal["constant", "annealed"] = "constant"
     threads: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _forcing(self) -> TrainConfig:
+        for name in ("forcing_kind", "forcing_interval", "forcing_schedule"):
+            if not self.forcing and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"train.{name} has no effect while train.forcing = 0; set train.forcing or drop it")
+        return self
 
     @model_validator(mode="after")
     def _distinct(self) -> TrainConfig:

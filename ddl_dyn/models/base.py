@@ -135,6 +135,10 @@ class StepModel(nn.Module, ABC):
         share = torch.sigmoid(self.decay_logit) if self.config.decay else self.config.reencode
         return h + share * (self.lift(self.read(h)) - h)
 
+    def assimilate(self, h: Tensor, x: Tensor) -> Tensor:
+        """Latent state with its observed part replaced by x and the rest kept, (B, H) and (B, D) -> (B, H)."""
+        return h + self.lift(x) - self.lift(self.read(h))
+
     def transition(self, s: Tensor, l: int, u: Tensor) -> tuple[Tensor, Tensor]:
         """One step of a free run.
 

@@ -55,6 +55,11 @@ class Recurrent(StepModel):
         """State and its first memory, (B, D) -> (B, H + M)."""
         return torch.cat((self.lift_map(x), torch.tanh(self.initial(x))), dim=-1)
 
+    def assimilate(self, h: Tensor, x: Tensor) -> Tensor:
+        """State with its observed part replaced by x; the memory is kept."""
+        state, memory = h[..., : self.latent_dim], h[..., self.latent_dim :]
+        return torch.cat((state + self.lift_map(x) - self.lift_map(self.read_map(state)), memory), dim=-1)
+
     def read(self, h: Tensor) -> Tensor:
         """The state without its memory, (B, H + M) -> (B, D)."""
         return self.read_map(h[..., : self.latent_dim])

@@ -44,6 +44,13 @@ def horizon_at(config: TrainConfig, update: int) -> int:
     return stages[stage]
 
 
+def forcing_at(config: TrainConfig, update: int) -> float:
+    """Share α of teacher forcing in an update: constant, or falling linearly to 0 at the last one."""
+    if config.forcing_schedule == "constant":
+        return config.forcing
+    return config.forcing * (1.0 - update / max(config.updates - 1, 1))
+
+
 class Windows:
     """Random training windows; each replica draws its own from its seed, the same for every model.
 

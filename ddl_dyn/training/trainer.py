@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.cuda_graph import GraphedUpdate
+from ddl_dyn.engine.forcing import forced, forced_inputs
 from ddl_dyn.engine.losses import choose_loss, free_run_error
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
@@ -22,7 +23,7 @@ from ddl_dyn.models.closed_form import ClosedForm
 from ddl_dyn.training.adamw import AdamW
 from ddl_dyn.training.memory import peak_memory
 from ddl_dyn.training.result import FitResult, Progress
-from ddl_dyn.training.schedule import Windows, horizon_at, rate_shape
+from ddl_dyn.training.schedule import Windows, forcing_at, horizon_at, rate_shape
 from ddl_dyn.training.series import Series, check_horizon, data_sets
 
 # Compiling costs seconds, an eager step with its gradient a quarter of a millisecond or more: below this many steps of
@@ -63,6 +64,9 @@ class Trainer:
         self.updates = 0 if replicas.template.closed_form else config.updates
         replicas.checkpointing = config.checkpointing
         self.optimizer = AdamW(replicas.flat, config.weight_decay, [config.lr] if rates is None else rates)
+        # Replicas whose windows are trained on: free runs, or forced ones on the same parameters.
+        self.runs = forced(replicas, config.forcing_kind) if config.forcing and self.updates else replicas
+        self.forcing = torch.zeros((), dtype=replicas.dtype, device=replicas.device)
         self.gradient = torch.zeros_like(replicas.flat)
         self._graph: GraphedUpdate | None = None
         R, device, dtype = replicas.size, replicas.device, replicas.dtype
@@ -79,14 +83,16 @@ class Trainer:
     def compile(self) -> bool:
         """Let the replicas' step be compiled where the configuration asks for it or where it is worth its time."""
         wanted = worth_compiling(self.config) and (self.updates > 0 or self.config.compile == "on")
-        compiled = wanted and self.replicas.compile()
+        compiled = wanted and self.runs.compile() and self.replicas.compile()
         if self.config.compile == "on" and not compiled:
-            warnings.warn(f"train.compile=on: free runs stay eager: {self.replicas.why_eager}", stacklevel=2)
+            why = self.runs.why_eager or self.replicas.why_eager
+            warnings.warn(f"train.compile=on: free runs stay eager: {why}", stacklevel=2)
         return compiled
 
     def step(self) -> None:
         """One update of all replicas that are alive, without waiting for the device."""
         self.optimizer.prepare(rate_shape(self.config, self.update))
+        self.forcing.fill_(forcing_at(self.config, self.update))
         uniform, horizon = self.windows.uniform(self.update), horizon_at(self.config, self.update)
         if self._graph is None and uniform.is_cuda and not self.replicas.template.joint:
             self._graph = GraphedUpdate(self._update, uniform)
@@ -97,7 +103,9 @@ class Trainer:
     def _update(self, uniform: Tensor, horizon: int) -> None:
         """Windows, losses, clipped gradients and the optimiser's update, in place: nothing here looks at a number."""
         x0, target, inputs = self.windows.cut(uniform, horizon)
-        loss, gradient = self.replicas.loss_and_gradient(self.loss, x0, inputs, target)
+        if self.runs is not self.replicas:
+            inputs = forced_inputs(inputs, x0, target, self.forcing, self.config.forcing_interval)
+        loss, gradient = self.runs.loss_and_gradient(self.loss, x0, inputs, target)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         finite = loss + norm < torch.inf
         self.diverged |= self.alive & ~finite
