@@ -34,6 +34,15 @@ from ddl_dyn.analysis.jacobians import (
     layer_maps,
     layer_spectra,
 )
+from ddl_dyn.analysis.latent import (
+    DirectionSpan,
+    FarField,
+    LatentSpectrum,
+    direction_span,
+    far_field,
+    latent_spectrum,
+    manifold_distance,
+)
 from ddl_dyn.analysis.learned import from_replicas, learned_family
 from ddl_dyn.analysis.limit_cycles import LimitCycle, limit_cycle
 from ddl_dyn.analysis.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
@@ -47,7 +56,10 @@ __all__ = [
     "Cycle",
     "CycleBranch",
     "DeltaAudit",
+    "DirectionSpan",
     "DiscreteMap",
+    "FarField",
+    "LatentSpectrum",
     "LimitCycle",
     "LyapunovSpectrum",
     "Match",
@@ -63,17 +75,21 @@ __all__ = [
     "cycles",
     "delta_layer_jacobian",
     "depth_profile",
+    "direction_span",
     "equilibria",
+    "far_field",
     "fixed_points",
     "from_replicas",
     "from_task",
     "frozen_operator",
     "kaplan_yorke_dimension",
+    "latent_spectrum",
     "layer_maps",
     "layer_spectra",
     "learned_family",
     "limit_cycle",
     "lyapunov_spectrum",
+    "manifold_distance",
     "map_jacobian_error",
     "map_orientation_agreement",
     "map_symmetry_defect",

@@ -60,7 +60,7 @@ def learned_family(
     config, width, l = template.config, int(template.input_dim), index or 0
     if config.sharing == "untied" and index is None:
         raise ValueError("an untied stack is a different map at every step: say which with index=0, 1, …")
-    double = _in_float64(model)
+    double = in_float64(model)
     origin = _lifted(model, double, torch.zeros(1, int(template.state_dim), dtype=torch.float64))
     device, latent = origin.device, _is_latent(template, origin.shape[-1])
     dim = int(origin.shape[-1] if latent else template.state_dim)
@@ -106,7 +106,7 @@ def typical_states(model: Learned, count: int, *, seed: int, normalizer: Normali
     """
     template = _template(model)
     z = torch.randn(count, int(template.state_dim), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    h = _lifted(model, _in_float64(model), z)
+    h = _lifted(model, in_float64(model), z)
     if _is_latent(template, h.shape[-1]):
         return h
     return z if normalizer is None else normalizer.denormalize(z)
@@ -130,7 +130,7 @@ def _template(model: Learned) -> Any:
     return model.template if isinstance(model, Replicas) else model
 
 
-def _in_float64(model: Learned) -> Any:
+def in_float64(model: Learned) -> Any:
     """An independent float64 copy, which runs eagerly: a compiled step is bound to one batch size and dtype."""
     bare = copy.copy(model)
     if hasattr(bare, "_compiled"):

@@ -114,7 +114,7 @@ def test_counting_leaves_the_global_generator_alone():
 def test_flops_of_constant_directions_gates_and_targets_are_none():
     """Nothing of a constant rewrite is a product of an affine map; of inputs three are (3 to 4, 3 to 1 and 3 to 1)."""
     constant = {"lift": "identity", "generator": "constant", "value": "constant", "gate": "constant", "layers": 2}
-    assert budget.count_flops(make_model("ddl", state_dim=4, **constant)) == 0
-    assert budget.count_flops(make_model("ddl", state_dim=4, input_dim=3, **constant)) == 0
-    affine = constant | dict.fromkeys(("generator", "value", "gate"), "input")
-    assert budget.count_flops(make_model("ddl", state_dim=4, input_dim=3, **affine)) == 2 * 2 * 3 * (4 + 1 + 1)
+    for inputs in (0, 3):
+        assert budget.count_flops(make_model("ddl", state_dim=4, input_dim=inputs, **constant)) == 0
+    driven = constant | dict.fromkeys(("generator", "value", "gate"), "input")
+    assert budget.count_flops(make_model("ddl", state_dim=4, input_dim=3, **driven)) == 2 * 2 * 3 * (4 + 1 + 1)
