@@ -27,10 +27,9 @@ from ddl_dyn.runs import open_run
 from ddl_dyn.tasks import make_dataset, make_task
 from ddl_dyn.training.trainer import fit
 from tests.helpers.exact_runs import setup_of
-from tests.helpers.figure_structure import caption, draw, gids, labels, no_warnings
+from tests.helpers.figure_structure import caption, draw, gids, labels
 
 TRAINED, SHORT = 6, 40
-__all__ = ["no_warnings"]
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
 

@@ -5,21 +5,10 @@ Axes: R replicas, N trajectories, T steps, G grid points.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 from matplotlib.figure import Figure
-
-
-@pytest.fixture
-def no_warnings() -> Iterator[None]:
-    """Any warning while a figure is made or drawn is an error, matplotlib's own included."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def rotation_runs(r: int = 3, n: int = 4, t: int = 30) -> tuple[Any, Any]:

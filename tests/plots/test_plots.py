@@ -13,9 +13,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.quiver import Quiver
 
 from ddl_dyn import plots
-from tests.helpers.figure_structure import caption, draw, gids, labels, no_warnings, plane, rotation_runs
+from tests.helpers.figure_structure import caption, draw, gids, labels, plane, rotation_runs
 
-__all__ = ["no_warnings"]
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
 

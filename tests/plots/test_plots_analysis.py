@@ -15,9 +15,8 @@ from PIL import Image
 
 from ddl_dyn import plots
 from ddl_dyn.plots.spectra import recurrences
-from tests.helpers.figure_structure import caption, draw, gids, labels, no_warnings, plane, rotation_runs
+from tests.helpers.figure_structure import caption, draw, gids, labels, plane, rotation_runs
 
-__all__ = ["no_warnings"]
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
 

@@ -13,9 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from ddl_dyn import plots
-from tests.helpers.figure_structure import draw, gids, no_warnings, plane
+from tests.helpers.figure_structure import draw, gids, plane
 
-__all__ = ["no_warnings"]
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
 GRID, STEP = plane(5)

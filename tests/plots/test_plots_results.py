@@ -12,9 +12,8 @@ import pytest
 from matplotlib.collections import QuadMesh
 
 from ddl_dyn import plots
-from tests.helpers.figure_structure import caption, draw, gids, labels, no_warnings, plane
+from tests.helpers.figure_structure import caption, draw, gids, labels, plane
 
-__all__ = ["no_warnings"]
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
 

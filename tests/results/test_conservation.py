@@ -23,9 +23,7 @@ from ddl_dyn.results.inspection.sections import analyse
 from ddl_dyn.results.inspection.table import rows
 from ddl_dyn.tasks import make_task
 from tests.helpers.exact_runs import exact, exact_map, stored
-from tests.helpers.figure_structure import caption, draw, gids, labels, no_warnings
-
-__all__ = ["no_warnings"]
+from tests.helpers.figure_structure import caption, draw, gids, labels
 
 
 @pytest.fixture(scope="module")
