@@ -44,13 +44,20 @@ class Shrinking(nn.Module):
 
 
 class Deciding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.sign = nn.Parameter(torch.ones(()))
+
     def forward(self, h, u):  # noqa: ARG002
-        return h if bool(h.sum() > 0) else 2 * h
+        return h if bool(self.sign > 0) else 2 * h
 
 
 @pytest.mark.parametrize(
     ("layer", "message"),
-    [(Shrinking, r"must map \(3, 8\) in torch.float64 to the same, got \(3, 1\)"), (Deciding, "vmap")],
+    [
+        (Shrinking, r"must map \(3, 8\) in torch.float64 to the same, got \(3, 1\)"),
+        (Deciding, "cannot be mapped over replicas by torch.vmap"),
+    ],
 )
 def test_other_faults_of_a_step_are_said(layer, message):
     class Own(StepModel):
