@@ -153,7 +153,7 @@ def draw_model(name: str, folder: Path) -> Path | None:
 
     found = initial_statistics(name)
     note = f"{len(found.state_std)} seeds, D = 8, untied layers at the default options"
-    figure = plots.initial_statistics(
+    figure = plots.signal_propagation(
         found.layers, {name: found.state_std}, {name: found.gradient_norm}, title=name.rpartition(":")[2], note=note
     )
     return plots.save(figure, folder / name.rpartition(":")[2])[0]

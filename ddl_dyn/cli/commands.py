@@ -113,23 +113,24 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _portrait(options: argparse.Namespace) -> int:
-    from ddl_dyn.results.figures.catalogue import available, draw
+    from ddl_dyn.results.figures.catalogue import LIST, available, draw_figures
     from ddl_dyn.runs import open_run
 
     run = open_run(options.run, options.runs)
     names = [name for name in options.what.split(",") if name] if options.what else None
-    if names == ["list"]:
-        for name, meaning, why_not in available(run):
-            print(f"{name:13} {'–  ' + why_not if why_not else meaning}")
+    if names == [LIST]:
+        for name, shows, why_not in available(run):
+            print(f"{name:13} {'–  ' + why_not if why_not else shows}")
         return 0
-    for path in draw(run, names, Path(options.out) if options.out else run.path / "figures"):
+    for path in draw_figures(run, names, Path(options.out) if options.out else run.path / "figures"):
         print(path)
     return 0
 
 
 def _analyse(options: argparse.Namespace) -> int:
     from ddl_dyn.experiments.setup import restore_setup
-    from ddl_dyn.results.inspection.sections import analyse, write_analysis
+    from ddl_dyn.results.figures.catalogue import write_analysis
+    from ddl_dyn.results.inspection.sections import analyse
     from ddl_dyn.results.inspection.table import print_analysis
     from ddl_dyn.runs import open_run
 
@@ -140,7 +141,7 @@ def _analyse(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r\x1b[K{section.replace('_', ' ')} …", end="", file=sys.stderr, flush=True)
 
-    found = analyse(run, steps=options.steps, on_section=tell, subject=setup)
+    found = analyse(run, steps=options.steps, on_section=tell, setup=setup)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     print_analysis(found)

@@ -21,6 +21,7 @@ from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.data import make_data
 from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.models import make_model, model_class, truth_of
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.checkpoint import load_weights
@@ -31,10 +32,6 @@ from ddl_dyn.training import budget as budgets
 from ddl_dyn.training.budget import Budget
 
 Array = NDArray[Any]
-
-
-class Unsuitable(ValueError):  # noqa: N818  # an answer to a question
-    """A question that means nothing for this run; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from .animation import orbit_animation
 from .cobweb import cobweb
 from .compare import interval_chart
-from .defects import defects, invariant_drift, perturbation_growth
-from .depth import discrepancy_spent, gate_over_depth_time, initial_statistics, state_through_depth
+from .defects import drift_curves, law_defects, perturbation_growth
+from .depth import discrepancy_spent, gate_over_depth_time, signal_propagation, state_through_depth
 from .forming import field_forming, map_forming
-from .gates import eigenvalues, gate_map
-from .plane import basins, direction_field, nullclines, poincare_section
+from .gates import gate_map, layer_spectra_plane
+from .plane import basin_map, direction_field, nullclines, poincare_section
 from .portrait import phase_portrait
 from .portrait3d import phase_portrait_3d
 from .ranking import ranking, survival_curves
@@ -23,20 +23,19 @@ from .training import training_curves
 __all__ = [
     "MODEL_STYLES",
     "ModelStyle",
-    "basins",
+    "basin_map",
     "bifurcation_diagram",
     "cobweb",
-    "defects",
     "direction_field",
     "discrepancy_spent",
-    "eigenvalues",
+    "drift_curves",
     "error_growth",
     "field_forming",
     "gate_map",
     "gate_over_depth_time",
-    "initial_statistics",
     "interval_chart",
-    "invariant_drift",
+    "law_defects",
+    "layer_spectra_plane",
     "map_forming",
     "model_style",
     "nullclines",
@@ -50,6 +49,7 @@ __all__ = [
     "recurrence_plot",
     "return_map",
     "save",
+    "signal_propagation",
     "state_through_depth",
     "survival_curves",
     "task_portrait",

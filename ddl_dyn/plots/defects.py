@@ -25,7 +25,7 @@ SHOWN = 4
 
 
 @styled
-def defects(
+def law_defects(
     values: Mapping[str, ArrayLike],
     *,
     model: str = "ddl",
@@ -64,7 +64,7 @@ def defects(
 
 
 @styled
-def invariant_drift(
+def drift_curves(
     times: ArrayLike,
     drift: Mapping[str, ArrayLike],
     *,

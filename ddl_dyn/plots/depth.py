@@ -117,7 +117,7 @@ def discrepancy_spent(
 
 
 @styled
-def initial_statistics(
+def signal_propagation(
     layers: ArrayLike,
     state_std: Mapping[str, ArrayLike],
     gradient_norm: Mapping[str, ArrayLike],

@@ -110,7 +110,7 @@ def gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
 
 
 @styled
-def eigenvalues(
+def layer_spectra_plane(
     frozen: ArrayLike, jacobian: ArrayLike, *, model: str = "ddl", title: str = "", note: str = ""
 ) -> Figure:
     """Layer eigenvalues against the unit circle: the frozen operator A beside the layer's true Jacobian.

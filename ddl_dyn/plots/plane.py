@@ -93,7 +93,7 @@ def _zero_lines(ax: Axes, grid: ArrayLike, steps: ArrayLike, colour: str, width:
 
 
 @styled
-def basins(
+def basin_map(
     grid: ArrayLike,
     labels_true: ArrayLike,
     labels_model: Mapping[str, ArrayLike] | ArrayLike,

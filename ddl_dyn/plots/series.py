@@ -102,7 +102,7 @@ def error_growth(
     curves: Mapping[str, ArrayLike],
     *,
     floors: Mapping[str, ArrayLike] | None = None,
-    exponents: Mapping[str, float] | None = None,
+    exponents: Mapping[str, tuple[float, float]] | None = None,
     level: float = 0.8,
     trust: float | None = None,
     title: str = "",
@@ -116,8 +116,9 @@ def error_growth(
         steps: (T+1,) horizon.
         curves: model → (R, T+1) errors per replica; a non-finite error counts as infinite.
         floors: name → (T+1,) errors of persistence, mean, linear map, analogue.
-        exponents: "true" or model → its largest Lyapunov exponent λ₁ per unit of `steps`; each that makes errors grow
-            visibly over the horizon is drawn as a thin line of that slope.
+        exponents: "true" or model → its largest Lyapunov exponent λ₁ and its standard error (NaN where unknown), per
+            step; each that lies above twice its error and makes errors grow visibly over the horizon is drawn as a thin
+            line of that slope.
         level: share of the seeds inside the band.
         trust: horizon beyond which the truth itself is not trusted.
     """
@@ -143,9 +144,9 @@ def error_growth(
         ax.plot(
             t, _positive(curve), color=look.colour, linestyle=look.line, linewidth=0.9, zorder=1.5, label=look.label
         )
-    for name, slope in (exponents or {}).items():
-        if slope * (t[-1] - t[0]) > VISIBLE and bands:
-            _guide(ax, t, [m for m, _, _ in bands.values()], slope, name)
+    for name, exponent in (exponents or {}).items():
+        if _visible(*exponent, float(t[-1] - t[0])) and bands:
+            _guide(ax, t, [m for m, _, _ in bands.values()], exponent[0], name)
     if trust is not None and trust < t[-1]:
         ax.axvspan(trust, t[-1], color="#eeeeee", zorder=0, label="truth not trusted")
     ax.set(yscale="log", ylim=(low, high), xlim=(t[0], t[-1]), xlabel="steps", ylabel=PRIMARY.heading)
@@ -178,15 +179,29 @@ def _positive(values: Array) -> Array:
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
-def _said(exponents: Mapping[str, float], span: float) -> str:
-    """The exponents in words."""
-    each = ", ".join(f"{name if name == 'true' else model_style(name).label} {v:.3g}" for name, v in exponents.items())
-    lines = (
-        "Thin lines: growth at the largest Lyapunov exponent"
-        if any(v * span > VISIBLE for v in exponents.values())
-        else ""
-    )
-    return f"{lines or 'Largest Lyapunov exponent'}, per unit of the axis: {each}" if each else ""
+def _visible(slope: float, error: float, span: float) -> bool:
+    """Whether an exponent is told apart from zero and its growth would not be drawn as a level."""
+    return slope * span > VISIBLE and not slope <= 2.0 * error
+
+
+def _said(exponents: Mapping[str, tuple[float, float]], span: float) -> str:
+    """The exponents in words, each with its standard error."""
+    if not exponents:
+        return ""
+    each = [
+        f"{name if name == 'true' else model_style(name).label} {_uncertain(*value)}"
+        for name, value in exponents.items()
+    ]
+    lines = any(_visible(*value, span) for value in exponents.values())
+    head = "Thin lines: growth at the largest Lyapunov exponent" if lines else "Largest Lyapunov exponent"
+    return f"{head}, per step with its standard error: {', '.join(each)}"
+
+
+def _uncertain(value: float, error: float) -> str:
+    if not np.isfinite(error):
+        return f"{value:.3g}"
+    zero = " (zero within twice its error)" if abs(value) <= 2.0 * error else ""
+    return f"{value:.3g} ± {error:.1g}{zero}"
 
 
 def _guide(ax: Axes, t: Array, medians: Sequence[Array], slope: float, name: str) -> None:

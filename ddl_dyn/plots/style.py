@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import matplotlib as mpl
 import matplotlib.style
@@ -210,16 +210,25 @@ def _columns_that_fit(labels: Sequence[str], width: float) -> int:
     return 1
 
 
-def save(figure: Figure, path: Path | str) -> tuple[Path, Path]:
-    """Write a figure as PNG and as SVG; the same figure gives the same bytes.
+class Writable(Protocol):
+    """What writes itself in a form of its own, such as an animation."""
+
+    def write(self, stem: Path) -> tuple[Path, ...]:
+        """Write to files whose name without suffix is given; their paths."""
+
+
+def save(figure: Figure | Writable, path: Path | str) -> tuple[Path, ...]:
+    """Write a figure as PNG and as SVG, or an animation as GIF; the same figure gives the same bytes.
 
     Args:
-        path: file name without suffix; missing folders are made.
+        figure: to be written.   path: file name without suffix; missing folders are made.
     Returns:
-        paths of the PNG and of the SVG file.
+        paths of the files, the PNG first.
     """
     stem = Path(path)
     stem.parent.mkdir(parents=True, exist_ok=True)
+    if not isinstance(figure, Figure):
+        return figure.write(stem)
     png, svg = (stem.with_name(stem.name + suffix) for suffix in (".png", ".svg"))
     with style():
         figure.savefig(png)

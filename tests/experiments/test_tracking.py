@@ -20,7 +20,8 @@ from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.models.oracles import truth_of
 from ddl_dyn.results.figures.catalogue import available
-from ddl_dyn.results.figures.from_arrays import figures
+from ddl_dyn.results.figures.registry import known
+from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.inspection.sections import analyse
 from ddl_dyn.results.inspection.table import rows
 from ddl_dyn.runs import open_run
@@ -108,7 +109,7 @@ def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:
     made = open_run("parity", tmp_path)
     assert made.arrays["tracking_accuracy"].shape == (2, 256)  # cyclic groups are tested to 256 tokens
     assert made.result["tracking"]["chance"] == 0.5
-    (figure,) = figures(made, ["tracking"]).values()
+    figure = known("stored")["tracking"].draw(RunView(made))
     assert labels(figure) == ["DDL", "trained", "chance"]
     # Distances between one-hot codes and scores mean nothing, and no figure of them is made.
     answers = {name: why_not for name, _, why_not in available(made)}

@@ -5,6 +5,7 @@ Axes: R replicas, T steps, L layers, G grid points, P points, K parameter values
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_basins_hatch_what_is_wrong(indexing: Any) -> None:
     truth = (grid[..., 0] > 0).astype(int)
     learned = truth.copy()
     learned[grid[..., 1] > 1.6] = -1
-    figure = draw(plots.basins(grid, truth, learned, names=("left", "right"), overlap={"ddl": 0.875}))
+    figure = draw(plots.basin_map(grid, truth, learned, names=("left", "right"), overlap={"ddl": 0.875}))
     assert [a.get_title("left") for a in figure.axes] == ["true", "DDL, IoU 0.875"]
     assert labels(figure) == ["left", "right", "none reached"]
     assert [len([c for c in a.collections if c.get_gid() == "wrong-basin"]) for a in figure.axes] == [0, 1]
@@ -51,11 +52,11 @@ def test_basins_hatch_what_is_wrong(indexing: Any) -> None:
     shown = np.asarray(mesh.get_array()).reshape(9, 9)
     # Rows of the image run along y: the basin changes along each row.
     assert (shown[0] == [0] * 5 + [1] * 4).all()
-    same = draw(plots.basins(grid, truth, truth))
+    same = draw(plots.basin_map(grid, truth, truth))
     assert not gids(same, "wrong-basin")
     assert "Hatched" not in caption(same)
     with pytest.raises(ValueError, match="ddl must have shape"):
-        plots.basins(grid, truth, truth[:-1])
+        plots.basin_map(grid, truth, truth[:-1])
 
 
 def test_poincare_section_shows_truth_under_each_model() -> None:
@@ -189,7 +190,7 @@ def test_discrepancy_and_initial_statistics_show_median_and_band() -> None:
     layers = np.arange(5)
     std = {"ddl": np.ones((3, 5)), "resnet": np.exp(layers) * np.ones((3, 1))}
     std["resnet"][:, 4] = np.inf
-    figure = draw(plots.initial_statistics(layers, std, {k: np.zeros((3, 5)) for k in std}))
+    figure = draw(plots.signal_propagation(layers, std, {k: np.zeros((3, 5)) for k in std}))
     assert all(a.get_yscale() == "log" for a in figure.axes)
     assert labels(figure) == ["DDL", "ResNet"]
     assert len(gids(figure, "reference")) == 2
@@ -231,7 +232,8 @@ def test_survival_curves_start_at_one_and_mark_censoring() -> None:
 def test_animation_is_a_gif_of_the_asked_length(tmp_path: Path) -> None:
     true, runs = rotation_runs(t=20)
     runs[0, 0, 10:] = np.nan
-    out = plots.orbit_animation(tmp_path / "deep" / "orbit", true[0], {"ddl": runs[0, 0]}, frames=6, fps=10)
+    moving = dataclasses.replace(plots.orbit_animation(true[0], {"ddl": runs[0, 0]}), frames=6, fps=10)
+    (out,) = plots.save(moving, tmp_path / "deep" / "orbit")
     assert out.name == "orbit.gif"
     with Image.open(out) as gif:
         assert gif.format == "GIF"
@@ -243,7 +245,7 @@ def test_animation_is_a_gif_of_the_asked_length(tmp_path: Path) -> None:
             frames.append(np.asarray(gif.convert("RGB")))
     assert (frames[0] != frames[1]).any()
     with pytest.raises(ValueError, match="ddl must have shape"):
-        plots.orbit_animation(tmp_path / "x", true[0], {"ddl": runs[0, 0, :5]})
+        plots.orbit_animation(true[0], {"ddl": runs[0, 0, :5]})
 
 
 @pytest.mark.parametrize("kind", ["flow", "map"])

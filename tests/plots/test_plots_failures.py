@@ -46,19 +46,19 @@ FAILED: dict[str, Callable[[], Figure]] = {
     "no training": lambda: plots.training_curves(np.empty(0), np.empty((0, 3)), np.empty((0, 3)), np.empty(0)),
     "one epoch": lambda: plots.training_curves([1], np.ones((1, 3)), np.ones((1, 3)), [5]),
     "training lost at once": lambda: plots.training_curves(np.arange(4), nan(4, 3), nan(4, 3), [1, 2, 3, 4]),
-    "lost errors": lambda: plots.error_growth(np.arange(6.0), {"ddl": nan(3, 6)}, exponents={"true": 0.1}),
+    "lost errors": lambda: plots.error_growth(np.arange(6.0), {"ddl": nan(3, 6)}, exponents={"true": (0.1, 0.01)}),
     "no error": lambda: plots.error_growth(
-        np.arange(6.0), {"ddl": np.zeros((3, 6))}, exponents={"true": 0.1, "ddl": -1.0}
+        np.arange(6.0), {"ddl": np.zeros((3, 6))}, exponents={"true": (0.1, np.nan), "ddl": (-1.0, 0.1)}
     ),
     "lost gates": lambda: plots.gate_map(GRID, nan(2, 5, 5)),
     "constant gates": lambda: plots.gate_map(GRID, np.ones((2, 5, 5))),
-    "lost eigenvalues": lambda: plots.eigenvalues(nan(1, 3, 2), nan(1, 3, 2)),
-    "no frozen operator": lambda: plots.eigenvalues(np.empty((0, 3, 2)), np.ones((2, 3, 2))),
+    "lost eigenvalues": lambda: plots.layer_spectra_plane(nan(1, 3, 2), nan(1, 3, 2)),
+    "no frozen operator": lambda: plots.layer_spectra_plane(np.empty((0, 3, 2)), np.ones((2, 3, 2))),
     "lost cobweb": lambda: plots.cobweb(
         [0.0, 1.0], [0.0, 1.0], nan(2), orbit_true=[0, 1, np.nan], orbit_model=[np.nan]
     ),
     "lost nullclines": lambda: plots.nullclines(GRID, 0 * STEP, nan(5, 5, 2)),
-    "no basin": lambda: plots.basins(GRID, np.full((5, 5), -1), np.full((5, 5), -1)),
+    "no basin": lambda: plots.basin_map(GRID, np.full((5, 5), -1), np.full((5, 5), -1)),
     "no crossing": lambda: plots.poincare_section(np.empty((0, 2)), {"ddl": np.empty((0, 2))}),
     "no direction": lambda: plots.direction_field(GRID, np.zeros((1, 5, 5, 2))),
     "lost spectrum": lambda: plots.power_spectra(np.linspace(0, 1, 5), nan(5), {"ddl": nan(2, 5)}),
@@ -68,7 +68,7 @@ FAILED: dict[str, Callable[[], Figure]] = {
     "lost through depth": lambda: plots.state_through_depth(nan(3, 4, 4, 2)),
     "lost gate in time": lambda: plots.gate_over_depth_time(nan(1, 1)),
     "lost discrepancy": lambda: plots.discrepancy_spent({"ddl": nan(2, 3)}),
-    "lost signal": lambda: plots.initial_statistics([0, 1], {"ddl": nan(2, 2)}, {"ddl": nan(2, 2)}),
+    "lost signal": lambda: plots.signal_propagation([0, 1], {"ddl": nan(2, 2)}, {"ddl": nan(2, 2)}),
     "lost rank": lambda: plots.ranking({"ddl": np.nan}, np.nan),
     "no survival": lambda: plots.survival_curves({}),
     "lost task": lambda: plots.task_portrait(np.arange(3.0), nan(1, 3, 3)),

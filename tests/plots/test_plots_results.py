@@ -48,13 +48,13 @@ def test_eigenvalues_lie_against_the_unit_circle() -> None:
     jacobian = np.exp(1j * rng.uniform(-3, 3, (3, 20, 4)))
     jacobian[0, 0, 0] = np.nan
     jacobian[0, 0, 1] = 50.0
-    figure = draw(plots.eigenvalues(frozen, jacobian))
+    figure = draw(plots.layer_spectra_plane(frozen, jacobian))
     assert len(gids(figure, "unit-circle")) == 2
     assert labels(figure) == ["layer 1", "layer 2", "layer 3"]
     assert figure.axes[0].get_xlim()[1] < 3.1
     assert figure.axes[0].get_aspect() == 1.0
     assert "1 of 480 eigenvalues lie outside; 1 are not finite" in caption(figure)
-    many = draw(plots.eigenvalues(np.concatenate([frozen] * 4), np.concatenate([jacobian] * 4)))
+    many = draw(plots.layer_spectra_plane(np.concatenate([frozen] * 4), np.concatenate([jacobian] * 4)))
     assert many.axes[-1].get_ylabel() == "layer"
 
 
@@ -125,7 +125,11 @@ def test_error_growth_counts_failures_as_infinite() -> None:
     curves["resnet"][:2, 50:] = np.nan
     figure = draw(
         plots.error_growth(
-            t, curves, floors={"mean": np.ones(101)}, exponents={"true": 0.05, "ddl": 0.04, "resnet": 1e-4}, trust=80.0
+            t,
+            curves,
+            floors={"mean": np.ones(101)},
+            trust=80.0,
+            exponents={"true": (0.05, 0.001), "ddl": (0.04, 0.001), "resnet": (1e-4, 1e-5)},
         )
     )
     ax = figure.axes[0]
@@ -140,4 +144,4 @@ def test_error_growth_counts_failures_as_infinite() -> None:
         y = np.log(guide.get_ydata()[:20])
         # A straight line of the given slope on the logarithmic axis, to rounding; none where errors do not grow.
         assert np.diff(y) == pytest.approx(np.full(19, slope), abs=1e-12)
-    assert "true 0.05, DDL 0.04, ResNet 0.0001" in caption(figure)
+    assert "true 0.05 ± 0.001, DDL 0.04 ± 0.001, ResNet 0.0001 ± 1e-05" in caption(figure)

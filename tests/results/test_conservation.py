@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from ddl_dyn import plots
-from ddl_dyn.experiments.setup import Unsuitable, restore_setup
-from ddl_dyn.results.figures.catalogue import draw as draw_run
-from ddl_dyn.results.figures.conservation import largest
-from ddl_dyn.results.figures.from_map import REBUILT
-from ddl_dyn.results.figures.stage import Stage
+from ddl_dyn.experiments.unsuitable import Unsuitable
+from ddl_dyn.results.figures.catalogue import draw_figures
+from ddl_dyn.results.figures.registry import known
+from ddl_dyn.results.figures.run_view import RunView
+from ddl_dyn.results.figures.stored.trajectories import largest_exponents
 from ddl_dyn.results.inspection import dynamics
 from ddl_dyn.results.inspection.sections import analyse
 from ddl_dyn.results.inspection.table import rows
@@ -75,35 +75,49 @@ def test_the_box_is_turned_over_where_the_map_folds() -> None:
 
 
 def test_figures_of_an_oracle_show_no_defect_and_no_growth(oracle: Any, tmp_path: Path) -> None:
-    stage = Stage(restore_setup(oracle))
-    growth = draw(REBUILT["growth"](stage))
+    view = RunView(oracle)
+    growth = draw(known()["growth"].draw(view))
     learned = [line for line in growth.axes[0].lines if line.get_gid() != "reference"]
     assert len(learned) == 4  # two singular values, true and learned
     for line in learned:
         np.testing.assert_allclose(line.get_ydata(), 1, atol=1e-5)
-    shown = draw(REBUILT["defects"](stage))
+    shown = draw(known()["defects"].draw(view))
     names = [text.get_text() for text in shown.axes[0].get_yticklabels()]
     assert names[0] == "symmetry: change of sign"
     assert names[1].startswith("invariant: ")
-    assert {path.name for path in draw_run(oracle, ["defects", "drift"], tmp_path)} == {
+    assert {path.name for path in draw_figures(oracle, ["defects", "drift"], tmp_path)} == {
         f"{name}.{suffix}" for name in ("defects", "drift") for suffix in ("png", "svg")
     }
 
 
-def test_the_error_figure_has_both_slopes_in_units_of_a_step(oracle: Any) -> None:
-    stage = Stage(restore_setup(oracle))
-    spectrum = {"trained": {"exponents": [[0.2, 0.1], [0.4, 0.3]]}, "true": {"exponents": [0.9, 0.0]}}
-    dt = float(stage.subject.task.dt)
-    assert largest(stage, spectrum) == pytest.approx(
-        {"true": 0.9 * dt, "householder_stack": (0.2, 0.4)[stage.chosen] * dt}
-    )
-    unknown = {"trained": {"exponents": [[np.nan, 0.1]] * 2}, "true": None}
-    assert largest(stage, unknown) == {}
+def test_the_error_figure_has_both_exponents_with_their_errors_in_units_of_a_step(oracle: Any) -> None:
+    ours = {"exponents": [[0.2, 0.1], [0.4, 0.3]], "standard_error": [[0.3, 0.1], [0.01, 0.1]]}
+    theirs = {"exponents": [0.9, 0.0], "standard_error": [0.02, 0.01]}
+    view = RunView(oracle, analysed={"spectrum": {"trained": ours, "true": theirs}, "held": []})
+    dt = float(view.setup.task.dt)
+    wanted = ((0.2, 0.3), (0.4, 0.01))[view.chosen]
+    assert largest_exponents(view)["true"] == pytest.approx((0.9 * dt, 0.02 * dt))
+    assert largest_exponents(view)["householder_stack"] == pytest.approx((wanted[0] * dt, wanted[1] * dt))
+    lost = {"exponents": [[np.nan, 0.1]] * 2, "standard_error": [[np.nan, 0.1]] * 2}
+    unknown = RunView(oracle, analysed={"spectrum": {"trained": lost, "true": None}})
+    assert largest_exponents(unknown) == {}
+    # Of stored arrays alone, a run that was not analysed has none; else they are worked out as an analysis would.
+    assert largest_exponents(RunView(oracle, stored_only=True)) == {}
+
+
+def test_an_exponent_that_is_zero_within_its_error_is_said_to_be_and_has_no_slope() -> None:
+    curves = {"ddl": np.geomspace(0.01, 0.1, 50)[None]}
+    figure = draw(plots.error_growth(np.arange(1, 51), curves, exponents={"true": (0.1, 0.001), "ddl": (0.1, 0.06)}))
+    assert len(gids(figure, "lyapunov-slope")) == 1
+    assert "true 0.1 ± 0.001, DDL 0.1 ± 0.06 (zero within twice its error)" in caption(figure)
+    sure = draw(plots.error_growth(np.arange(1, 51), curves, exponents={"ddl": (0.1, np.nan)}))
+    assert len(gids(sure, "lyapunov-slope")) == 1
+    assert "DDL 0.1" in caption(sure)
 
 
 @pytest.mark.usefixtures("no_warnings")
 def test_defects_stand_in_rows_with_their_medians() -> None:
-    figure = draw(plots.defects({"a": [1e-3, 1e-2, 1e-1], "b": [0.0, 1.0, np.inf]}, title="x"))
+    figure = draw(plots.law_defects({"a": [1e-3, 1e-2, 1e-1], "b": [0.0, 1.0, np.inf]}, title="x"))
     ax = figure.axes[0]
     assert ax.get_xscale() == "log"
     medians = [line.get_xdata()[0] for line in gids(figure, "median")]
@@ -112,21 +126,21 @@ def test_defects_stand_in_rows_with_their_medians() -> None:
     # The exact one stands at the left border, the infinite one at the right.
     assert ax.lines[2].get_xdata().tolist() == pytest.approx([max(ax.get_xlim()[0], 1e-12), 1.0, ax.get_xlim()[1]])
     with pytest.raises(ValueError, match="at least one"):
-        plots.defects({})
+        plots.law_defects({})
 
 
 @pytest.mark.usefixtures("no_warnings")
 def test_drift_has_a_panel_an_invariant() -> None:
     t = np.arange(11) * 0.1
     drifts = {"energy": np.outer([1.0, 2.0, 4.0], t), "momentum": np.full((3, 11), np.inf)}
-    figure = draw(plots.invariant_drift(t, drifts, time_unit="s"))
+    figure = draw(plots.drift_curves(t, drifts, time_unit="s"))
     energy, momentum = figure.axes
     assert (energy.get_title("left"), momentum.get_title("left")) == ("energy", "momentum")
     np.testing.assert_allclose(energy.lines[0].get_ydata()[1:], 2 * t[1:])
     assert np.isnan(momentum.lines[0].get_ydata()).all()
     assert energy.get_xlabel() == "t [s]"
     with pytest.raises(ValueError, match=r"shape \(R, 11\)"):
-        plots.invariant_drift(t, {"energy": np.ones(11)})
+        plots.drift_curves(t, {"energy": np.ones(11)})
 
 
 @pytest.mark.usefixtures("no_warnings")
@@ -148,13 +162,11 @@ def test_basins_of_space_are_drawn_in_a_slice() -> None:
     """Lorenz at ρ = 10: the two foci share the plane evenly, by the half turn about z."""
     subject = exact_map(make_task("lorenz63", rho=10.0, dt=0.1))
     vars(subject)["timescale"] = 1.0
-    stage: Any = object.__new__(Stage)
-    run = SimpleNamespace(
+    run: Any = SimpleNamespace(
         config={"model": "ddl", "task": "lorenz63"}, arrays={"test_true": np.zeros((1, 1, 3))}, id="1"
     )
     run.entry = {"resolved": {"task": {"state_names": ["x", "y", "z"]}}}
-    vars(stage).update(run=run, subject=subject, dry=False, chosen=0)
-    figure = draw(REBUILT["basins"](stage))
+    figure = draw(known()["basins"].draw(RunView(run, given=subject)))
     assert "Slice at z = " in caption(figure)
     assert "IoU 1" in figure.axes[1].get_title("left")
     # (±√24, ±√24, 9).

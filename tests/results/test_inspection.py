@@ -15,9 +15,11 @@ import torch
 from ddl_dyn.cli.main import main
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
-from ddl_dyn.experiments.setup import Unsuitable, restore_setup
-from ddl_dyn.results.figures.catalogue import MEANINGS, available, draw
-from ddl_dyn.results.figures.from_map import _crossings, _maxima
+from ddl_dyn.experiments.setup import restore_setup
+from ddl_dyn.experiments.unsuitable import Unsuitable
+from ddl_dyn.results.figures.catalogue import available, draw_figures
+from ddl_dyn.results.figures.registry import known
+from ddl_dyn.results.figures.trained.long_runs import _crossings, _maxima
 from ddl_dyn.results.inspection import climate, constants, dynamics
 from ddl_dyn.results.inspection.sections import SECTIONS, analyse
 from ddl_dyn.results.inspection.table import over_seeds, rows
@@ -193,11 +195,11 @@ def test_other_data_are_refused(henon: Run) -> None:
 
 def test_list_says_what_can_be_drawn(henon: Run, capsys: pytest.CaptureFixture[str]) -> None:
     answers = {name: why_not for name, _, why_not in available(henon)}
-    assert list(answers) == list(MEANINGS)
+    assert list(answers) == list(known())
     no = {name for name, why_not in answers.items() if why_not}
     assert no == {"portrait_3d", "cobweb", "tracking", "poincare", "bifurcation", "defects", "drift"}
     assert main(["--runs", str(henon.path.parent), "portrait", "henon", "--what", "list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(MEANINGS)
+    assert len(capsys.readouterr().out.splitlines()) == len(known())
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_an_unsuitable_figure_is_one_clear_error(
 
 def test_figures_that_need_the_map_are_drawn(henon: Run, tmp_path: Path) -> None:
     names = ["nullclines", "directions", "depth", "forming"]
-    paths = draw(henon, names, tmp_path)
+    paths = draw_figures(henon, names, tmp_path)
     assert {path.name for path in paths} == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     assert all(path.stat().st_size > 5000 for path in paths)
 

@@ -1,33 +1,87 @@
-"""What the figures of one run have in common: its arrays, the facts of its task, the replica that is shown.
+"""View of a finished run for its figures: arrays, facts of its task, the replica that is shown, its trained map.
 
 Axes: R replicas, N trajectories, T steps, D observed state, P grid points, G points a side.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddl_dyn.runs import Run
+from ddl_dyn.experiments.unsuitable import CODES, Unsuitable
+from ddl_dyn.runs import Run, read_json
+
+if TYPE_CHECKING:
+    from ddl_dyn.experiments.setup import Setup
 
 Array = NDArray[Any]
 # The trajectories that figures show.
 SPLIT = "test"
+# Written beside a run by `ddl-dyn analyse`.
+ANALYSIS_FILE = "analysis.json"
+# Steps of the long runs behind sections, spectra and return maps.
+LONG = 2000
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What the figures of one run have in common.
+class RunView:
+    """View of a finished run for its figures.
 
     Args:
         run: a finished run.
+        label: its name in a figure; that of its model where it is empty.
+        stored_only: what would need the trained map is left out.
+        given: the setup with the trained replicas, to spare making it again.
+        analysed: what `analyse` has found, in place of what lies beside the run.
     """
 
     run: Run
+    label: str = ""
+    stored_only: bool = False
+    given: Setup | None = None
+    analysed: Mapping[str, Any] | None = None
+
+    @cached_property
+    def setup(self) -> Setup:
+        """The run's setup with its trained replicas; its data are simulated again."""
+        # It brings torch along, which takes seconds, and most figures are drawn from stored arrays.
+        from ddl_dyn.experiments.setup import restore_setup
+
+        return self.given or restore_setup(self.run)
+
+    @cached_property
+    def long_runs(self) -> tuple[Array, Array]:
+        """As `climate.long_runs`, the chosen replica first.
+
+        Raises:
+            Unsuitable: when there are none, or the truth has come to rest.
+        """
+        from ddl_dyn.results.inspection import climate
+
+        pred, true = climate.long_runs(self.setup, LONG)
+        if climate.at_rest(true):
+            raise Unsuitable("the truth has come to rest before long")
+        return pred[self.order], true
+
+    @cached_property
+    def analysis(self) -> Mapping[str, Any]:
+        """What `analyse` has found of the run; empty where it was not analysed."""
+        path = self.run.path / ANALYSIS_FILE
+        return self.analysed or (read_json(path) if path.is_file() else {})
+
+    @cached_property
+    def spectrum(self) -> Mapping[str, Any] | None:
+        """Lyapunov exponents as `dynamics.spectrum` gives them: as analysed, or worked out over as many steps."""
+        if self.analysis or self.stored_only:
+            return self.analysis.get("spectrum")
+        from ddl_dyn.results.inspection import dynamics
+
+        return None if self.setup.obstacle else dynamics.spectrum(self.setup)
 
     @cached_property
     def arrays(self) -> dict[str, Array]:
@@ -43,8 +97,8 @@ class Scene:
 
     @property
     def model(self) -> str:
-        """Registry key of the model."""
-        return str(self.run.config["model"])
+        """The run's name in a figure: its label, else its model's registry key."""
+        return self.label or str(self.run.config["model"])
 
     @property
     def kind(self) -> Any:
@@ -55,6 +109,22 @@ class Scene:
     def categorical(self) -> bool:
         """Whether the states are one-hot codes, of which only the largest component means anything."""
         return "tracking_accuracy" in self.arrays
+
+    @property
+    def codes(self) -> str:
+        """Why distances between states say nothing of a token task; empty for another."""
+        return CODES if self.categorical else ""
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return int(self.true.shape[-1])
+
+    @property
+    def sigma(self) -> Array:
+        """σ (D,), or (R, D) with the chosen replica first where replicas have data sets of their own."""
+        stored = self.arrays["sigma"]
+        return stored[self.order] if stored.ndim > 1 else stored
 
     @property
     def time_unit(self) -> str:
@@ -73,7 +143,7 @@ class Scene:
     @property
     def title(self) -> str:
         """Model and task."""
-        return f"{self.model} on {self.run.config['task']}"
+        return f"{self.run.config['model']} on {self.run.config['task']}"
 
     @property
     def note(self) -> str:
@@ -142,3 +212,20 @@ class Scene:
         owner = self.arrays[f"fixed_points_replica{suffix}"]
         mine = np.ones(len(points), dtype=bool) if suffix else owner == self.chosen
         return [(point, str(kind)) for point, kind in zip(points[mine], kinds[mine], strict=True)]
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Title and note."""
+        return {"title": self.title, "note": self.note}
+
+
+def heading(views: tuple[RunView, ...], note: str = "") -> dict[str, Any]:
+    """Title and note of runs drawn side by side: a single one's own, or which panel shows which run.
+
+    Args:
+        views: the runs.   note: of a single one in place of its own.
+    """
+    if len(views) == 1:
+        return {"title": views[0].title, "note": note or views[0].note}
+    runs = ", ".join(f"{view.model}: {view.run.id}" for view in views)
+    return {"title": "", "note": f"Each panel: the replica with the median validation error. Runs {runs}"}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.experiments.unsuitable import CODES, Unsuitable
 from ddl_dyn.metrics import verdict
 from ddl_dyn.metrics.accuracy import (
     mase,
@@ -31,7 +32,6 @@ from ddl_dyn.metrics.climate import (
     state_space_floor,
 )
 from ddl_dyn.metrics.oscillation import phase_error, turning_point_error
-from ddl_dyn.results.inspection.rebuild import CODES, Unsuitable
 
 Array = NDArray[Any]
 # Independent true runs: one is the reference, the others make the noise floor.
@@ -41,7 +41,7 @@ SMOOTHING = 0.1
 THRESHOLDS = (0.05, 0.4, 0.5)
 
 
-def long_runs(subject: Setup, steps: int) -> tuple[Array, Array]:
+def long_runs(setup: Setup, steps: int) -> tuple[Array, Array]:
     """Free runs and true runs from the same initial states, after a transient of a quarter of their length.
 
     Args:
@@ -51,29 +51,30 @@ def long_runs(subject: Setup, steps: int) -> tuple[Array, Array]:
     Raises:
         Unsuitable: when the truth cannot be simulated or the stack cannot run that long.
     """
-    check_long_runs(subject)
-    x0 = subject.starts(RUNS)
+    reason = no_long_runs(setup)
+    if reason:
+        raise Unsuitable(reason)
+    x0 = setup.starts(RUNS)
     drop = steps // 4
-    true = np.asarray(subject.member.simulate(x0, drop + steps).states)
-    z = torch.as_tensor(subject.normalizer.normalize(x0))
-    inputs = torch.as_tensor(np.broadcast_to(subject.held, (len(x0), drop + steps, len(subject.held))).copy())
-    inputs = inputs.to(device=subject.replicas.device, dtype=subject.replicas.dtype)
-    states = rollout(subject.replicas, z, drop + steps, inputs).states.double().cpu().numpy()
-    return subject.normalizer.denormalize(states)[:, :, drop:], true[:, drop:]
+    true = np.asarray(setup.member.simulate(x0, drop + steps).states)
+    z = torch.as_tensor(setup.normalizer.normalize(x0))
+    inputs = torch.as_tensor(np.broadcast_to(setup.held, (len(x0), drop + steps, len(setup.held))).copy())
+    inputs = inputs.to(device=setup.replicas.device, dtype=setup.replicas.dtype)
+    states = rollout(setup.replicas, z, drop + steps, inputs).states.double().cpu().numpy()
+    return setup.normalizer.denormalize(states)[:, :, drop:], true[:, drop:]
 
 
-def check_long_runs(subject: Setup) -> None:
-    """Unsuitable where there can be no long free runs beside true ones."""
-    if subject.obstacle:
-        raise Unsuitable(subject.obstacle)
-    if subject.task.recorded or not hasattr(subject.member, "simulate"):
-        raise Unsuitable("the series was recorded: there is no more truth than the data")
-    count = len(subject.data.test.states)
-    if count < RUNS:
-        raise Unsuitable(f"a noise floor needs {RUNS} test trajectories, got {count}; raise data.n_test")
+def no_long_runs(setup: Setup) -> str:
+    """Why there can be no long free runs beside true ones; empty where there can."""
+    if setup.obstacle:
+        return setup.obstacle
+    if setup.task.recorded or not hasattr(setup.member, "simulate"):
+        return "the series was recorded: there is no more truth than the data"
+    count = len(setup.data.test.states)
+    return "" if count >= RUNS else f"a noise floor needs {RUNS} test trajectories, got {count}; raise data.n_test"
 
 
-def accuracy(subject: Setup) -> dict[str, list[float]]:
+def accuracy(setup: Setup) -> dict[str, list[float]]:
     """Errors of the stored test runs beyond NRMSE, per replica: the median over trajectories (and components).
 
     Returns:
@@ -82,16 +83,16 @@ def accuracy(subject: Setup) -> dict[str, list[float]]:
     Raises:
         Unsuitable: when the states are one-hot codes.
     """
-    if subject.task.state_kind != "continuous":
+    if setup.task.state_kind != "continuous":
         raise Unsuitable(CODES)
-    arrays = subject.run.arrays
+    arrays = setup.run.arrays
     pred, true = (np.asarray(arrays[f"test_{name}"], dtype=np.float64) for name in ("pred", "true"))
-    steps, unit = true.shape[1] - 1, float(subject.timescale)
-    dt = float(subject.task.dt) / unit
-    trained = [subject.data_sets[g].train.states for g in subject.replicas.data_sets]
+    steps, unit = true.shape[1] - 1, float(setup.timescale)
+    dt = float(setup.task.dt) / unit
+    trained = [setup.data_sets[g].train.states for g in setup.replicas.data_sets]
     series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
     # A reversal smaller than a hundredth of σ is no turning point.
-    resolution = 0.01 * float(subject.sigma.min())
+    resolution = 0.01 * float(setup.sigma.min())
     found = {
         "smape": smape(pred, true, steps),
         "mase": np.stack([mase(row, true, states, steps) for row, states in zip(pred, trained, strict=True)]),
@@ -107,21 +108,21 @@ def _middle(values: Array) -> float:
     return float(np.quantile(known, 0.5, method="higher")) if known.size else float("nan")
 
 
-def tracking(subject: Setup) -> dict[str, Any]:
+def tracking(setup: Setup) -> dict[str, Any]:
     """State-tracking accuracy at every length, as stored at the end of the run.
 
     Raises:
         Unsuitable: when the states are no one-hot codes, or the run holds no such numbers.
     """
-    if subject.task.state_kind != "categorical":
+    if setup.task.state_kind != "categorical":
         raise Unsuitable("accuracy is that of one-hot codes, and the states are continuous")
-    stored = subject.run.result.get("tracking")
+    stored = setup.run.result.get("tracking")
     if not isinstance(stored, dict):
         raise Unsuitable("the run was finished before accuracies at every length were kept; repeat it")
     return stored
 
 
-def distances(subject: Setup, pred: Array, true: Array) -> dict[str, Any]:
+def distances(setup: Setup, pred: Array, true: Array) -> dict[str, Any]:
     """D_stsp and D_H of every replica against one true run, with their noise floors over the others.
 
     Args:
@@ -134,7 +135,7 @@ def distances(subject: Setup, pred: Array, true: Array) -> dict[str, Any]:
     reference, copies = true[0], true[1:]
     if at_rest(reference[None]):
         raise Unsuitable("the truth has come to rest, and a point has no climate")
-    dt, width = float(subject.task.dt), SMOOTHING / subject.timescale
+    dt, width = float(setup.task.dt), SMOOTHING / setup.timescale
     stsp = state_space_divergence(pred, reference)
     hellinger = spectral_hellinger(pred, reference, dt, width)
     floors = state_space_floor(reference, copies), spectral_floor(reference, copies, dt, width)
@@ -155,7 +156,7 @@ def at_rest(runs: Array) -> bool:
     return bool((np.ptp(reference, axis=0) <= 1e-9 * np.maximum(np.abs(reference).max(axis=0), 1e-300)).any())
 
 
-def verdict_shares(subject: Setup, pred: Array, true: Array) -> list[dict[str, float]]:
+def verdict_shares(setup: Setup, pred: Array, true: Array) -> list[dict[str, float]]:
     """Share of each verdict over the long runs, per replica.
 
     Args:
@@ -163,11 +164,11 @@ def verdict_shares(subject: Setup, pred: Array, true: Array) -> list[dict[str, f
     """
     return [
         {str(name): share for name, share in verdict.verdict_shares(row).items()}
-        for row in verdict.verdicts(pred, true, subject.sigma)
+        for row in verdict.verdicts(pred, true, setup.sigma)
     ]
 
 
-def survival(subject: Setup) -> dict[str, Any]:
+def survival(setup: Setup) -> dict[str, Any]:
     """Kaplan–Meier summary of valid prediction times of the stored free runs, over all replicas and trajectories.
 
     Returns:
@@ -176,14 +177,14 @@ def survival(subject: Setup) -> dict[str, Any]:
     Raises:
         Unsuitable: when the states are one-hot codes.
     """
-    if subject.task.state_kind != "continuous":
+    if setup.task.state_kind != "continuous":
         raise Unsuitable(CODES)
-    arrays = subject.run.arrays
+    arrays = setup.run.arrays
     curve = nrmse_curve(arrays["test_pred"], arrays["test_true"], arrays["sigma"])
-    out: dict[str, Any] = {"horizon": (curve.shape[-1] - 1) * subject.task.dt / subject.timescale}
+    out: dict[str, Any] = {"horizon": (curve.shape[-1] - 1) * setup.task.dt / setup.timescale}
     for threshold in THRESHOLDS:
         time, censored = valid_prediction_time(
-            curve, subject.task.dt / subject.timescale, threshold, trust_steps=subject.data.trust_steps
+            curve, setup.task.dt / setup.timescale, threshold, trust_steps=setup.data.trust_steps
         )
         found = survival_curve(time, censored)
         below = np.flatnonzero(found.survival <= 0.5)

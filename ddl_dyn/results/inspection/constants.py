@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from ddl_dyn import analysis
 from ddl_dyn.experiments.evaluation.probes import gate_audit
 from ddl_dyn.experiments.setup import Setup
-from ddl_dyn.results.inspection.rebuild import Unsuitable
+from ddl_dyn.experiments.unsuitable import Unsuitable
 
 Array = NDArray[Any]
 # States at which constants are read, and at which the closed-form Jacobian is checked.
 PLACES, CHECKED = 256, 8
 
 
-def laws(subject: Setup) -> dict[str, Any]:
+def laws(setup: Setup) -> dict[str, Any]:
     """What holds of a Delta layer whatever it learned.
 
     Returns:
@@ -35,22 +35,22 @@ def laws(subject: Setup) -> dict[str, Any]:
     Raises:
         Unsuitable: when the model has no gates, or its free runs leave the finite range.
     """
-    numbers, _ = gate_audit(subject)
+    numbers, _ = gate_audit(setup)
     if not numbers:
         raise Unsuitable("no gates to audit: not a DDL stack, or its free runs leave the finite range")
     kept = ("law_error", "occupancy", "effective_reflections", "mirror_angle", "rotation_angle")
     out: dict[str, Any] = {name: numbers[name] for name in kept if name in numbers}
-    model = subject.replicas.template
+    model = setup.replicas.template
     plain = getattr(model.config, "rewrite", "") == "delta" and getattr(model.config, "directions", 0) == 1
     if plain and getattr(model, "value_dim", 0) == 1:
-        out["jacobian_gap"] = [_jacobian_gap(subject, r) for r in range(subject.replicas.size)]
+        out["jacobian_gap"] = [_jacobian_gap(setup, r) for r in range(setup.replicas.size)]
     return out
 
 
-def _jacobian_gap(subject: Setup, replica: int) -> float:
-    model = subject.replicas.model(replica).to(torch.float64).cpu()
-    z = torch.as_tensor(subject.normalizer.of_replica(replica).normalize(subject.data.test.states[:CHECKED, 0]))
-    u = torch.as_tensor(subject.data.test.inputs[:CHECKED, 0])
+def _jacobian_gap(setup: Setup, replica: int) -> float:
+    model = setup.replicas.model(replica).to(torch.float64).cpu()
+    z = torch.as_tensor(setup.normalizer.of_replica(replica).normalize(setup.data.test.states[:CHECKED, 0]))
+    u = torch.as_tensor(setup.data.test.inputs[:CHECKED, 0])
     h, worst = model.lift(z).detach(), 0.0
     for layer in model.layers_at(0):
         closed = analysis.delta_layer_jacobian(layer, h, u)
@@ -61,7 +61,7 @@ def _jacobian_gap(subject: Setup, replica: int) -> float:
     return worst
 
 
-def constants(subject: Setup) -> dict[str, Any]:
+def constants(setup: Setup) -> dict[str, Any]:
     """Physical constants of the task as the replicas hold them: name -> truth, values (R), mean, spread, error.
 
     Raises:
@@ -76,11 +76,11 @@ def constants(subject: Setup) -> dict[str, Any]:
         "rotoreflection": _rotation,
         "flip": _flip,
     }
-    if subject.config.task not in readers:
-        raise Unsuitable(f"{subject.config.task} has no constant that a map holds as such")
-    if not subject.comparable:
+    if setup.config.task not in readers:
+        raise Unsuitable(f"{setup.config.task} has no constant that a map holds as such")
+    if not setup.comparable:
         raise Unsuitable("constants are read from a map of the observed state")
-    read = readers[subject.config.task](subject)
+    read = readers[setup.config.task](setup)
     return {
         name: vars(analysis.recovered(values, truth)) | {"truth": truth, "how": how}
         for name, (values, truth, how) in read.items()
@@ -90,14 +90,14 @@ def constants(subject: Setup) -> dict[str, Any]:
 Read = dict[str, tuple[Array, float, str]]
 
 
-def _kaczmarz(subject: Setup) -> Read:
+def _kaczmarz(setup: Setup) -> Read:
     """ω = 1 − det J^(1/m): of all m relaxations only the product of 1 − ω is a property of the map."""
-    task = subject.member
+    task = setup.member
     if task.rows > task.d:
         raise Unsuitable(f"det J of {task.rows} rows in {task.d} dimensions says little of each; use rows ≤ d")
-    values = 1 - _root(np.linalg.det(_jacobians(subject)).mean(axis=1), task)
+    values = 1 - _root(np.linalg.det(_jacobians(setup)).mean(axis=1), task)
     read: Read = {"relaxation, from det J": (values, task.omega, "1 − det J^(1/m)")}
-    beta = _constant_gates(subject)
+    beta = _constant_gates(setup)
     if beta is not None and beta.shape[1] == task.rows:
         # m factors of rank one have one product, but not one choice of m gates: their geometric mean is what is fixed.
         each = 1 - _root(np.prod(1 - beta, axis=1), task)
@@ -111,37 +111,37 @@ def _root(product: Array, task: Any) -> Array:
     return sign * np.abs(product) ** (1 / task.rows)
 
 
-def _mirror(subject: Setup) -> Read:
+def _mirror(setup: Setup) -> Read:
     """The direction that the symmetric part of J turns over, and its eigenvalue 1 − β."""
-    values, vectors = np.linalg.eigh(_symmetric(_jacobians(subject).mean(axis=1)))
-    gap = analysis.mirror_angle(vectors[..., 0], np.broadcast_to(subject.member.normal, vectors[..., 0].shape))
+    values, vectors = np.linalg.eigh(_symmetric(_jacobians(setup).mean(axis=1)))
+    gap = analysis.mirror_angle(vectors[..., 0], np.broadcast_to(setup.member.normal, vectors[..., 0].shape))
     return {
         "gate of the mirror, from J": (1 - values[..., 0], 2.0, "1 − smallest eigenvalue of J"),
         "tilt of the mirror, rad": (gap, 0.0, "angle of its eigenvector and the normal"),
     }
 
 
-def _rotation(subject: Setup) -> Read:
+def _rotation(setup: Setup) -> Read:
     """Argument of the complex pair of J."""
-    angles = np.abs(np.angle(np.linalg.eigvals(_jacobians(subject))))
+    angles = np.abs(np.angle(np.linalg.eigvals(_jacobians(setup))))
     # Of a rotoreflection −1 is an eigenvalue too, at π; in more dimensions 1 is one, at 0.
     inside = (angles > 1e-6) & (angles < np.pi - 1e-6)
     turned = np.where(inside, angles, np.nan).reshape(len(angles), -1)
-    return {"angle, rad": (turned, float(subject.member.theta), "argument of the eigenvalues of J")}
+    return {"angle, rad": (turned, float(setup.member.theta), "argument of the eigenvalues of J")}
 
 
-def _flip(subject: Setup) -> Read:
+def _flip(setup: Setup) -> Read:
     """ρ = |det J|^(1/d)."""
-    size = np.abs(np.linalg.det(_jacobians(subject))) ** (1 / subject.member.d)
-    return {"ratio": (size, float(subject.member.rho), "|det J|^(1/d)")}
+    size = np.abs(np.linalg.det(_jacobians(setup))) ** (1 / setup.member.d)
+    return {"ratio": (size, float(setup.member.rho), "|det J|^(1/d)")}
 
 
-def _bouncing_ball(subject: Setup) -> Read:
+def _bouncing_ball(setup: Setup) -> Read:
     """e = √(E(Φ(x))/E(x)) over steps that hold one impact, E = g h + v²/2: on the true map this is e exactly."""
-    task = subject.member
-    x = _states_before_one_impact(subject)
+    task = setup.member
+    x = _states_before_one_impact(setup)
     with torch.no_grad():
-        after = subject.learned.step(subject.learned.states(x)).cpu().numpy()
+        after = setup.learned.step(setup.learned.states(x)).cpu().numpy()
 
     def energy(s: Array) -> Array:
         return task.g * s[..., 0] + 0.5 * s[..., 1] ** 2
@@ -149,7 +149,7 @@ def _bouncing_ball(subject: Setup) -> Read:
     ratio = energy(after) / energy(x)
     values = np.sqrt(np.where(ratio > 0, ratio, np.nan))
     read: Read = {"restitution, from the energy": (values, float(task.e), "√(E⁺/E) over impacts")}
-    trace = trace_at(subject, x)
+    trace = trace_at(setup, x)
     if trace is not None:
         # (R, L, B, r) and (…, r, d): the gate of the rewrite that lies closest to the velocity.
         beta, k = trace["beta"], np.abs(trace["k"][..., 1])
@@ -160,11 +160,11 @@ def _bouncing_ball(subject: Setup) -> Read:
     return read
 
 
-def _states_before_one_impact(subject: Setup) -> Array:
+def _states_before_one_impact(setup: Setup) -> Array:
     """Up to PLACES true states whose next step holds exactly one impact."""
-    task = subject.member
-    x0 = subject.data.test.states[:, 0]
-    states = np.asarray(task.simulate(x0, subject.data.test.steps).states)
+    task = setup.member
+    x0 = setup.data.test.states[:, 0]
+    states = np.asarray(task.simulate(x0, setup.data.test.steps).states)
     before, after = states[:, :-1].reshape(-1, 2), states[:, 1:].reshape(-1, 2)
     energy = [task.g * s[:, 0] + 0.5 * s[:, 1] ** 2 for s in (before, after)]
     # Each impact takes the factor e²; without loss an impact shows in the jump of the velocity.
@@ -177,32 +177,32 @@ def _states_before_one_impact(subject: Setup) -> Array:
     return found[np.linspace(0, len(found) - 1, min(PLACES, len(found))).astype(int)]
 
 
-def _jacobians(subject: Setup) -> Array:
+def _jacobians(setup: Setup) -> Array:
     """(R, B, D, D), of the learned map at test states in physical units."""
-    x = subject.starts(32)
+    x = setup.starts(32)
     with torch.no_grad():
-        return subject.learned.jacobian(subject.learned.states(x)).cpu().numpy()
+        return setup.learned.jacobian(setup.learned.states(x)).cpu().numpy()
 
 
 def _symmetric(j: Array) -> Array:
     return (j + np.swapaxes(j, -1, -2)) / 2
 
 
-def trace_at(subject: Setup, x: Array) -> dict[str, Array] | None:
+def trace_at(setup: Setup, x: Array) -> dict[str, Array] | None:
     """One step's traces at states x (B, D), where the model acts on the observed state itself; R leading, no T."""
-    if subject.replicas.template.config.lift != "identity":
+    if setup.replicas.template.config.lift != "identity":
         return None
-    inputs = np.broadcast_to(subject.held, (len(x), 1, len(subject.held))).copy()
-    found = analysis.trace_orbit(subject.replicas, subject.normalizer.normalize(x), 1, inputs)
+    inputs = np.broadcast_to(setup.held, (len(x), 1, len(setup.held))).copy()
+    found = analysis.trace_orbit(setup.replicas, setup.normalizer.normalize(x), 1, inputs)
     return {name: values[:, 0] for name, values in found.items()} if "beta" in found else None
 
 
-def _constant_gates(subject: Setup) -> Array | None:
+def _constant_gates(setup: Setup) -> Array | None:
     """(R, L·r), the gates of a stack whose k, β and v are constant; None for any other."""
-    config = subject.replicas.template.config
+    config = setup.replicas.template.config
     if getattr(config, "generator", "") != "constant" or getattr(config, "value", "") != "constant":
         return None
     if getattr(config, "gate", "") not in ("constant", "fixed"):
         return None
-    trace = trace_at(subject, subject.starts(1))
-    return None if trace is None else trace["beta"][:, :, 0].reshape(subject.replicas.size, -1)
+    trace = trace_at(setup, setup.starts(1))
+    return None if trace is None else trace["beta"][:, :, 0].reshape(setup.replicas.size, -1)

@@ -4,64 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from ddl_dyn import analysis, plots
+from ddl_dyn import analysis
 from ddl_dyn.experiments.setup import Setup, restore_setup
-from ddl_dyn.results.figures import from_arrays
-from ddl_dyn.results.figures.conservation import FILE, largest, where
-from ddl_dyn.results.figures.from_arrays import Scene
-from ddl_dyn.results.figures.from_arrays_more import survival
-from ddl_dyn.results.figures.stage import Stage
+from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.results.inspection import climate, constants, dynamics
-from ddl_dyn.results.inspection.rebuild import Unsuitable
 from ddl_dyn.runs import Run
-from ddl_dyn.runs.atomic_files import write_json
 
 Array = NDArray[Any]
-# Steps averaged over: a hundred Lyapunov times of most tasks, and minutes at most.
-STEPS = 2000
 
 
 class Work:
-    """One analysis under way: a subject, the length of its runs, and the long runs that several sections share.
+    """One analysis under way: a setup, the length of its runs, and the long runs that several sections share.
 
     Args:
-        subject: the run made whole.   steps: averaged steps of exponents, averages and long runs.
+        setup: the run made whole.   steps: averaged steps of exponents, averages and long runs.
     """
 
-    def __init__(self, subject: Setup, steps: int) -> None:
-        self.subject, self.steps = subject, steps
+    def __init__(self, setup: Setup, steps: int) -> None:
+        self.setup, self.steps = setup, steps
 
     @cached_property
     def long_runs(self) -> tuple[Array, Array]:
         """As `climate.long_runs`."""
-        return climate.long_runs(self.subject, self.steps)
+        return climate.long_runs(self.setup, self.steps)
 
 
 SECTIONS: dict[str, Callable[[Work], Any]] = {
-    "spectrum": lambda work: dynamics.spectrum(work.subject, work.steps),
-    "cycles": lambda work: dynamics.cycles(work.subject),
-    "limit_cycle": lambda work: dynamics.limit_cycle(work.subject, work.steps),
-    "local": lambda work: dynamics.local(work.subject),
-    "symmetries": lambda work: dynamics.symmetries(work.subject),
-    "invariants": lambda work: dynamics.invariants(work.subject),
-    "accuracy": lambda work: climate.accuracy(work.subject),
-    "climate": lambda work: climate.distances(work.subject, *work.long_runs),
-    "verdicts": lambda work: climate.verdict_shares(work.subject, *work.long_runs),
-    "tracking": lambda work: climate.tracking(work.subject),
-    "survival": lambda work: climate.survival(work.subject),
-    "constants": lambda work: constants.constants(work.subject),
-    "laws": lambda work: constants.laws(work.subject),
+    "spectrum": lambda work: dynamics.spectrum(work.setup, work.steps),
+    "cycles": lambda work: dynamics.cycles(work.setup),
+    "limit_cycle": lambda work: dynamics.limit_cycle(work.setup, work.steps),
+    "local": lambda work: dynamics.local(work.setup),
+    "symmetries": lambda work: dynamics.symmetries(work.setup),
+    "invariants": lambda work: dynamics.invariants(work.setup),
+    "accuracy": lambda work: climate.accuracy(work.setup),
+    "climate": lambda work: climate.distances(work.setup, *work.long_runs),
+    "verdicts": lambda work: climate.verdict_shares(work.setup, *work.long_runs),
+    "tracking": lambda work: climate.tracking(work.setup),
+    "survival": lambda work: climate.survival(work.setup),
+    "constants": lambda work: constants.constants(work.setup),
+    "laws": lambda work: constants.laws(work.setup),
     "precision": lambda work: analysis.precision_card(),  # noqa: ARG005
 }
 
 
 def analyse(
-    run: Run, *, steps: int = STEPS, on_section: Callable[[str], None] | None = None, subject: Setup | None = None
+    run: Run,
+    *,
+    steps: int = dynamics.STEPS,
+    on_section: Callable[[str], None] | None = None,
+    setup: Setup | None = None,
 ) -> dict[str, Any]:
     """Everything that is known how to measure on a finished run, beside the truth.
 
@@ -69,7 +64,7 @@ def analyse(
         run: a completed run.
         steps: averaged steps of exponents, limit cycles and long runs, at least 40.
         on_section: told the name of each section before it is worked out.
-        subject: the run already made whole, to spare doing it again.
+        setup: the run already made whole, to spare doing it again.
     Returns:
         run, task, model, seeds, steps and a value per section of `SECTIONS`; lists have one entry per replica, and a
         replica that fails is NaN, infinite or without entries there. `skipped`: section -> why it means nothing here.
@@ -79,18 +74,18 @@ def analyse(
     """
     if steps < 40:
         raise ValueError(f"steps must be at least 40 for averages to mean anything, got {steps}")
-    subject = restore_setup(run) if subject is None else subject
-    work = Work(subject, steps)
+    setup = restore_setup(run) if setup is None else setup
+    work = Work(setup, steps)
     found: dict[str, Any] = {
         "run": run.id,
-        "task": subject.config.task,
-        "model": subject.config.model,
-        "seeds": list(subject.replicas.seeds),
-        "chosen": subject.chosen,
-        "held": subject.held.tolist(),
-        "dt": float(subject.task.dt),
-        "time_unit": subject.task.time_unit,
-        "timescale": subject.timescale,
+        "task": setup.config.task,
+        "model": setup.config.model,
+        "seeds": list(setup.replicas.seeds),
+        "chosen": setup.chosen,
+        "held": setup.held.tolist(),
+        "dt": float(setup.task.dt),
+        "time_unit": setup.task.time_unit,
+        "timescale": setup.timescale,
         "steps": steps,
     }
     skipped: dict[str, str] = {}
@@ -102,22 +97,3 @@ def analyse(
         except Unsuitable as reason:
             skipped[name] = str(reason)
     return found | {"skipped": skipped}
-
-
-def write_analysis(found: dict[str, Any], subject: Setup, folder: Path) -> list[Path]:
-    """Write analysis.json and the analysis' own figures; the paths written.
-
-    Args:
-        found: from `analyse`.   folder: of the run, or another.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / FILE, found)
-    paths = [folder / FILE]
-    if "survival" in found:
-        paths += plots.save(survival(Scene(subject.run)), folder / "figures" / "survival")
-    if "spectrum" in found:
-        # Drawn at the end of the run without the slopes, which are known now.
-        stage = Stage(subject)
-        figure = from_arrays.error(stage, largest(stage, found["spectrum"]), where=where(stage))
-        paths += plots.save(figure, folder / "figures" / "error")
-    return paths

@@ -137,7 +137,7 @@ def _panel(setting: Setting, number: int) -> ReportSection:
     pictures, problems = figures.panel(setting)
     folded, more = [], []
     for entry in setting.entries:
-        own, trouble = figures.run_pictures(entry.run, FOLDED)
+        own, trouble = figures.run_figures(entry.run, FOLDED)
         folded += own
         more += trouble
     details = (

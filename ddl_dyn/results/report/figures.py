@@ -1,4 +1,4 @@
-"""The report's figures: drawn from stored arrays, several models to a panel; a run's own figures where it has them.
+"""Figures of a report, drawn from stored arrays: several models to a panel, or a run's own where it has them.
 
 Axes: R replicas, N trajectories, T steps, D observed state, P grid points, L layers.
 """
@@ -6,11 +6,9 @@ Axes: R replicas, N trajectories, T steps, D observed state, P grid points, L la
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ddl_dyn import plots
 from ddl_dyn.config.formats import joined
@@ -18,10 +16,10 @@ from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.metrics.significance import Ranking
 from ddl_dyn.plots.style import style
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
-from ddl_dyn.results.figures import from_arrays
-from ddl_dyn.results.figures.from_arrays import Scene
+from ddl_dyn.results.figures.registry import RunFigure, known
+from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.runs import Run, RunError
-from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
+from ddl_dyn.runs.result import SPLIT_NAMES
 
 from .document import ReportFigure
 
@@ -31,19 +29,7 @@ SVG_BYTES = 350_000
 FILE_BYTES = 5_000_000
 # The models of one panel; more do not fit side by side.
 PANELS = 8
-# State components of the figure over time; more rows become too flat to read.
-COMPONENTS = 6
 PROBLEMS = (ValueError, KeyError, IndexError, TypeError, RunError)
-ALT = {
-    "portrait": "phase portrait: true trajectories, free runs and step field in the plane of the first two components",
-    "portrait_3d": "phase portrait in three dimensions, projected on the coordinate planes",
-    "cobweb": "cobweb of the learned map beside the true one",
-    "trajectories": "true components against time with free runs and their seed bands",
-    "gates": "gate β over the phase plane, one panel per layer, with contours where the regime changes",
-    "eigenvalues": "eigenvalues of each layer against the unit circle",
-    "error": "error of the free runs against the number of steps",
-    "training": "training loss and validation error against updates",
-}
 
 
 def report_figure(figure: Any, name: str, alt: str, caption: str = "") -> ReportFigure:
@@ -106,185 +92,75 @@ def ranking_figure(place: int, where: str, ranking: Ranking, labels: Sequence[st
 
 def panel(setting: Setting) -> tuple[list[ReportFigure], list[str]]:
     """A setting's figures with all its models side by side, and one line for each that could not be drawn."""
-    scenes, problems = _scenes(setting)
+    views, problems = _views(setting)
     pictures: list[ReportFigure] = []
-    if not scenes:
+    if not views:
         return pictures, problems
-    models = joined(map(spoken, scenes))
-    where = f"{setting.task}, {setting.protocol}"
-    drawings: list[tuple[str, str, Callable[[dict[str, Scene]], Any]]] = [
-        ("portrait", f"{_portrait_words(scenes)} of the true system and of {models}; {where}", _portraits),
-        (
-            "error",
-            f"Error of the free runs of {models} and of the floors against the number of steps; {where}",
-            _errors,
-        ),
-        ("trajectories", f"True components against time with free runs of {models}; {where}", _trajectories),
-    ]
-    for name, alt, draw in drawings:
+    shown = joined(spoken(view.model) for view in views)
+    for one in _side_by_side(views[0]):
+        alt = f"{one.alt[:1].upper()}{one.alt[1:]}: {shown}; {setting.task}, {setting.protocol}"
         try:
-            figure = draw(scenes)
-            if figure is not None:
-                pictures.append(report_figure(figure, f"{setting.task}_{name}", alt))
+            if not one.unless(views[0]):
+                pictures.append(report_figure(one.draw(*views), f"{setting.task}_{one.name}", alt))
         except PROBLEMS as error:
-            problems.append(f"The figure “{name}” could not be drawn: {error}")
+            problems.append(f"The figure “{one.name}” could not be drawn: {error}")
     return pictures, problems
 
 
-def _scenes(setting: Setting) -> tuple[dict[str, Scene], list[str]]:
-    scenes, problems = {}, []
+def _side_by_side(first: RunView) -> Iterator[RunFigure]:
+    """Phase space as fits the dimension, errors, components."""
+    figures = known("stored")
+    driven = first.dim > 3 and "portrait_grid" not in first.arrays
+    # A plane of two among many components that inputs drive shows nothing of the motion.
+    if not driven:
+        yield figures[{1: "cobweb", 3: "portrait_3d"}.get(first.dim, "portrait")]
+    yield from (figures["error"], figures["trajectories"])
+
+
+def _views(setting: Setting) -> tuple[list[RunView], list[str]]:
+    views, problems = [], []
     for entry in setting.entries:
-        scene = Scene(entry.run)
+        view, who = RunView(entry.run, label=entry.label, stored_only=True), f"{entry.label} (run {entry.run.id})"
         try:
-            if {"test_true", "test_pred"} <= set(scene.arrays):
-                _check(scene)
-                scenes[entry.label] = scene
+            if {"test_true", "test_pred"} <= set(view.arrays):
+                _check(view)
+                views.append(view)
             else:
-                problems.append(f"{entry.label} (run {entry.run.id}) stores no predictions, so it is not drawn")
+                problems.append(f"{who} stores no predictions, so it is not drawn")
         except PROBLEMS as error:
-            problems.append(f"{entry.label} (run {entry.run.id}) cannot be drawn: {error}")
-    if len(scenes) > PANELS:
-        left = list(scenes)[PANELS:]
-        problems.append(f"Drawn are the first {PANELS} models; left out: {', '.join(left)}")
-        scenes = dict(list(scenes.items())[:PANELS])
-    return scenes, problems
+            problems.append(f"{who} cannot be drawn: {error}")
+    if len(views) > PANELS:
+        left = ", ".join(view.model for view in views[PANELS:])
+        problems.append(f"Drawn are the first {PANELS} models; left out: {left}")
+    return views[:PANELS], problems
 
 
-def _check(scene: Scene) -> None:
-    pred, true = scene.arrays["test_pred"], scene.arrays["test_true"]
+def _check(view: RunView) -> None:
+    pred, true = view.arrays["test_pred"], view.arrays["test_true"]
     if pred.ndim != 4 or true.ndim != 3 or pred.shape[1:] != true.shape:
         raise ValueError(
             f"expected predictions (R, N, T+1, D) for truth (N, T+1, D), got {pred.shape} for {true.shape}"
         )
 
 
-def _portrait_words(scenes: dict[str, Scene]) -> str:
-    return "Cobweb" if next(iter(scenes.values())).true.shape[-1] == 1 else "Phase portraits"
-
-
-def _portraits(scenes: dict[str, Scene]) -> Any:
-    first = next(iter(scenes.values()))
-    dim, arrays = first.true.shape[-1], first.arrays
-    common: dict[str, Any] = {"kind": first.kind, "note": _note(scenes)}
-    runs = {label: scene.pred for label, scene in scenes.items()}
-    if dim == 3:
-        return plots.phase_portrait_3d(
-            first.true,
-            runs,
-            state_names=first.names,
-            fixed_points_true=first.fixed_points("_true"),
-            fixed_points_model={label: scene.fixed_points() for label, scene in scenes.items()},
-            **common,
-        )
-    if dim == 1:
-        return _cobwebs(scenes) if "portrait_step_true" in arrays and first.kind == "map" else None
-    if dim > 3 and "portrait_grid" not in arrays:
-        # A plane of two among many components that inputs drive shows nothing of the motion.
-        return None
-    if all("portrait_step" in scene.arrays for scene in scenes.values()):
-        common["grid"] = first.square(arrays["portrait_grid"])[..., :2]
-        common["step_model"] = {
-            label: scene.square(scene.arrays["portrait_step"][scene.chosen])[..., :2] for label, scene in scenes.items()
-        }
-        if "portrait_step_true" in arrays:
-            common["step_true"] = first.square(arrays["portrait_step_true"])[..., :2]
-    if dim == 2:
-        common["fixed_points_true"] = first.fixed_points("_true")
-        common["fixed_points_model"] = {label: scene.fixed_points() for label, scene in scenes.items()}
-    return plots.phase_portrait(
-        first.true[..., :2],
-        {label: pred[..., :2] for label, pred in runs.items()},
-        state_names=first.names[:2],
-        isotropic=bool(first.task.get("isotropic", False)),
-        **common,
-    )
-
-
-def _cobwebs(scenes: dict[str, Scene]) -> Any:
-    first = next(iter(scenes.values()))
-    grid = first.arrays["portrait_grid"][:, 0]
-    maps = {
-        label: grid + scene.arrays["portrait_step"][_chosen_first(scene), :, 0]
-        for label, scene in scenes.items()
-        if "portrait_step" in scene.arrays
-    }
-    return plots.cobweb(
-        grid,
-        grid + first.arrays["portrait_step_true"][:, 0],
-        maps,
-        orbit_true=first.true[0, :, 0],
-        orbit_model={label: scenes[label].pred[0, 0, :, 0] for label in maps},
-        fixed_points_true=[(float(point[0]), kind) for point, kind in first.fixed_points("_true")],
-        fixed_points_model={
-            label: [(float(point[0]), kind) for point, kind in scenes[label].fixed_points()] for label in maps
-        },
-        state_name=first.names[0],
-    )
-
-
-def _chosen_first(scene: Scene) -> list[int]:
-    others = range(len(scene.arrays["portrait_step"]))
-    return [scene.chosen, *(r for r in others if r != scene.chosen)]
-
-
-def _errors(scenes: dict[str, Scene]) -> Any:
-    curves = {
-        label: scene.arrays["test_nrmse"][:, 1:] for label, scene in scenes.items() if "test_nrmse" in scene.arrays
-    }
-    if not curves:
-        return None
-    floors = {
-        name: scene.arrays[f"test_nrmse_{name}"][1:]
-        for scene in scenes.values()
-        for name in FLOORS
-        if f"test_nrmse_{name}" in scene.arrays
-    }
-    length = min(curve.shape[-1] for curve in curves.values())
-    trust = at(next(iter(scenes.values())).run.result, "data.trust_steps")
-    return plots.error_growth(
-        np.arange(1, length + 1),
-        {label: curve[:, :length] for label, curve in curves.items()},
-        floors={name: floor[:length] for name, floor in floors.items() if len(floor) >= length},
-        trust=trust if isinstance(trust, int) else None,
-    )
-
-
-def _trajectories(scenes: dict[str, Scene]) -> Any:
-    first = next(iter(scenes.values()))
-    dim = first.true.shape[-1]
-    return plots.trajectories(
-        first.arrays["test_times"],
-        first.true[..., :COMPONENTS],
-        {label: scene.pred[..., :COMPONENTS] for label, scene in scenes.items()},
-        state_names=first.names[:COMPONENTS],
-        note=f"The first {COMPONENTS} of {dim} components" if dim > COMPONENTS else "",
-        time_unit=str(first.task.get("time_unit", "time")),
-        kind=first.kind,
-    )
-
-
-def _note(scenes: dict[str, Scene]) -> str:
-    runs = ", ".join(f"{label}: {scene.run.id}" for label, scene in scenes.items())
-    return f"Each panel: the replica with the median validation error. Runs {runs}"
-
-
-def run_pictures(run: Run, names: Sequence[str]) -> tuple[list[ReportFigure], list[str]]:
+def run_figures(run: Run, names: Sequence[str]) -> tuple[list[ReportFigure], list[str]]:
     """A run's own figures: from its figures folder where they lie there, else drawn from its arrays.
 
     Args:
-        names: of `portrait.FIGURES`; those that the run's task or model has no use for are left out.
+        run: whose.   names: of figures of stored arrays; those that mean nothing for the run are left out.
     """
     pictures, problems = [], []
     for name in names:
-        alt = f"{run.config.get('model')} on {run.config.get('task')}, run {run.id}: {ALT.get(name, name)}"
+        one = known("stored")[name]
+        alt = f"{run.config.get('model')} on {run.config.get('task')}, run {run.id}: {one.alt}"
         stored = _stored(run, name)
         if stored is not None:
             pictures.append(ReportFigure(f"run_{run.id}_{name}", stored.suffix[1:], stored.read_bytes(), alt))
             continue
         try:
-            figure = from_arrays.FIGURES[name](Scene(run))
-            if figure is not None:
-                pictures.append(report_figure(figure, f"run_{run.id}_{name}", alt))
+            view = RunView(run, stored_only=True)
+            if not one.unless(view):
+                pictures.append(report_figure(one.draw(view), f"run_{run.id}_{name}", alt))
         except PROBLEMS as error:
             problems.append(f"Run {run.id}: the figure “{name}” could not be drawn: {error}")
     return pictures, problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from ddl_dyn import analysis, plots
 from ddl_dyn.engine.rollout import rollout
-from ddl_dyn.results.inspection.rebuild import Unsuitable
-
-if TYPE_CHECKING:
-    from ddl_dyn.results.figures.stage import Stage
+from ddl_dyn.results.figures.registry import figure
+from ddl_dyn.results.figures.run_view import RunView
 
 Array = NDArray[Any]
 # Parameter values of a map's diagram and of a flow's, whose orbits are integrated.
@@ -24,49 +22,50 @@ STARTS = 6
 MARKED = ("flip", "fold", "neimark_sacker")
 
 
-def bifurcation(stage: Stage) -> Any:
-    """Orbit diagram of a family over the learned one's, with the bifurcations of their fixed points and 2-cycles."""
-    task: Any = stage.subject.task
-    subject = stage.subject
+def _no_family(view: RunView) -> str:
+    setup, task = view.setup, view.setup.task
     if not (hasattr(task, "at") and hasattr(task, "gap")):
-        raise Unsuitable("a bifurcation diagram needs a family whose parameter is an input, such as logistic_family")
-    if subject.obstacle or subject.learned.dim != task.state_dim:
-        raise Unsuitable(subject.obstacle or "a latent carry runs in a space of its own")
-    stage.suited()
-    flow = subject.is_flow
+        return "a bifurcation diagram needs a family whose parameter is an input, such as logistic_family"
+    own = setup.obstacle or setup.learned.dim == task.state_dim
+    return setup.obstacle if own else "a latent carry runs in a space of its own"
+
+
+@figure("bifurcation", "orbit diagram of a family", unless=_no_family)
+def _bifurcation(view: RunView) -> Any:
+    setup = view.setup
+    task: Any = setup.task
+    flow = setup.is_flow
     values = np.linspace(*_range(task), FLOWS if flow else MAPS)
-    x0 = subject.starts(STARTS)
-    steps = round(20 * subject.timescale / task.dt) if flow else TRANSIENT + KEPT
-    theirs, ours = (
-        _ends(each, len(values), steps // 2 if flow else KEPT) for each in _orbits(stage, values, x0, steps)
-    )
+    x0 = setup.starts(STARTS)
+    steps = round(20 * setup.timescale / task.dt) if flow else TRANSIENT + KEPT
+    theirs, ours = (_ends(each, len(values), steps // 2 if flow else KEPT) for each in _orbits(view, values, x0, steps))
     if flow:
         theirs, ours = (_heights(each) for each in (theirs, ours))
-    marks = {} if flow else _marks(stage)
+    marks = {} if flow else _marks(view)
     low, high = task.train_range
     return plots.bifurcation_diagram(
         values,
         theirs.reshape(len(values), -1),
-        {stage.model: ours.reshape(len(values), -1)},
+        {view.model: ours.reshape(len(values), -1)},
         marks_true=marks.get("", ()),
-        marks_model={stage.model: marks.get(stage.model, ())},
+        marks_model={view.model: marks.get(view.model, ())},
         parameter_name=task.input_names[0],
-        state_name=f"maxima of {stage.names[0]}" if flow else stage.names[0],
-        title=stage.title,
-        note=f"Trained on {low:g}–{high:g} without {task.gap[0]:g}–{task.gap[1]:g}. {stage.note}",
+        state_name=f"maxima of {view.names[0]}" if flow else view.names[0],
+        title=view.title,
+        note=f"Trained on {low:g}–{high:g} without {task.gap[0]:g}–{task.gap[1]:g}. {view.note}",
     )
 
 
-def _orbits(stage: Stage, values: Array, x0: Array, steps: int) -> tuple[Array, Array]:
+def _orbits(view: RunView, values: Array, x0: Array, steps: int) -> tuple[Array, Array]:
     """True and learned orbits from x0 (S, D) at every parameter value, each (K·S, T+1, D), as one batch."""
-    subject = stage.subject
+    setup = view.setup
     starts = np.tile(x0, (len(values), 1))
     inputs = np.repeat(np.repeat(values, len(x0))[:, None, None], steps, axis=1)
-    true = np.asarray(subject.task.simulate(starts, steps, inputs).states)
-    model = subject.replicas.model(stage.chosen)
-    normalizer = subject.normalizer.of_replica(stage.chosen)
+    true = np.asarray(setup.task.simulate(starts, steps, inputs).states)
+    model = setup.replicas.model(view.chosen)
+    normalizer = setup.normalizer.of_replica(view.chosen)
     z = torch.as_tensor(normalizer.normalize(starts))
-    drive = torch.as_tensor(inputs).to(subject.replicas.device, subject.replicas.dtype)
+    drive = torch.as_tensor(inputs).to(setup.replicas.device, setup.replicas.dtype)
     states = rollout(model, z, steps, drive).states.double().cpu().numpy()
     return true, normalizer.denormalize(states)
 
@@ -102,23 +101,23 @@ def _member(task: Any, value: float) -> analysis.DiscreteMap:
         )
 
 
-def _marks(stage: Stage) -> dict[str, list[tuple[float, str]]]:
+def _marks(view: RunView) -> dict[str, list[tuple[float, str]]]:
     """Bifurcations on the branches of fixed points and 2-cycles, each started in the middle of the held-out gap."""
-    task: Any = stage.subject.task
-    subject = stage.subject
+    task: Any = view.setup.task
+    setup = view.setup
     bounds = _range(task)
     middle = float(sum(task.gap) / 2)
-    normalizer = subject.normalizer.of_replica(stage.chosen)
-    learned = analysis.learned_family(subject.replicas.model(stage.chosen), normalizer=normalizer)
+    normalizer = setup.normalizer.of_replica(view.chosen)
+    learned = analysis.learned_family(setup.replicas.model(view.chosen), normalizer=normalizer)
     found: dict[str, list[tuple[float, str]]] = {}
     families = {
         "": lambda p: _member(task, p),
-        stage.model: lambda p: learned([p]),
+        view.model: lambda p: learned([p]),
     }
     for name, family in families.items():
         points: set[tuple[float, str]] = set()
         for period in (1, 2):
-            for cycle in analysis.cycles(family(middle), period, box=subject.box, count=32):
+            for cycle in analysis.cycles(family(middle), period, box=setup.box, count=32):
                 for direction in (1, -1):
                     branch = analysis.continue_cycle(
                         family, cycle.points[0], middle, period=period, bounds=bounds, direction=direction

@@ -1,0 +1,1 @@
+"""Figures of the trained map itself, by subject."""
