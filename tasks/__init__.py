@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ddl_dyn.config.user_file import is_file_reference, load_class
-from ddl_dyn.tasks.base import FlowTask, MapTask, Task, Trajectories
+from ddl_dyn.tasks.base import FlowTask, MapTask, Task
 from ddl_dyn.tasks.dataset import Dataset, make_dataset
 from ddl_dyn.tasks.flows.chains import Lorenz96, SpringChain
 from ddl_dyn.tasks.flows.chaotic import Chen, Lorenz63, Rossler, SprottB, Thomas
@@ -21,7 +21,8 @@ from ddl_dyn.tasks.flows.oscillators import CubicSpiral, DampedSpiral, Harmonic,
 from ddl_dyn.tasks.flows.population import Kuramoto, LotkaVolterra
 from ddl_dyn.tasks.hybrid.billiards import Billiard, BilliardCollisions
 from ddl_dyn.tasks.hybrid.bouncing_ball import BouncingBall, BouncingBallFamily, BouncingBallImpacts
-from ddl_dyn.tasks.hybrid.many_dimensions import BilliardD, HardSpheres
+from ddl_dyn.tasks.hybrid.hard_spheres import HardSpheres
+from ddl_dyn.tasks.hybrid.many_dimensions import BilliardD
 from ddl_dyn.tasks.integrators import integrate, iterate
 from ddl_dyn.tasks.maps.line import FlipFlop, Gauss, Logistic, LogisticFamily, Ricker, Tent
 from ddl_dyn.tasks.maps.orthogonal import HouseholderChain, PermutationMap
@@ -31,6 +32,7 @@ from ddl_dyn.tasks.maps.reflections import Flip, Mirror, Rotation, Rotoreflectio
 from ddl_dyn.tasks.maps.standard import StandardMap
 from ddl_dyn.tasks.series.closed_form import Beating, Chirp, Overshoot
 from ddl_dyn.tasks.series.observed import Ecg, Observed, Sunspots
+from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.tasks.trust import trust_horizon
 from ddl_dyn.tasks.words.cyclic import CycleNavigation, ModCount, Parity
 from ddl_dyn.tasks.words.permutations import A5, S3, S4, S5, Dihedral, SwapsS5

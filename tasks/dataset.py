@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.tasks.base import SPLITS, Split, Task, Trajectories
+from ddl_dyn.tasks.base import SPLITS, Split, Task
 from ddl_dyn.tasks.integrators import ATOL, RTOL
+from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.tasks.trust import trust_horizon
 
 # Part of every content hash; raised whenever a change makes the same request yield other numbers.

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ddl_dyn.config.formats import DASH, counted, number
+from ddl_dyn.config.parsing import flatten
 from ddl_dyn.experiments.progress import duration, sentence
 from ddl_dyn.metrics.registry import PRIMARY
-from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
+from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.heartbeat import seconds_since
 from ddl_dyn.runs.index import clean
 from ddl_dyn.runs.result import SPLIT_NAMES, horizon_steps, scores

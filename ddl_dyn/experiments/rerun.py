@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.parsing import flatten
 from ddl_dyn.experiments.cell import is_taken
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.outcome import Callbacks
@@ -20,7 +21,7 @@ from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
 from ddl_dyn.experiments.sweep.record import left_over
 from ddl_dyn.experiments.sweep.sweep import Conclude, sweep
-from ddl_dyn.runs import COMPLETED, UNREADABLE, Run, RunError, flatten, open_run
+from ddl_dyn.runs import COMPLETED, UNREADABLE, Run, RunError, open_run
 from ddl_dyn.runs.run import GRIDS
 from ddl_dyn.runs.trust import check_code
 

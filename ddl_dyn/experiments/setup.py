@@ -26,8 +26,9 @@ from ddl_dyn.models import make_model, model_class, truth_of
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.checkpoint import load_weights
 from ddl_dyn.runs.trust import check_code
-from ddl_dyn.tasks.base import Task, Trajectories
+from ddl_dyn.tasks.base import Task
 from ddl_dyn.tasks.dataset import Dataset
+from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.training import budget as budgets
 from ddl_dyn.training.budget import Budget
 

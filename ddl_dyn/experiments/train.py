@@ -17,7 +17,7 @@ from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.evaluation.snapshots import PortraitSeries
 from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.setup import Setup
-from ddl_dyn.tasks.base import Trajectories
+from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.training import timing, tuning
 from ddl_dyn.training.budget import TOLERANCE, reference_options
 from ddl_dyn.training.result import FitResult

@@ -13,13 +13,12 @@ from torchdiffeq import odeint, odeint_adjoint
 from ddl_dyn.models.base import ReplicaCall, ResidualConfig, StepModel
 from ddl_dyn.models.branch import Branch, join
 from ddl_dyn.models.errors import CannotCompileError
-from ddl_dyn.models.runge_kutta import Solver
+from ddl_dyn.models.runge_kutta import FIXED, STAGES, Rhs, Solver
 
 ADAPTIVE = ("dopri5", "bosh3")
 # A step that needs more attempts than this within one sampling interval has blown up.
 MAX_ATTEMPTS = 1000
 # A vector field along a solve: (time, state) -> its rate of change.
-Rhs = Callable[[Any, Tensor], Tensor]
 
 
 class NeuralODEConfig(ResidualConfig):
@@ -247,42 +246,6 @@ class NeuralODE(StepModel):
             return rhs(t, y)
 
         return counted
-
-
-def euler(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of Euler's method.
-
-    Args:
-        rhs: vector field.   t: time.   y: state.   size: of the step.
-    """
-    return y + size * rhs(t, y)
-
-
-def midpoint(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of the midpoint rule.
-
-    Args:
-        rhs: vector field.   t: time.   y: state.   size: of the step.
-    """
-    return y + size * rhs(t + size / 2, y + size / 2 * rhs(t, y))
-
-
-def rk4(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of Kutta's 3/8 rule, of order 4, which torchdiffeq calls rk4.
-
-    Args:
-        rhs: vector field.   t: time.   y: state.   size: of the step.
-    Source: Kutta (1901).
-    """
-    k1 = rhs(t, y)
-    k2 = rhs(t + size / 3, y + size / 3 * k1)
-    k3 = rhs(t + 2 * size / 3, y + size * (k2 - k1 / 3))
-    k4 = rhs(t + size, y + size * (k1 - k2 + k3))
-    return y + size / 8 * (k1 + 3 * (k2 + k3) + k4)
-
-
-FIXED: dict[str, Callable[[Rhs, float, Tensor, float], Tensor]] = {"euler": euler, "midpoint": midpoint, "rk4": rk4}
-STAGES = {"euler": 1, "midpoint": 2, "rk4": 4}
 
 
 def replica_norm(error: Tensor) -> Tensor:

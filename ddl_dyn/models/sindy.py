@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ddl_dyn.models.branch import join
 from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig, transition_pairs
 from ddl_dyn.models.least_squares import ROWS, Factor, factorise
-from ddl_dyn.models.neural_ode import rk4
 from ddl_dyn.models.nvar import Monomials
+from ddl_dyn.models.runge_kutta import rk4
 
 # Thresholded regressions repeat until no coefficient is lost, which takes at most as many rounds as there are features.
 ROUNDS = 100

@@ -21,12 +21,13 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddl_dyn.config.parsing import flatten
 from ddl_dyn.runs.heartbeat import is_dead
 
 if TYPE_CHECKING:
@@ -67,22 +68,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{path} should hold a JSON object, got {type(value).__name__}")
     return value
-
-
-def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of nested mappings with their dotted names; an empty mapping has none."""
-    leaves: list[tuple[str, Any]] = []
-    _gather(value, prefix, leaves)
-    return iter(leaves)
-
-
-def _gather(value: Mapping[str, Any], prefix: str, leaves: list[tuple[str, Any]]) -> None:
-    # Generators within generators took most of the time of reading thousands of runs.
-    for key, item in value.items():
-        if isinstance(item, (dict, Mapping)):
-            _gather(item, f"{prefix}{key}.", leaves)
-        else:
-            leaves.append((f"{prefix}{key}", item))
 
 
 def _sort_key(name: str) -> tuple[int, int, str]:

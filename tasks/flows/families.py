@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, FlowTask, Split, Task, Trajectories
+from ddl_dyn.tasks.base import Array, FlowTask, Split, Task
 from ddl_dyn.tasks.flows.chaotic import Lorenz63
 from ddl_dyn.tasks.flows.cycles import VanDerPol
 from ddl_dyn.tasks.integrators import ATOL, RTOL, integrate
+from ddl_dyn.tasks.trajectories import Trajectories
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, Split, Task, Trajectories, parameter
+from ddl_dyn.tasks.base import Array, Split, Task, parameter
 from ddl_dyn.tasks.series.embedding import Recording, choose_delay, choose_dimension, dominant_lag, embed, read_table
+from ddl_dyn.tasks.trajectories import Trajectories
 
 DATA = Path(__file__).parents[1] / "data"
 

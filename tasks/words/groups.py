@@ -14,7 +14,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ddl_dyn.tasks.base import Array, Split, Task, Trajectories
+from ddl_dyn.tasks.base import Array, Split, Task
+from ddl_dyn.tasks.trajectories import Trajectories
 
 Permutation = tuple[int, ...]
 Index = NDArray[np.int64]

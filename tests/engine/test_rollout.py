@@ -10,7 +10,7 @@ from torchdiffeq import odeint
 
 from ddl_dyn import Replicas, make_model, rollout
 from ddl_dyn.engine.rollout import Status
-from ddl_dyn.models.neural_ode import FIXED
+from ddl_dyn.models.runge_kutta import FIXED
 
 
 def build(**options):

@@ -8,7 +8,8 @@ import pytest
 from ddl_dyn.tasks.base import SPLITS, Array
 from ddl_dyn.tasks.hybrid.billiards import Billiard
 from ddl_dyn.tasks.hybrid.events import advance, straight
-from ddl_dyn.tasks.hybrid.many_dimensions import BilliardD, HardSpheres
+from ddl_dyn.tasks.hybrid.hard_spheres import HardSpheres
+from ddl_dyn.tasks.hybrid.many_dimensions import BilliardD
 
 BILLIARDS = [BilliardD(shape=shape, d=d) for shape in ("ball", "box", "sinai") for d in (2, 3, 7)]  # type: ignore[arg-type]
 SPHERES = [

@@ -22,8 +22,9 @@ from ddl_dyn.metrics.accuracy import nrmse, nrmse_curve, valid_prediction_time
 from ddl_dyn.metrics.oscillation import amplitude_error, period_error
 from ddl_dyn.metrics.starts import start_errors
 from ddl_dyn.models import make_model
-from ddl_dyn.tasks.base import SPLITS, Trajectories
+from ddl_dyn.tasks.base import SPLITS
 from ddl_dyn.tasks.dataset import Dataset
+from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.training.budget import count_flops
 from ddl_dyn.training.result import FitResult
 from ddl_dyn.training.timing import milliseconds_per_step

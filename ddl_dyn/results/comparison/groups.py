@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddl_dyn.config.labels import MODEL_LABELS
+from ddl_dyn.config.parsing import flatten
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.metrics.statistics import Interval, median_interval, separated, winner
-from ddl_dyn.runs import COMPLETED, Run, RunError, flatten
+from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, scores
 
 # Where and how fast a run is computed changes no claim made about it.

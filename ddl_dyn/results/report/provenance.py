@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddl_dyn.config.formats import counted, decimal, joined
+from ddl_dyn.config.parsing import flatten
 from ddl_dyn.metrics.registry import PRIMARY, in_group
 from ddl_dyn.results.comparison.groups import Setting, complete, flat_config, spoken
-from ddl_dyn.runs import Run, RunError, flatten
+from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import SPLIT_NAMES, at, horizon_steps
 
 from .document import ReportSection, ReportTable, TableCell, TableColumn, text_cells, text_columns
