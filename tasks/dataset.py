@@ -84,11 +84,7 @@ def make_dataset(
         _check_count(f"n_{split}", n, 0 if split == "ood" else 1)
     _check_count("steps", steps, 1)
     _check_count("seed", seed, 0)
-    if not (np.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise must be a non-negative number, got {noise!r}")
-    if noise > 0 and not task.accepts_noise:
-        reason = task.noise_reason or "its states are categories"
-        raise ValueError(f"{task.key()}: noise must be 0 for this task ({reason}), got {noise}")
+    _check_noise(task, noise)
     seeds = {"seed": seed}
     if test_seed is not None and test_seed != seed and not task.recorded:
         seeds["test_seed"] = test_seed
@@ -109,6 +105,14 @@ def make_dataset(
         trust_steps=min(_trust(task, part) for part in (test, ood) if part is not None),
         notes=tuple(notes),
     )
+
+
+def _check_noise(task: Task, noise: float) -> None:
+    if not (np.isfinite(noise) and noise >= 0):
+        raise ValueError(f"noise must be a non-negative number, got {noise!r}")
+    if noise > 0 and not task.accepts_noise:
+        reason = task.noise_reason or "its states are categories"
+        raise ValueError(f"{task.key()}: noise must be 0 for this task ({reason}), got {noise}")
 
 
 def _clean_splits(
