@@ -59,8 +59,7 @@ def make_dataset(
     """Simulate (or, for an observed series, cut out) the four splits of a task.
 
     Args:
-        task: the system, from `make_task`.
-        n_train, n_val, n_test: trajectories of each split, at least 1.
+        task: from `make_task`.   n_train, n_val, n_test: trajectories of each split, at least 1.
         n_ood: trajectories from initial states disjoint from training; 0 for none.
         steps: sampling steps of each trajectory, at least 1.
         noise: standard deviation of Gaussian observation noise on train and val, in units of each component's
