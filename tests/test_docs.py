@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import ddl_dyn
-from tests.test_architecture import modules, parsed
+from tests.test_architecture import ROOMS, modules, parsed
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -149,13 +149,17 @@ def test_the_version_is_one() -> None:
     )
 
 
-def test_what_travels_in_a_wheel_is_there() -> None:
+def test_everything_that_is_read_at_run_time_travels_in_a_wheel() -> None:
     assert (ROOT / "ddl_dyn" / "py.typed").read_text() == ""
-    data = tomllib.loads(text_of("pyproject.toml"))["tool"]["setuptools"]["package-data"]
-    for package, patterns in data.items():
-        folder = ROOT / package.replace(".", "/")
+    packages = tomllib.loads(text_of("pyproject.toml"))["tool"]["setuptools"]["package-data"]
+    matched = set()
+    for package, patterns in packages.items():
         for pattern in patterns:
-            assert list(folder.glob(pattern)), f"{package}: {pattern} matches nothing"
+            found = set((ROOT / package.replace(".", "/")).resolve().glob(pattern))
+            assert found, f"{package}: {pattern} matches nothing"
+            matched |= found
+    files = {path for folder in ("ddl_dyn", "tasks") for path in (ROOT / folder).rglob("*") if path.is_file()}
+    assert {path for path in files if path.suffix not in (".py", ".pyc")} == matched
 
 
 def test_every_test_dependency_is_pinned() -> None:
@@ -164,3 +168,13 @@ def test_every_test_dependency_is_pinned() -> None:
     names = {re.match(r"[\w.-]+", each)[0].lower() for each in wanted}  # type: ignore[index]
     pinned = {line.partition("==")[0].lower() for line in text_of("constraints.txt").splitlines()}
     assert names <= pinned
+
+
+def test_the_table_of_rooms_names_their_modules() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|", text_of("docs/architecture.md"), flags=re.MULTILINE)
+    assert [room for room, _ in rows] == list(ROOMS)
+    for room, cell in rows:
+        folder = ROOT / "ddl_dyn" / room
+        named = set(re.findall(r"`([\w/]+)`", cell))
+        there = {f"{path.name}/" if path.is_dir() else path.stem for path in folder.iterdir()}
+        assert named <= there, room
