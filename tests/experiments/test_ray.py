@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,9 +43,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, value)
     from ray.cluster_utils import Cluster
 
+    handler = signal.getsignal(signal.SIGTERM)
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **LOOPBACK})
     yield made
     made.shutdown()
+    # A node that is started from Python puts a handler of its own in place and leaves it there.
+    signal.signal(signal.SIGTERM, handler)
 
 
 def parent(pid: int) -> int:
