@@ -22,6 +22,9 @@ CASES = [
     ("ddl", {"preset": "july_2026"}),
     ("ddl", {"generator": "input", "gate": "input", "rewrite": "erase"} | LATENT),
     ("ddl", {"order": "simultaneous", "directions": 3} | LATENT),
+    ("shplrnn", {"clipped": True, "layers": 2}),
+    ("alrnn", {"lift": "identity", "relu_units": 3} | LATENT),
+    ("hyper_connections", {"dynamic": False, "copies": 2} | LATENT),
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ddl_dyn import Replicas, TrainConfig, fit, make_model, rollout
+from ddl_dyn.engine.cpp import toolchain
 from ddl_dyn.models import model_config
 from ddl_dyn.models.least_squares import factorise
 from ddl_dyn.tasks import Trajectories, make_dataset, make_task
@@ -165,3 +166,15 @@ def test_what_has_no_derivative_is_refused():
         )
     with pytest.raises(ValueError, match="form"):
         model_config("sindy", form="weak")
+
+
+@pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler")
+@pytest.mark.parametrize(("name", "options"), [("esn", {"reservoir_dim": 12, "carry": "latent"}), ("sindy", {})])
+def test_solved_models_run_compiled(name, options):
+    data = driven(n=4, steps=10)
+    replicas, _ = solved(name, data, **options)
+    x0, u = torch.as_tensor(data.states[:, 0]), torch.as_tensor(data.inputs)
+    expected = rollout(replicas, x0, 10, u).states
+    assert replicas.compile(), replicas.why_eager
+    # The same float64 sums in another order.
+    torch.testing.assert_close(rollout(replicas, x0, 10, u).states, expected, rtol=1e-11, atol=1e-12)
