@@ -10,9 +10,12 @@ import inspect
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from ddl_dyn.cli.facts import list_tasks, obstruction_of, reading, required_parameters
+
+if TYPE_CHECKING:
+    from ddl_dyn.tasks import Task
 
 WIDTH = 100
 
@@ -40,7 +43,7 @@ def print_tasks(name: str | None) -> None:
         if field.init:
             text = "required" if field.name in required_parameters(cls) else f"= {_default(field)!r}"
             doc = field.metadata.get("doc", "") or ("sampling interval" if field.name == "dt" else "")
-            print(f"  task_args.{field.name} {text}{_range(field)}{'  ' + doc if doc else ''}")
+            print(f"  task_args.{field.name} {text}{_range(cls, field)}{'  ' + doc if doc else ''}")
     reason = f". {cls.obstruction_reason}" if cls.obstruction_reason else ""
     print(_wrapped(f"obstruction to a flow: {obstruction_of(cls)}{reason}"))
     print(_wrapped(f"source: {cls.source}"))
@@ -62,10 +65,12 @@ def _several(names: Sequence[str], most: int = 12) -> str:
     return ", ".join([*names[:most], f"… {names[-1]}"] if len(names) > most else names)
 
 
-def _range(field: Any) -> str:
-    from ddl_dyn.tasks.fields import Bounds, bounds_of
+def _range(cls: type[Task], field: dataclasses.Field[Any]) -> str:
+    from ddl_dyn.tasks.fields import Bounds, bounds_of, field_types
 
-    bounds = bounds_of(field)
+    bounds, kind = bounds_of(field), field_types(cls)[field.name]
+    if get_origin(kind) is Literal:
+        return f"  ({' | '.join(map(repr, get_args(kind)))})"
     return "" if bounds == Bounds() else f"  in {bounds}"
 
 
@@ -128,8 +133,6 @@ def _size(name: str, cls: Any) -> str:
 
 
 def _bounds(field: Any) -> str:
-    from typing import Literal, get_args, get_origin
-
     symbols = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [
         f"{symbol} {getattr(item, name):g}"

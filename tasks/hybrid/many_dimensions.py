@@ -5,6 +5,7 @@ Axes: N trajectories, K candidates, n spheres, d dimensions of space, D = 2d or 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -113,11 +114,11 @@ class BilliardD(MapTask):
     def mean_free_path(self) -> float:
         """Mean length of a flight over the whole phase space."""
         d = self.d
-        ball = np.pi ** (d / 2) / scipy.special.gamma(d / 2 + 1)
+        ball = np.pi ** (d / 2) / math.gamma(d / 2 + 1)
         volume, surface = {"ball": (ball, d * ball), "box": (2.0**d, d * 2.0**d)}.get(self.shape, (0.0, 0.0))
         if self.shape == "sinai":
             volume, surface = 2.0**d - ball * self.scatterer**d, d * (2.0**d + ball * self.scatterer ** (d - 1))
-        ratio = 2 * np.sqrt(np.pi) * scipy.special.gamma((d + 1) / 2) / scipy.special.gamma(d / 2)
+        ratio = 2 * np.sqrt(np.pi) * math.gamma((d + 1) / 2) / math.gamma(d / 2)
         return float(ratio * volume / surface)
 
     @property

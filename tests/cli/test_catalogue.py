@@ -100,6 +100,8 @@ def test_a_datasheet_gives_ranges_and_defaults(capsys: pytest.CaptureFixture[str
     assert "  task_args.mu = 1.0  in (0, 20]  nonlinear damping, dimensionless" in out
     assert "  task_args.dt = 0.05  in (0, ∞)  sampling interval" in out
     assert "time scale: 6.663. Period of the limit cycle" in out
+    print_tasks("standard_map")
+    assert "task_args.coordinates = 'circle'  ('circle' | 'angle')" in capsys.readouterr().out
 
 
 OWN_TASK = '''

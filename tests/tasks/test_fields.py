@@ -22,6 +22,8 @@ def test_no_parameter_takes_an_absurd_value(name: str) -> None:
     needs = {"path": str(DATA / "sunspots_yearly.csv")} if name == "observed" else {}
     for field in dataclasses.fields(TASKS[name]):
         for value in ABSURD if field.init else []:
+            if value == (1, 2, 3) and field_types(TASKS[name])[field.name] == tuple[int, ...]:
+                continue
             with pytest.raises(ValueError, match=r"^[^\n]{10,400}$") as error:
                 make_task(name, **(needs | {field.name: value}))
             # A column or file may be called anything; the message then names the file.
