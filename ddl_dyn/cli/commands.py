@@ -225,7 +225,7 @@ def _send(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from ddl_dyn.experiments.workers import cores
+    from ddl_dyn.engine.threads import cores
     from ddl_dyn.results.report import write_report
     from ddl_dyn.runs import open_run
     from ddl_dyn.runs.index import list_runs

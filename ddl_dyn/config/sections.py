@@ -98,6 +98,8 @@ class TrainConfig(Section):
     forcing_kind: of a latent state, "generalised" moves all of it towards the lift of the observed state, "identity"
         the observed part alone.
     forcing_schedule: α stays "constant", or falls linearly to 0 at the last update ("annealed").
+    threads: of free runs on a CPU; 0 takes all cores that the run may use, its share of them where runs go side by
+        side, if it runs compiled, and one if not. Compiled results do not depend on it.
 
     Example:
         >>> TrainConfig(updates=300, lr=1e-2).schedule
@@ -126,7 +128,7 @@ class TrainConfig(Section):
     forcing_kind: ForcingKind = "generalised"
     forcing_interval: int = Field(default=1, ge=1)
     forcing_schedule: Literal["constant", "annealed"] = "constant"
-    threads: int = Field(default=1, ge=0)
+    threads: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _forcing(self) -> TrainConfig:

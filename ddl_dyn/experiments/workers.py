@@ -14,16 +14,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ddl_dyn.engine.threads import SHARE, available, cores
 from ddl_dyn.experiments.interrupts import Terminated, as_interrupts, exit_code
 from ddl_dyn.experiments.run import Launch
 
 # What closing a run takes after an interrupt; a worker that needs longer is stuck.
 STOP_SECONDS = 15.0
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +93,7 @@ class _Team:
 
     def hire(self, count: int) -> None:
         """Start worker processes."""
-        with _single_threaded():
+        with _shared_cores(count):
             self.workers += [_Worker(self.service) for _ in range(count)]
 
     def hand_out(self) -> None:
@@ -105,7 +101,7 @@ class _Team:
         for place, worker in enumerate(self.workers):
             if worker.number is None and self.waiting:
                 if not worker.process.is_alive():
-                    with _single_threaded():
+                    with _shared_cores(len(self.workers)):
                         self.workers[place] = worker = _Worker(self.service)
                 number = self.waiting.popleft()
                 worker.send(number, self.work[number])
@@ -161,15 +157,17 @@ def _stop(workers: Sequence[_Worker]) -> None:
 
 
 @contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Within the block new processes start with one thread for linear algebra; side by side, more would compete."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+def _shared_cores(workers: int) -> Iterator[None]:
+    """Within the block new processes start with their share of the cores, and with one thread for linear algebra."""
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", SHARE)}
+    os.environ |= {"OMP_NUM_THREADS": before["OMP_NUM_THREADS"] or "1", SHARE: str(max(available() // workers, 1))}
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop("OMP_NUM_THREADS", None)
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def in_one_line(problem: BaseException) -> str:

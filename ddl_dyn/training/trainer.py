@@ -19,6 +19,7 @@ from ddl_dyn.engine.forcing import forced, forced_inputs
 from ddl_dyn.engine.losses import choose_loss, free_run_error
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
+from ddl_dyn.engine.threads import available
 from ddl_dyn.models.closed_form import ClosedForm
 from ddl_dyn.training.adamw import AdamW
 from ddl_dyn.training.memory import peak_memory
@@ -81,12 +82,17 @@ class Trainer:
         self.history: list[Progress] = []
 
     def compile(self) -> bool:
-        """Let the replicas' step be compiled where the configuration asks for it or where it is worth its time."""
-        wanted = worth_compiling(self.config) and (self.updates > 0 or self.config.compile == "on")
+        """Compile free runs where the configuration asks for it or where it is worth its time, and set the threads."""
+        config = self.config
+        wanted = worth_compiling(config) and (self.updates > 0 or config.compile == "on")
         compiled = wanted and self.runs.compile() and self.replicas.compile()
-        if self.config.compile == "on" and not compiled:
+        if config.compile == "on" and not compiled:
             why = self.runs.why_eager or self.replicas.why_eager
             warnings.warn(f"train.compile=on: free runs stay eager: {why}", stacklevel=2)
+        if self.replicas.device.type == "cpu":
+            self.replicas.threads = self.runs.threads = config.threads or available()
+            # Torch's small operations between compiled free runs slow down when they are shared out.
+            torch.set_num_threads(1 if compiled else max(config.threads, 1))
         return compiled
 
     def step(self) -> None:
@@ -247,8 +253,8 @@ def fit(
         >>> bool(fit(replicas, data.train, data.val, TrainConfig()).best_val[0] < 1e-6)
         True
     """
-    if replicas.device.type == "cpu" and config.threads:
-        torch.set_num_threads(config.threads)
+    if replicas.device.type == "cpu":
+        torch.set_num_threads(max(config.threads, 1))
     torch.backends.cuda.matmul.allow_tf32 = config.tf32
     began = time.perf_counter()
     trainer = Trainer(replicas, train, val, config, rates)
