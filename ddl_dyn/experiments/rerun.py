@@ -21,7 +21,7 @@ from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
 from ddl_dyn.experiments.sweep.record import left_over
 from ddl_dyn.experiments.sweep.sweep import Conclude, sweep
-from ddl_dyn.runs import COMPLETED, UNREADABLE, Run, RunError, open_run
+from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, open_run
 from ddl_dyn.runs.run import GRIDS
 from ddl_dyn.runs.trust import check_code
 
@@ -74,7 +74,7 @@ def _no_more(stored: Run) -> str:
     """Why a run is not to be continued; empty where it is."""
     if stored.status == UNREADABLE:
         return "run.json is damaged"
-    if is_taken(stored):
+    if stored.status == RUNNING and is_taken(stored):
         return "its process still runs"
     # A grid may have lost a run since.
     return (

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import pytest
 from ddl_dyn import runs
 from ddl_dyn.cli.main import main
 from ddl_dyn.experiments import run as running
+from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.run import Launch, run
+from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.experiments.tracking import mongo
 from ddl_dyn.experiments.tracking.mongo import parse_address, send_runs
 from ddl_dyn.experiments.tracking.mongo_observer import MongoMirror
@@ -52,13 +55,14 @@ def _pretend(monkeypatch: pytest.MonkeyPatch) -> None:
 def at_update(update: int, action: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `action` happen within a run, after the record of an update has been stored."""
 
-    def execute(config: Any, callbacks: Any, prepared: Any = None) -> Any:
+    def execute(setup: Setup, callbacks: Callbacks) -> Any:
         def on_epoch(progress: Any) -> None:
+            assert callbacks.on_epoch is not None
             callbacks.on_epoch(progress)
             if progress.update == update:
                 action()
 
-        return fake_runs.execute(config, type(callbacks)(**{**vars(callbacks), "on_epoch": on_epoch}), prepared)
+        return fake_runs.execute(setup, replace(callbacks, on_epoch=on_epoch))
 
     monkeypatch.setattr(running, "execute", execute)
 
@@ -81,7 +85,9 @@ def held(server: Server, stored: runs.Run) -> dict[str, Any]:
         # Nothing else of the run lies about.
         prefix = f"artifact://runs/{document['_id']}/"
         assert {file.filename for file in fs.find() if file.filename.startswith(prefix)} == {prefix + n for n in found}
-    assert {item["id"] for item in document["info"]["metrics"]} == {str(item["_id"]) for item in metrics.values()}
+    assert {item["id"] for item in document["info"].get("metrics", ())} == {
+        str(item["_id"]) for item in metrics.values()
+    }
     return {"document": document, "files": found, "metrics": metrics}
 
 

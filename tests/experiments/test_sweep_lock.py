@@ -36,7 +36,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     assert process.stdout.readline() == "True\n"
     yield process
     process.kill()
-    process.wait()
+    process.communicate()
 
 
 def test_the_lock_excludes_other_processes_until_its_own_is_killed(
