@@ -3,7 +3,7 @@
     python benchmarks/listing.py [--runs 10000] [--keep DIR]
 
 Prints seconds to write the folders, for `ddl-dyn list` into a pipe (a process of its own, start included; first as
-found and once more), for `runs.scan` with every status, for `runs.load`, and kilobytes and files of one run; exits with
+found and once more), for `runs.scan` with every status, for `runs.load_runs`, and kilobytes and files of one run; exits with
 1 when the second listing of 10,000 runs takes 2 s or more of processor time.
 """
 
@@ -89,7 +89,7 @@ def main() -> int:
         readers: list[tuple[str, Callable[[], Any]]] = [("list, first", listing), ("list, again", listing)]
         readers += [("list --status RUNNING", lambda: subprocess.run([*command, "--status", "RUNNING"], check=True))]
         readers += [("scan and status", lambda: [run.status for run in runs.scan(base)])]
-        readers += [("runs.load", lambda: runs.load(base))]
+        readers += [("runs.load", lambda: runs.load_runs(base))]
         spent = {}
         for name, reader in readers:
             seconds, spent[name] = timed(reader)

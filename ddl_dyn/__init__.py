@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from ddl_dyn.engine.rollout import rollout
     from ddl_dyn.models import MODELS, make_model
     from ddl_dyn.models.delta import delta_operator, delta_update
-    from ddl_dyn.runs import load as load_runs
-    from ddl_dyn.runs import open_run
+    from ddl_dyn.runs import load_runs, open_run
     from ddl_dyn.tasks import TASKS, make_dataset, make_task
     from ddl_dyn.training.trainer import fit
 
@@ -30,7 +29,7 @@ _SOURCES = {
     "delta_operator": ("ddl_dyn.models.delta", "delta_operator"),
     "delta_update": ("ddl_dyn.models.delta", "delta_update"),
     "fit": ("ddl_dyn.training.trainer", "fit"),
-    "load_runs": ("ddl_dyn.runs", "load"),
+    "load_runs": ("ddl_dyn.runs", "load_runs"),
     "lyapunov_spectrum": ("ddl_dyn.analysis.lyapunov", "lyapunov_spectrum"),
     "make_dataset": ("ddl_dyn.tasks", "make_dataset"),
     "make_model": ("ddl_dyn.models", "make_model"),

@@ -152,9 +152,9 @@ def draw_model(name: str, folder: Path) -> Path | None:
     if model_class(name).closed_form:
         return None
     from ddl_dyn import plots
-    from ddl_dyn.experiments.evaluation.propagation import initial_statistics
+    from ddl_dyn.experiments.evaluation.propagation import propagation
 
-    found = initial_statistics(name)
+    found = propagation(name)
     note = f"{len(found.state_std)} seeds, D = 8, untied layers at the default options"
     figure = plots.signal_propagation(
         found.layers, {name: found.state_std}, {name: found.gradient_norm}, title=name.rpartition(":")[2], note=note

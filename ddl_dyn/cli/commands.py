@@ -198,7 +198,7 @@ def _note(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ddl_dyn.runs.annotate import export
+    from ddl_dyn.runs.export import export
 
     columns = [name for name in options.columns.split(",") if name] if options.columns else None
     text = export(options.runs, options.format, columns)

@@ -16,7 +16,7 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, beat_interval, run
 from ddl_dyn.experiments.sweep.config import CompareConfig
 from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
-from ddl_dyn.experiments.sweep.sweep import sweep
+from ddl_dyn.experiments.sweep.run_grid import run_grid
 from ddl_dyn.experiments.tracking.sacred import Command, make_experiment, parse_command_line, print_config
 
 
@@ -57,7 +57,7 @@ def launch_compare(arguments: list[str], base: Path) -> int:
         return _other(command, "compare", CompareConfig(), config)
     from ddl_dyn.results.comparison.records import conclude
 
-    return sweep(config, cells, _launch(command, base), conclude)
+    return run_grid(config, cells, _launch(command, base), conclude)
 
 
 def launch_sweep(arguments: list[str], base: Path) -> int:
@@ -75,10 +75,10 @@ def launch_sweep(arguments: list[str], base: Path) -> int:
     config, cells = resolve_sweep(merged(settings, parse_updates(command.updates)))
     if command.name != "sweep":
         return _other(command, "sweep", config, config)
-    return sweep(config, cells, _launch(command, base))
+    return run_grid(config, cells, _launch(command, base))
 
 
-COMMANDS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
+LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
 
 
 def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:

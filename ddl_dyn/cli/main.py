@@ -197,9 +197,9 @@ def _sacred(command: str, rest: list[str], base: Path) -> int:
     from ddl_dyn.cli.commands import guarded
 
     def start(_: argparse.Namespace) -> int:
-        from ddl_dyn.cli.launch import COMMANDS
+        from ddl_dyn.cli.launch import LAUNCHERS
 
-        return COMMANDS[command](rest, base)
+        return LAUNCHERS[command](rest, base)
 
     debug = any(item in ("-d", "--debug") for item in rest)
     return guarded(start, argparse.Namespace(debug=debug))

@@ -15,7 +15,7 @@ from ddl_dyn.cli.summary import result_lines
 from ddl_dyn.experiments.progress import duration
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.index import clean
-from ddl_dyn.runs.live import Course, Follower, Group, Picture
+from ddl_dyn.runs.live import FolderState, Follower, GridProgress, RunProgress
 
 BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 # Widths from which a terminal has room for the bar, and for the sparkline.
@@ -108,11 +108,11 @@ def page(follower: Follower, only: Run | None, console: Any, *, whole: bool = Fa
     return Lines(*lines)
 
 
-def _waiting(groups: Sequence[Group]) -> list[Course]:
-    return [Course(id="", status=runs.QUEUED, title=title) for group in groups for title in group.waiting]
+def _waiting(groups: Sequence[GridProgress]) -> list[RunProgress]:
+    return [RunProgress(id="", status=runs.QUEUED, title=title) for group in groups for title in group.waiting]
 
 
-def _heads(follower: Follower, only: Run | None, picture: Picture, width: int | None) -> list[str]:
+def _heads(follower: Follower, only: Run | None, picture: FolderState, width: int | None) -> list[str]:
     """A line for the folder or the run, and one for each comparison and sweep; a path gives way to what is said."""
     if only is not None and only.kind == "run":
         return [_beside(f"run {only.id} {only.status}: ", clean(only.path), "", width)]
@@ -132,7 +132,7 @@ def _heads(follower: Follower, only: Run | None, picture: Picture, width: int | 
     return out
 
 
-def _table(courses: Sequence[Course], console: Any) -> Any:
+def _table(courses: Sequence[RunProgress], console: Any) -> Any:
     """One row a run. What a row says in numbers is never cut; the run's name and title give way first."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ddl_dyn.engine.device import device_name
-from ddl_dyn.experiments.outcome import Callbacks, Outcome
+from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
 from ddl_dyn.experiments.setup import Setup, member_of
 from ddl_dyn.tasks.base import Task
 
 
-def execute(setup: Setup, callbacks: Callbacks) -> Outcome:
+def execute(setup: Setup, callbacks: Callbacks) -> RunOutcome:
     """Train all replicas on their task's data and evaluate them.
 
     Args:
@@ -27,7 +27,7 @@ def execute(setup: Setup, callbacks: Callbacks) -> Outcome:
         callbacks.on_data(setup.data.content_hash, device)
     training = train(setup, callbacks)
     found = evaluate(setup, training.result)
-    return Outcome(
+    return RunOutcome(
         numbers=found.numbers | {"budget": training.budget, "tuning": training.tuning},
         arrays=found.arrays | training.arrays,
         state=setup.replicas.state_dict(),

@@ -20,7 +20,7 @@ from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
 from ddl_dyn.experiments.sweep.record import left_over
-from ddl_dyn.experiments.sweep.sweep import Conclude, sweep
+from ddl_dyn.experiments.sweep.run_grid import Conclude, run_grid
 from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, open_run
 from ddl_dyn.runs.run import GRIDS
 from ddl_dyn.runs.trust import check_code
@@ -46,7 +46,7 @@ def resume(reference: str, base: Path, conclude: Conclude, *, store: str | None 
     Args:
         reference: id or folder of a run, comparison or sweep that is not complete.
         base: the runs folder.
-        conclude: makes a comparison's table, see `sweep`.
+        conclude: makes a comparison's table, see `run_grid`.
         store: URL of a database to copy the run to.
     Returns:
         The run as it is now.
@@ -60,9 +60,9 @@ def resume(reference: str, base: Path, conclude: Conclude, *, store: str | None 
     options = {"--name": stored.entry.get("name"), "--comment": stored.entry.get("comment"), "--store": store}
     launch = Launch(base=stored.path.parent, run_id=stored.id, options=options)
     if stored.kind == "compare":
-        sweep(*resolve_compare(stored_config(stored)), launch, conclude)
+        run_grid(*resolve_compare(stored_config(stored)), launch, conclude)
     elif stored.kind == "sweep":
-        sweep(*resolve_sweep(stored_config(stored)), launch)
+        run_grid(*resolve_sweep(stored_config(stored)), launch)
     else:
         config = resolve_run(stored_config(stored))
         with Bars([f"{config.model} on {config.task}"]) as bars:

@@ -12,7 +12,7 @@ from ddl_dyn import runs
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.fingerprint import config_hash
-from ddl_dyn.experiments.outcome import Callbacks, Outcome
+from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
 from ddl_dyn.experiments.progress import Validation, account, throttled
 from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.tracking.sacred import make_experiment, medians
@@ -65,7 +65,7 @@ def make_store(launch: Launch, entry: Mapping[str, Any]) -> RunStore | None:
     check_writable(launch.base)
     wanted = launch.options.get("--id")
     if wanted is not None:
-        if not runs.ID.fullmatch(wanted):
+        if not runs.RUN_ID.fullmatch(wanted):
             raise StoreError(f"--id must be a folder's name (letters, digits, '.', '_' and '-'), got {wanted!r}")
         if (launch.base / wanted).exists():
             raise StoreError(f"run {wanted!r} exists already in {launch.base}; choose another --id or leave it out")
@@ -209,7 +209,7 @@ def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callb
     )
 
 
-def keep(store: RunStore, outcome: Outcome) -> None:
+def keep(store: RunStore, outcome: RunOutcome) -> None:
     """Store what a finished run leaves behind; the result last, as the sign that the rest is there."""
     store.save_arrays(outcome.arrays)
     checkpoint.save_weights(store, outcome.state)

@@ -20,7 +20,7 @@ from torch import Tensor
 from ddl_dyn.runs.run import Run, RunError
 from ddl_dyn.runs.writer import RunWriter
 
-VERSION = 1
+FORMAT_VERSION = 1
 WEIGHTS = "checkpoint.pt"
 # The last training state and the one before it, which a damaged last one leaves to go on from.
 TRAINING = ("resume.pt", "resume.previous.pt")
@@ -72,7 +72,7 @@ def load_training(folder: Path, config_hash: str) -> dict[str, Any] | None:
 
 
 def _save(writer: RunWriter, name: str, content: Mapping[str, Any]) -> None:
-    record = {"version": VERSION, "config": writer.entry.get("config_hash"), "content": dict(content)}
+    record = {"version": FORMAT_VERSION, "config": writer.entry.get("config_hash"), "content": dict(content)}
     record["digest"] = _digest(record)
     writer.save_with(name, lambda file: torch.save(record, file))
 
@@ -87,10 +87,10 @@ def _load(path: Path, config_hash: str | None, remedy: str) -> dict[str, Any]:
     except Exception as error:
         # Damaged bytes end in any exception; torch's own text goes on to explain how to switch the protection off.
         raise RunError(f"{path} is torn or no checkpoint of ddl-dyn ({type(error).__name__}); {remedy}") from error
-    if version != VERSION:
+    if version != FORMAT_VERSION:
         raise RunError(
-            f"{path} has version {version!r} of the checkpoint format, this ddl-dyn reads version {VERSION}; use the "
-            f"ddl-dyn that wrote it, or {remedy}"
+            f"{path} has version {version!r} of the checkpoint format, this ddl-dyn reads version {FORMAT_VERSION}; "
+            f"use the ddl-dyn that wrote it, or {remedy}"
         )
     if digest != _digest(record):
         raise RunError(f"{path} is damaged or was edited: its content does not have its digest; {remedy}")

@@ -39,7 +39,7 @@ def process_start(pid: int) -> str | None:
     return None
 
 
-def identity() -> dict[str, Any]:
+def process_identity() -> dict[str, Any]:
     """What a run stores of its process: pid, its start (numbers are used again) and the machine."""
     return {"pid": os.getpid(), "pid_start": process_start(os.getpid()), "machine": machine()}
 

@@ -41,7 +41,7 @@ def clean(value: Any) -> str:
     return _CONTROL.sub("�", str(value))
 
 
-def brief(run_id: str, entry: Mapping[str, Any], status: str) -> dict[str, str]:
+def list_line(run_id: str, entry: Mapping[str, Any], status: str) -> dict[str, str]:
     """One line of the list.
 
     Args:
@@ -90,9 +90,9 @@ def all_lines(where: Path) -> list[dict[str, str]]:
             continue
         try:
             entry = read_json(Path(path))
-            line = brief(name, entry, status_of(entry))
+            line = list_line(name, entry, status_of(entry))
         except (RunError, TypeError):
-            line = brief(name, {}, UNREADABLE)
+            line = list_line(name, {}, UNREADABLE)
         lines.append(line)
         if line["status"] in (COMPLETED, FAILED, INTERRUPTED):
             fresh.append((name, state, line))

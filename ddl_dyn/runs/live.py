@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.runs.run import COMPLETED, ID, QUEUED, RUNNING, Run, RunError, ids, read_json, status_of
+from ddl_dyn.runs.run import COMPLETED, QUEUED, RUN_ID, RUNNING, Run, RunError, ids, read_json, status_of
 
 # Points of a loss history that are kept for a sparkline.
 HISTORY = 512
@@ -27,7 +27,7 @@ PLAIN = ("task", "model", "carry")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class RunProgress:
     """How far one run is.
 
     Args:
@@ -54,7 +54,7 @@ class Course:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class GridProgress:
     """How far a comparison or a sweep is.
 
     Args:
@@ -77,12 +77,12 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class FolderState:
     """A folder at one moment: what runs, what waits, how many there are of each status."""
 
-    running: tuple[Course, ...]
-    queued: tuple[Course, ...]
-    groups: tuple[Group, ...]
+    running: tuple[RunProgress, ...]
+    queued: tuple[RunProgress, ...]
+    groups: tuple[GridProgress, ...]
     counts: Mapping[str, int]
 
 
@@ -138,7 +138,7 @@ class Follower:
         self._tails: dict[str, _Tail] = {}
         self._cells: dict[str, list[tuple[str, str]]] = {}
 
-    def look(self, only: Run | None = None) -> Picture:
+    def look(self, only: Run | None = None) -> FolderState:
         """The folder now.
 
         Args:
@@ -157,7 +157,7 @@ class Follower:
             if name not in single and (statuses[name] == RUNNING or only is not None)
         ]
         counts = Counter(statuses[name] for name in entries if name in single)
-        return Picture(running=tuple(courses.values()), queued=tuple(queued), groups=tuple(groups), counts=counts)
+        return FolderState(running=tuple(courses.values()), queued=tuple(queued), groups=tuple(groups), counts=counts)
 
     def _entry(self, name: str) -> Mapping[str, Any] | None:
         """Contents of run.json, empty where it cannot be read; None where there is none."""
@@ -174,7 +174,7 @@ class Follower:
                 self._entries[name] = (stamp, {})
         return self._entries[name][1]
 
-    def course(self, name: str, entry: Mapping[str, Any], status: str) -> Course:
+    def course(self, name: str, entry: Mapping[str, Any], status: str) -> RunProgress:
         """How far one run is, from its run.json and the end of its metrics.jsonl."""
         tail = self._tails.setdefault(name, _Tail(self.base / name / "metrics.jsonl"))
         tail.read()
@@ -185,7 +185,7 @@ class Follower:
         left = None
         if status == RUNNING and update and updates and "seconds" in tail.last:
             left = tail.last["seconds"] / update * (updates - update) - self._age(name)
-        return Course(
+        return RunProgress(
             id=name,
             status=status,
             title=_title(entry),
@@ -210,9 +210,9 @@ class Follower:
             return 0
 
     def _group(
-        self, name: str, entry: Mapping[str, Any], statuses: Mapping[str, str], courses: Mapping[str, Course]
-    ) -> Group:
-        members = [item for item in entry.get("members") or [] if isinstance(item, str) and ID.fullmatch(item)]
+        self, name: str, entry: Mapping[str, Any], statuses: Mapping[str, str], courses: Mapping[str, RunProgress]
+    ) -> GridProgress:
+        members = [item for item in entry.get("members") or [] if isinstance(item, str) and RUN_ID.fullmatch(item)]
         begun = {member: statuses.get(member) or self._status(member) for member in members}
         counts = Counter(status for status in begun.values() if status is not None)
         cells = max(_count(entry.get("cells")) or _product(entry), len(members))
@@ -224,7 +224,7 @@ class Follower:
         if known and lefts and None not in lefts:
             todo = sum(x for x in lefts if x is not None) + float(np.mean(known)) * (cells - counts.total())
             left = todo / len(lefts)
-        return Group(
+        return GridProgress(
             id=name,
             kind=str(entry.get("kind")),
             status=status_of(entry),

@@ -80,7 +80,7 @@ class RunStore(RunWriter):
         with self.guard():
             self.make(_id)
             earlier = self._earlier()
-            process = heartbeat.identity()
+            process = heartbeat.process_identity()
             attempt = {"start_time": _stamp(start_time), "process": process, "command_line": provenance.command_line()}
             self._describe(config, meta_info)
             attempt |= {"versions": self.entry["versions"], "commit": self.entry["git"].get("commit")}

@@ -45,7 +45,7 @@ REMARKS = frozenset({"tags", "note"})
 GRIDS = ("compare", "sweep")
 SHORTEST_PREFIX = 4
 # An id is a folder's name and nothing else: no separator, no leading dot.
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class RunError(ValueError):
@@ -167,7 +167,7 @@ class Run:
         stored = self.entry.get("members")
         stored = stored if isinstance(stored, list) else []
         # A stored id becomes part of a path, so a folder from elsewhere must not be able to point outside.
-        return [item for item in stored if isinstance(item, str) and ID.fullmatch(item)]
+        return [item for item in stored if isinstance(item, str) and RUN_ID.fullmatch(item)]
 
     def check_config(self) -> None:
         """Refuse a run whose configuration was edited after its start; tags and note may be.
@@ -202,7 +202,7 @@ def ids(where: str | os.PathLike[str] = "runs") -> list[str]:
     """Ids of the runs in a folder, numbers first and in order; empty where there is no folder."""
     try:
         with os.scandir(where) as entries:
-            names = [entry.name for entry in entries if ID.fullmatch(entry.name) and entry.is_dir()]
+            names = [entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir()]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -236,7 +236,7 @@ def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = 
         if not found:
             raise RunError(f"no runs in {base}; start one with `ddl-dyn run with task=… model=…`")
         return max(found, key=lambda run: str(run.entry.get("start_time") or ""))
-    candidates = [base / text] if ID.fullmatch(text) else []
+    candidates = [base / text] if RUN_ID.fullmatch(text) else []
     for path in [*candidates, Path(text)]:
         if (path / "run.json").is_file():
             return Run(path)
@@ -266,7 +266,7 @@ def row(run: Run) -> dict[str, Any]:
     return record
 
 
-def load(where: str | os.PathLike[str] = "runs", *, kind: str | None = "run") -> pd.DataFrame:
+def load_runs(where: str | os.PathLike[str] = "runs", *, kind: str | None = "run") -> pd.DataFrame:
     """Runs of a folder as a table, one row each.
 
     Args:

@@ -283,6 +283,12 @@ def test_run_then_list_show_diff_tag_note_export(capsys: pytest.CaptureFixture[s
     assert said(capsys)[0] == "id,model,config.train.lr\n1,ddl,0.003\n2,resnet,0.003\n"
     assert main(["export", "--format", "latex", "--columns", "id,task"]) == 0
     assert r"1 & van\_der\_pol \\" in said(capsys)[0]
+    # By default the errors are there, over the seeds.
+    assert main(["export", "--format", "latex"]) == 0
+    head, *lines = said(capsys)[0].splitlines()[2:]
+    assert r"result.test.nrmse\_short" in head
+    scores = sorted(runs.open_run("1").result["test"]["nrmse_short"])
+    assert f"{scores[1]:.3g} ({scores[0]:.3g} to {scores[2]:.3g})" in lines[1]
     assert main(["export", "--columns", "modle"]) == 1
     assert "unknown column 'modle'" in said(capsys)[1][0]
     assert main(["report", "2", "--out", "page.html"]) == 0
@@ -295,7 +301,7 @@ def test_run_then_list_show_diff_tag_note_export(capsys: pytest.CaptureFixture[s
 def test_a_running_run_cannot_be_annotated(tmp_path: Path) -> None:
     from ddl_dyn.runs import heartbeat
 
-    make_run(tmp_path, "1", status="RUNNING", process=heartbeat.identity(), heartbeat=heartbeat.now())
+    make_run(tmp_path, "1", status="RUNNING", process=heartbeat.process_identity(), heartbeat=heartbeat.now())
     with pytest.raises(runs.RunError, match="run 1 is RUNNING"):
         annotate.set_note("1", tmp_path, "x")
 
@@ -369,7 +375,7 @@ def test_a_comparison_of_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "henon" in done.stdout
     assert "Traceback" not in done.stderr
-    table = runs.load(tmp_path)
+    table = runs.load_runs(tmp_path)
     assert sorted(table["model"]) == ["ddl", "resnet"]
     assert set(table["status"]) == {"COMPLETED"}
     found = runs.scan(tmp_path)[0]
@@ -394,7 +400,7 @@ def test_a_failing_member_does_not_take_the_others_with_it(tmp_path: Path, how: 
     assert done.returncode == 1
     assert f"failed: henon ddl observed: {reason}" in done.stdout
     assert "Traceback" not in done.stderr
-    statuses = dict(zip(*(runs.load(tmp_path)[name] for name in ("model", "status")), strict=True))
+    statuses = dict(zip(*(runs.load_runs(tmp_path)[name] for name in ("model", "status")), strict=True))
     assert statuses["resnet"] == statuses["highway"] == "COMPLETED"
     assert statuses["ddl"] == ("FAILED" if how == "FAKE_FAIL" else "DEAD")
     # What is missing is said, and done by one word.

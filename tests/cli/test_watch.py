@@ -29,7 +29,7 @@ def make(base: Path, name: str, status: str = "RUNNING", **entry: Any) -> Path:
     """A run of this very process, so that it lives."""
     folder = base / name
     folder.mkdir(parents=True)
-    mine = {"process": heartbeat.identity(), "heartbeat": heartbeat.now(), "kind": "run", "status": status}
+    mine = {"process": heartbeat.process_identity(), "heartbeat": heartbeat.now(), "kind": "run", "status": status}
     atomic_files.write_json(
         folder / "run.json", {**mine, "task": "van_der_pol", "model": "ddl", "carry": "observed", **entry}
     )
@@ -110,7 +110,7 @@ def test_a_damaged_store_is_shown_as_far_as_it_can_be_read(tmp_path: Path) -> No
 
 
 def test_a_dead_run_is_not_shown_as_running(tmp_path: Path) -> None:
-    make(tmp_path, "1", process={**heartbeat.identity(), "pid_start": "0"})
+    make(tmp_path, "1", process={**heartbeat.process_identity(), "pid_start": "0"})
     assert Follower(tmp_path).look().running == ()
     assert "1 DEAD" in text(tmp_path)
 

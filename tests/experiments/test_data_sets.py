@@ -12,7 +12,7 @@ import torch
 from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.config.sections import LR_GRID
 from ddl_dyn.experiments.execute import execute
-from ddl_dyn.experiments.outcome import Callbacks, Outcome
+from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
 from ddl_dyn.experiments.rerun import largest_difference, replay
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
@@ -41,7 +41,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     return merged
 
 
-def done(**changes: Any) -> Outcome:
+def done(**changes: Any) -> RunOutcome:
     return execute(make_setup(resolve_run(settings(**changes))), Callbacks())
 
 

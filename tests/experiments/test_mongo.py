@@ -76,7 +76,7 @@ def held(server: Server, stored: runs.Run) -> dict[str, Any]:
     import gridfs
 
     with server.database() as database:
-        documents = list(database.runs.find({"meta.uid": mongo.identity(stored.entry)}))
+        documents = list(database.runs.find({"meta.uid": mongo.run_identity(stored.entry)}))
         assert len(documents) == 1
         document = documents[0]
         fs = gridfs.GridFS(database)

@@ -77,7 +77,7 @@ def test_a_run_stores_everything_it_promises(tmp_path: Path, capsys: pytest.Capt
 def test_runs_are_numbered_and_each_has_its_own_configuration(tmp_path: Path) -> None:
     for seed in (3, 4):
         run(config(seed=seed), Launch(base=tmp_path))
-    table = runs.load(tmp_path)
+    table = runs.load_runs(tmp_path)
     assert table["id"].tolist() == ["1", "2"]
     assert table["config.seed"].tolist() == [3, 4]
 
@@ -152,7 +152,7 @@ def test_a_full_disk_ends_the_run_clearly_and_spares_earlier_ones(
     with pytest.raises(StoreError, match=r"cannot write .*metrics\.jsonl: No space left on device; free some space"):
         run(config(), Launch(base=tmp_path))
     assert {path.name: path.read_bytes() for path in (tmp_path / "1").iterdir() if path.is_file()} == earlier
-    assert runs.load(tmp_path)["status"].tolist() == ["COMPLETED", "FAILED"]
+    assert runs.load_runs(tmp_path)["status"].tolist() == ["COMPLETED", "FAILED"]
     assert len(runs.open_run("2", tmp_path).metrics) == 2
 
 
@@ -186,7 +186,7 @@ def test_a_small_tmpfs_that_fills(tmp_path: Path) -> None:
         assert all(result.returncode == 1 for result in bad)
         assert all("No space left" in result.stderr and "Traceback" not in result.stderr for result in bad)
         good = len(done) - len(bad)
-        statuses = runs.load(disk)["status"].tolist()
+        statuses = runs.load_runs(disk)["status"].tolist()
         assert statuses[:good] == ["COMPLETED"] * good
         assert "RUNNING" not in statuses
     finally:
@@ -220,7 +220,7 @@ def test_interrupted_runs_are_marked_and_readable(tmp_path: Path) -> None:
         assert stored.status == "INTERRUPTED"
         assert len(stored.metrics) >= 2
         assert "pretending to train" in stored.output
-        assert runs.load(tmp_path / name)["status"].tolist() == ["INTERRUPTED"]
+        assert runs.load_runs(tmp_path / name)["status"].tolist() == ["INTERRUPTED"]
 
 
 def test_a_killed_run_reads_as_dead_and_can_be_resumed(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_kills_at_random_moments_leave_no_unreadable_file(tmp_path: Path) -> Non
         time.sleep(float(rng.uniform(0.0, 1.5)))
         process.kill()
         process.communicate(timeout=60)
-    table = runs.load(tmp_path)
+    table = runs.load_runs(tmp_path)
     assert table["status"].tolist() == ["DEAD"] * 10
     for stored in runs.scan(tmp_path):
         assert stored.config["train"]["updates"] == 100000
@@ -300,7 +300,7 @@ def test_sixteen_processes_of_eight_runs_share_one_store(tmp_path: Path) -> None
         for i in range(16)
     ]
     assert [process.wait(timeout=900) for process in started] == [0] * 16
-    table = runs.load(tmp_path)
+    table = runs.load_runs(tmp_path)
     assert len(table) == 128
     assert set(table["status"]) == {"COMPLETED"}
     assert sorted(table["config.seed"]) == list(range(128))

@@ -16,11 +16,12 @@ from ddl_dyn.cli.main import main
 from ddl_dyn.config.parsing import parse_updates
 from ddl_dyn.experiments import cell as cells_module
 from ddl_dyn.experiments import run as running
+from ddl_dyn.experiments import workers
 from ddl_dyn.experiments.cell import do_cell, job
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
-from ddl_dyn.experiments.sweep import sweep as sweeping
+from ddl_dyn.experiments.sweep import run_grid as sweeping
 from ddl_dyn.experiments.sweep.axes import split
 from ddl_dyn.experiments.sweep.grid import resolve_sweep
 from ddl_dyn.experiments.workers import Ended
@@ -231,7 +232,7 @@ def test_a_sweep_does_each_cell_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert sweep(tmp_path, "model_args.layers=1,2") == 0
     said = capsys.readouterr().out
     assert "4 cells: 4 done, 0 reused, 0 failed\nnext: `ddl-dyn report --query 'task=harmonic model=ddl,mlp'" in said
-    table = runs.load(tmp_path)
+    table = runs.load_runs(tmp_path)
     assert table["status"].tolist() == ["COMPLETED"] * 4
     assert sorted(zip(table["model"], table["config.model_args.layers"], strict=True)) == [
         *(("ddl", 1), ("ddl", 2), ("mlp", 1), ("mlp", 2))
@@ -245,7 +246,7 @@ def test_a_sweep_does_each_cell_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     single = run(resolve_run(alone, compared=True), Launch(base=tmp_path))
     assert sweep(tmp_path, "model_args.layers=1,2,3,4") == 0
     assert "8 cells: 3 done, 5 reused, 0 failed" in capsys.readouterr().out
-    assert len(runs.load(tmp_path, kind="sweep")) == 2
+    assert len(runs.load_runs(tmp_path, kind="sweep")) == 2
     assert single in (runs.scan(tmp_path)[-1].path / "cells.csv").read_text() + "".join(
         path.read_text() for path in tmp_path.glob("sweep-*/cells.csv")
     )
@@ -286,7 +287,7 @@ def test_a_model_of_a_file_has_options_of_its_own_beside_others(
     assert main([command, "print_config", "with", *own]) == 0
     assert "net.py:Net:" in capsys.readouterr().out
     assert main([command, "with", *own]) == 0
-    table = runs.load("runs")
+    table = runs.load_runs("runs")
     assert dict(zip(table["model"], table["config.model_args.layers"], strict=True)) == {"ddl": 2, "net.py:Net": 3}
     (stored,) = (run for run in runs.scan("runs") if run.kind == command)
     assert stored.config["per_model"] == {"net.py:Net": {"model_args": {"layers": 3}}}
@@ -299,7 +300,7 @@ def test_a_model_of_a_file_has_options_of_its_own_beside_others(
     assert "would execute net.py" in capsys.readouterr().err
     assert main(["resume", stored.id, "--trust", "net.py"]) == 0
     assert runs.open_run(lost).status == "COMPLETED"
-    assert len(runs.load("runs")) == 2
+    assert len(runs.load_runs("runs")) == 2
 
 
 def test_a_file_of_a_sweep_names_a_model_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +310,7 @@ def test_a_file_of_a_sweep_names_a_model_of_a_file(tmp_path: Path, monkeypatch: 
         'tasks = ["harmonic"]\nmodels = ["ddl", "net.py:Net"]\n[per_model."net.py:Net".model_args]\nlayers = [1, 3]\n'
     )
     assert main(["sweep", "grid.toml", "with", *SMALL_ARGUMENTS]) == 0
-    table = runs.load("runs")
+    table = runs.load_runs("runs")
     assert sorted(zip(table["model"], table["config.model_args.layers"], strict=True)) == [
         *(("ddl", 2), ("net.py:Net", 1), ("net.py:Net", 3))
     ]
@@ -334,7 +335,7 @@ def test_a_folder_copied_elsewhere_is_resumed_there(
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     assert main(["resume", stored.id, "--runs", str(there)]) == 0
     assert {run.status for run in runs.scan(there)} == {"COMPLETED"}
-    assert set(runs.load(there)["config.seed"]) == {3}
+    assert set(runs.load_runs(there)["config.seed"]) == {3}
     attempts = {run.entry["model"]: len(run.entry["attempts"]) for run in runs.scan(there) if run.kind == "run"}
     assert attempts == {"ddl": 1, "mlp": 2}
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
@@ -352,6 +353,20 @@ def test_a_comparison_takes_what_is_complete(tmp_path: Path, capsys: pytest.Capt
     assert "2 of 3 runs are complete already" in said.err
     assert all(name in said.out for name in ("ddl", "mlp", "gru"))
     assert [len(run.entry["attempts"]) for run in runs.scan(tmp_path)] == [1] * 5
+
+
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DDL_DYN_THREADS", raising=False)
+    monkeypatch.setattr(workers, "cores", lambda: 8)
+    for jobs, share in ((1, "8"), (3, "2"), (8, "1"), (20, "1")):
+        with workers._sharing(jobs):
+            assert os.environ["DDL_DYN_THREADS"] == share
+        assert "DDL_DYN_THREADS" not in os.environ
+    # What the user has set stands.
+    monkeypatch.setenv("DDL_DYN_THREADS", "5")
+    with workers._sharing(8):
+        assert os.environ["DDL_DYN_THREADS"] == "5"
+    assert os.environ["DDL_DYN_THREADS"] == "5"
 
 
 def test_missing_says_why_each_cell_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from ddl_dyn.experiments import run as running
-from ddl_dyn.experiments.outcome import Callbacks, Outcome
+from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.results import report
 
 
-def execute(setup: Setup, callbacks: Callbacks) -> Outcome:
+def execute(setup: Setup, callbacks: Callbacks) -> RunOutcome:
     """Numbers that depend on the configuration's seed alone, one validation after another."""
     config = setup.config
     rng = np.random.default_rng(config.seed + len(config.model))
@@ -48,7 +48,7 @@ def execute(setup: Setup, callbacks: Callbacks) -> Outcome:
     floors = {"persistence": {"test": {"nrmse_short": 1.5, "nrmse_long": 2.5}}}
     numbers = {"test": split, "ood": split, "floors": floors, "parameters": 10, "training": {"seconds": time.time()}}
     arrays = {"test_pred": np.arange(6.0).reshape(2, 3) + config.seed}
-    return Outcome(numbers=numbers, arrays=arrays, state={"w": torch.ones(2)}, resolved={"device": "cpu"})
+    return RunOutcome(numbers=numbers, arrays=arrays, state={"w": torch.ones(2)}, resolved={"device": "cpu"})
 
 
 def install() -> None:

@@ -107,7 +107,7 @@ def test_an_edited_a_foreign_and_a_later_one_are_refused(writer: RunWriter, monk
     save_training(writer, STATE)
     with pytest.raises(runs.RunError, match="belongs to another configuration"):
         load_training(writer.directory, "cd" * 32)
-    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 2)
     with pytest.raises(runs.RunError, match="has version 1 of the checkpoint format, this ddl-dyn reads version 2"):
         load_training(writer.directory, HASH)
 

@@ -26,18 +26,18 @@ def test_load_gives_one_row_per_run_with_flat_columns(tmp_path: Path) -> None:
     for name in ("2", "10", "1"):
         make_run(tmp_path, name)
     make_run(tmp_path, "3", kind="compare")
-    table = runs.load(tmp_path)
+    table = runs.load_runs(tmp_path)
     assert list(table["id"]) == ["1", "2", "10"]
     assert list(table.columns[:5]) == ["id", "status", "task", "model", "seeds"]
     assert table["config.train.lr"].tolist() == [0.1] * 3
     assert table["result.parameters"].tolist() == [7] * 3
     assert table["result.test.nrmse_short"][0] == [0.5, float("inf")]
-    assert list(runs.load(tmp_path, kind="compare")["id"]) == ["3"]
-    assert list(runs.load(tmp_path / "10")["id"]) == ["10"]
+    assert list(runs.load_runs(tmp_path, kind="compare")["id"]) == ["3"]
+    assert list(runs.load_runs(tmp_path / "10")["id"]) == ["10"]
 
 
 def test_load_of_no_folder_is_an_empty_table(tmp_path: Path) -> None:
-    table = runs.load(tmp_path / "none")
+    table = runs.load_runs(tmp_path / "none")
     assert table.empty
     assert "status" in table.columns
     assert not (tmp_path / "none").exists()
@@ -48,7 +48,7 @@ def test_a_damaged_run_keeps_its_row_and_spares_the_others(tmp_path: Path) -> No
     (make_run(tmp_path, "2") / "run.json").write_text('{"status": "COMPL')
     (make_run(tmp_path, "3") / "config.json").write_text("[1, 2]")
     (tmp_path / "4").mkdir()
-    assert list(runs.load(tmp_path)["status"]) == ["COMPLETED", "UNREADABLE", "UNREADABLE"]
+    assert list(runs.load_runs(tmp_path)["status"]) == ["COMPLETED", "UNREADABLE", "UNREADABLE"]
     assert [line["status"] for line in list_runs(tmp_path, filters={})] == ["COMPLETED", "UNREADABLE", "COMPLETED"]
 
 
@@ -72,7 +72,7 @@ def test_open_run_by_id_path_and_last(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../1", "..", "1/../1", ".hidden", "a b", "", "\x1b[31m", "x" * 101])
 def test_an_id_is_a_plain_folder_name(name: str) -> None:
-    assert runs.ID.fullmatch(name) is None
+    assert runs.RUN_ID.fullmatch(name) is None
 
 
 def test_members_that_point_outside_are_dropped(tmp_path: Path) -> None:
@@ -102,18 +102,18 @@ def running_entry(**process: Any) -> dict[str, Any]:
 
 
 def test_a_running_run_of_this_process_lives() -> None:
-    assert runs.status_of(running_entry(**heartbeat.identity())) == "RUNNING"
+    assert runs.status_of(running_entry(**heartbeat.process_identity())) == "RUNNING"
 
 
 def test_a_running_run_whose_process_is_gone_is_dead() -> None:
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    assert runs.status_of(running_entry(**(heartbeat.identity() | {"pid": child.pid}))) == "DEAD"
+    assert runs.status_of(running_entry(**(heartbeat.process_identity() | {"pid": child.pid}))) == "DEAD"
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="start times of processes come from /proc")
 def test_a_process_number_used_again_does_not_keep_a_run_alive() -> None:
-    assert runs.status_of(running_entry(**(heartbeat.identity() | {"pid_start": "1"}))) == "DEAD"
+    assert runs.status_of(running_entry(**(heartbeat.process_identity() | {"pid_start": "1"}))) == "DEAD"
 
 
 @pytest.mark.parametrize(("age", "status"), [(30.0, "RUNNING"), (59.0, "RUNNING"), (61.0, "DEAD"), (1e6, "DEAD")])
@@ -173,7 +173,7 @@ def test_reading_a_strangers_run_executes_nothing(tmp_path: Path) -> None:
     with pytest.raises(runs.RunError, match=r"arrays\.npz cannot be read"):
         _ = runs.Run(folder).arrays
     assert len(run.metrics) == 1
-    assert len(runs.load(tmp_path / "runs")) == 1
+    assert len(runs.load_runs(tmp_path / "runs")) == 1
     list_runs(tmp_path / "runs", filters={})
     assert not bomb.target.exists()
 

@@ -16,12 +16,13 @@ from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import Status, rollout
 from ddl_dyn.experiments.evaluation.phase_space import describe_map
-from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, tracking
+from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, word_tracking
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.accuracy import nrmse, nrmse_curve, valid_prediction_time
 from ddl_dyn.metrics.oscillation import amplitude_error, period_error
 from ddl_dyn.metrics.starts import start_errors
 from ddl_dyn.models import make_model
+from ddl_dyn.runs.result import FLOORS
 from ddl_dyn.tasks.base import SPLITS
 from ddl_dyn.tasks.dataset import Dataset
 from ddl_dyn.tasks.trajectories import Trajectories
@@ -31,8 +32,6 @@ from ddl_dyn.training.timing import milliseconds_per_step
 from ddl_dyn.training.trainer import fit
 
 Array = NDArray[Any]
-# What any model must beat to have learned something; trained on the same split, run through the same code.
-FLOORS = ("persistence", "mean", "linear", "analogue")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         steps = min(config.eval.long, truth.steps, replicas.max_steps or truth.steps)
         run = free_run(setup, truth, steps, failed=result.untrained)
         true = truth.states[:, : steps + 1]
-        numbers[split] = score(setup, run["pred"], true) | failures(run["status"])
+        numbers[split] = score(setup, run["pred"], true) | failure_shares(run["status"])
         if last is not None:
             pred = free_run(last, truth, steps, failed=result.untrained)["pred"]
             numbers.setdefault("last", {})[split] = errors(last, pred, true)
@@ -97,7 +96,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
             arrays[f"{split}_nrmse_{name}"] = np.median(curves, axis=0)
     numbers["theory"] = theory_numbers(setup, numbers["test"]["nrmse_short"])
     if setup.task.state_kind == "categorical":
-        numbers["tracking"], tracked = tracking(setup)
+        numbers["tracking"], tracked = word_tracking(setup)
         arrays |= tracked
     numbers["gates"], audited = gate_audit(setup)
     described = describe_map(setup, chosen_replica(result))
@@ -190,7 +189,7 @@ def typical(error: Array) -> list[float | None]:
     return [float(np.median(row[~np.isnan(row)])) if (~np.isnan(row)).any() else None for row in rows]
 
 
-def failures(status: Array) -> dict[str, list[float]]:
+def failure_shares(status: Array) -> dict[str, list[float]]:
     """Share of free runs of each replica that left the finite range, or whose solver gave up."""
     return {
         "diverged": (status == Status.DIVERGED).mean(axis=-1).tolist(),

@@ -23,7 +23,7 @@ SIDE = 41
 # States at which layer spectra are taken, and starts of the search for fixed points.
 POINTS, STARTS = 64, 128
 # Newton doubles its digits once it is near: what has not converged by then wanders, and costs a step of the stack each.
-ITERATIONS = 25
+SEARCH_ITERATIONS = 25
 # Above this many dimensions a search for fixed points from a box is a lottery: it is not made.
 SEARCHED = 3
 
@@ -109,7 +109,7 @@ def fixed_point_arrays(setup: Setup) -> dict[str, Array]:
     """
     found, task, box = {}, setup.task, setup.box
     if setup.learned.dim == len(box):
-        found[""] = analysis.fixed_points(setup.learned, box=box, count=STARTS, iterations=ITERATIONS)
+        found[""] = analysis.fixed_points(setup.learned, box=box, count=STARTS, iterations=SEARCH_ITERATIONS)
     if hasattr(task, "vector_field"):
         found["_true"] = analysis.equilibria(task, box=box, count=STARTS)
     elif hasattr(task, "next_state"):

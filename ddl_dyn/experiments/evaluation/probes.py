@@ -87,7 +87,7 @@ def gate_audit(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     return numbers, arrays
 
 
-def tracking(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
+def word_tracking(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     """State-tracking accuracy at every length up to the task's longest, on words of their own.
 
     The seed of the test set gives every model the same words.

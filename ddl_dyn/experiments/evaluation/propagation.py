@@ -17,11 +17,11 @@ from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.models import make_model
 
 DEPTH = 200
-BATCH = 256
+SAMPLES = 256
 
 
 @dataclass(frozen=True)
-class InitialStatistics:
+class Propagation:
     """Signal and gradient through an untrained stack, layer by layer.
 
     Args:
@@ -36,9 +36,9 @@ class InitialStatistics:
     gradient_norm: NDArray[np.float64]
 
 
-def initial_statistics(
+def propagation(
     name: str, *, state_dim: int = 8, depth: int = DEPTH, seeds: Sequence[int] = range(5), **options: Any
-) -> InitialStatistics:
+) -> Propagation:
     """Statistics of the step and of its gradient through an untied stack, before any training, in float64.
 
     Args:
@@ -46,7 +46,7 @@ def initial_statistics(
         state_dim: D.   depth: L, layers passed in turn.   seeds: of the replicas.
         options: of the model; the stack is untied and its latent state is carried.
     Returns:
-        `InitialStatistics`; what overflows is not finite there.
+        `Propagation`; what overflows is not finite there.
     Raises:
         ValueError: for a model in closed form, or bad options.
     """
@@ -55,8 +55,8 @@ def initial_statistics(
     if replicas.template.closed_form:
         raise ValueError(f"{name} is solved, not trained: it has no start to describe")
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(BATCH, state_dim, generator=generator, dtype=torch.float64).repeat(replicas.size, 1, 1)
-    u = x.new_zeros(replicas.size, BATCH, 0)
+    x = torch.randn(SAMPLES, state_dim, generator=generator, dtype=torch.float64).repeat(replicas.size, 1, 1)
+    u = x.new_zeros(replicas.size, SAMPLES, 0)
     states = [replicas.lift(x.requires_grad_())]
     for l in range(depth):
         states.append(replicas.step(states[-1], l, u))
@@ -65,6 +65,6 @@ def initial_statistics(
     grads = torch.autograd.grad((states[-1] * w).sum(), states)
     std = [(h - h.mean(1, keepdim=True)).square().mean(dim=(1, 2)).sqrt() for h in states]
     norm = [g.square().sum(-1).mean(1).sqrt() for g in grads]
-    return InitialStatistics(
+    return Propagation(
         np.arange(depth + 1), torch.stack(std, 1).detach().numpy(), torch.stack(norm, 1).detach().numpy()
     )

@@ -115,12 +115,12 @@ def _cells(config: GridConfig, problems: list[str]) -> list[Cell]:
     problems = problems + check_grid(config)
     if problems:
         raise ConfigError(problems)
-    cells = expand(config)
+    cells = expand_grid(config)
     check_data(_distinct_data(cells))
     return cells
 
 
-def expand(config: GridConfig) -> list[Cell]:
+def expand_grid(config: GridConfig) -> list[Cell]:
     """The cells of a grid by task, carry, model and axis, the last axis fastest; equal ones once.
 
     Raises:

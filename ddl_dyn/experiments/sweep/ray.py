@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.experiments.cell import do_cell
+from ddl_dyn.experiments.cell import POLL_SECONDS, do_cell
 from ddl_dyn.experiments.interrupts import as_interrupts
 from ddl_dyn.experiments.run import Launch
 from ddl_dyn.experiments.sweep.config import GridConfig
@@ -24,7 +24,6 @@ from ddl_dyn.runs import RUNNING, Run
 # Cells hand nothing over through Ray's memory; this is about the least that it takes.
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
 RETRIES = 3
-POLL_SECONDS = 1.0
 # Tasks handed to Ray per processor of the cluster: enough waiting for an autoscaler to see that there is more to do.
 AHEAD = 3
 

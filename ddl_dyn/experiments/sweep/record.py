@@ -17,9 +17,9 @@ from ddl_dyn.experiments.sweep.grid import Cell
 from ddl_dyn.runs import (
     COMPLETED,
     FAILED,
-    ID,
     INTERRUPTED,
     QUEUED,
+    RUN_ID,
     RUNNING,
     UNREADABLE,
     Run,
@@ -74,7 +74,11 @@ def read_cells(sweep: Run) -> list[dict[str, str]]:
         raise RunError(f"{path} cannot be read: {error}; the sweep's own command writes it again") from error
     for line in lines:
         # A stored id becomes part of a path, so a folder from elsewhere must not be able to point outside.
-        if None in line or not all(isinstance(value, str) for value in line.values()) or not ID.fullmatch(line["run"]):
+        if (
+            None in line
+            or not all(isinstance(value, str) for value in line.values())
+            or not RUN_ID.fullmatch(line["run"])
+        ):
             raise RunError(f"{path} is damaged; the sweep's own command writes it again")
     return lines
 

@@ -99,7 +99,7 @@ class _Observer(MongoObserver):
         self.runs.update_one({"_id": self.run_entry["_id"]}, {"$set": self.run_entry}, upsert=True)
 
 
-def identity(entry: Mapping[str, Any]) -> str:
+def run_identity(entry: Mapping[str, Any]) -> str:
     """What tells a run from every other, wherever its folder lies: from its first process and moment."""
     attempts = entry.get("attempts")
     if not isinstance(attempts, list) or not attempts or not isinstance(attempts[0], Mapping):
@@ -122,7 +122,7 @@ def send(run: Run, client: Any, address: Address, *, files: bool = True) -> Any:
         RunError: when the run cannot be read.
     """
     entry, status = run.entry, run.status
-    uid = identity(entry)
+    uid = run_identity(entry)
     observer = _Observer(client=client, db_name=address.database)
     known = observer.runs.find_one({"meta.uid": uid}, {"_id": 1})
     if known is not None:
@@ -230,7 +230,7 @@ def _content_type(path: Path) -> str:
     return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
-def brief(error: Exception) -> str:
+def first_clause(error: Exception) -> str:
     """The first clause of an error of the database's driver, which appends its whole view of the servers."""
     text = " ".join(str(error).split()).partition(", Timeout:")[0].partition(" (configured timeouts")[0]
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
@@ -266,5 +266,5 @@ def send_runs(chosen: list[Run], text: str, say: Callable[[str], None]) -> int:
                 observer = send(run, client, address)
                 say(f"run {run.id} is {address.shown} run {observer.run_entry['_id']}")
     except PyMongoError as error:
-        raise ValueError(f"{address.shown} does not take the runs: {brief(error)}") from error
+        raise ValueError(f"{address.shown} does not take the runs: {first_clause(error)}") from error
     return len(every)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.experiments.tracking.mongo import OUTPUT, POINTS, Address, brief, connect, send
+from ddl_dyn.experiments.tracking.mongo import OUTPUT, POINTS, Address, connect, first_clause, send
 from ddl_dyn.runs import Run
 
 
@@ -107,6 +107,6 @@ class MongoMirror:
                 if not self._warned:
                     self._warned = True
                     self._say(
-                        f"warning: {self._address.shown} does not take the run ({brief(error)}); the run goes on, and "
-                        "what the database lacks will be sent from its files"
+                        f"warning: {self._address.shown} does not take the run ({first_clause(error)}); the run goes "
+                        "on, and what the database lacks will be sent from its files"
                     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ddl_dyn.config.parsing import ConfigError
+from ddl_dyn.engine.threads import cores
 from ddl_dyn.experiments.cell import do_cell, job
 from ddl_dyn.experiments.progress import Bars
 from ddl_dyn.experiments.run import Launch, make_store, start
@@ -17,7 +18,7 @@ from ddl_dyn.experiments.sweep.config import CompareConfig, GridConfig
 from ddl_dyn.experiments.sweep.grid import Cell, sweep_id
 from ddl_dyn.experiments.sweep.record import completed, write_cells
 from ddl_dyn.experiments.tracking.sacred import make_experiment
-from ddl_dyn.experiments.workers import Ended, cores, default_jobs, run_all
+from ddl_dyn.experiments.workers import Ended, default_jobs, run_all
 from ddl_dyn.runs import COMPLETED, Run
 from ddl_dyn.runs.observer import RunStore
 from ddl_dyn.runs.trust import digests
@@ -47,7 +48,7 @@ class _Plan:
 Failed = list[tuple[Cell, str]]
 
 
-def sweep(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Conclude | None = None) -> int:
+def run_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Conclude | None = None) -> int:
     """Do the cells that are not done yet, and keep the grid as a run of its own.
 
     Args:

@@ -1,0 +1,90 @@
+"""The table of runs for other programs: CSV and LaTeX."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddl_dyn.config.formats import number
+from ddl_dyn.config.parsing import nearest_key
+from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.runs.result import SPLIT_NAMES
+from ddl_dyn.runs.run import RunError, load_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def export(where: str | os.PathLike[str], form: str, columns: Sequence[str] | None = None) -> str:
+    """Export the table of runs as CSV or LaTeX.
+
+    Args:
+        where: the runs folder.
+        form: `csv` or `latex`.
+        columns: of `load_runs`; by default all of them for CSV, errors and scalar results for LaTeX.
+    Raises:
+        ValueError: for an unknown column, the message naming the nearest.
+        RunError: when there are no runs.
+    """
+    table = load_runs(Path(where))
+    if table.empty:
+        raise RunError(f"no runs in {os.fspath(where)}; there is nothing to export")
+    if columns is None and form == "latex":
+        columns = ["id", "status", "task", "model", "seeds", *_results(table)]
+    if columns is not None:
+        unknown = [name for name in columns if name not in table.columns]
+        if unknown:
+            near = nearest_key(unknown[0], list(table.columns))
+            raise ValueError(f"unknown column {unknown[0]!r}{near}; `ddl-dyn export` without --columns shows them all")
+        table = table[list(columns)]
+    if form == "csv":
+        return table.to_csv(index=False)
+    return _latex(table)
+
+
+def _results(table: pd.DataFrame) -> list[str]:
+    """Columns of the primary errors, and of results that are one number a run."""
+    errors = {
+        f"result.{PRIMARY.found_at(split=split, horizon=horizon)}"
+        for split in SPLIT_NAMES
+        for horizon in PRIMARY.horizons
+    }
+    found = []
+    for name in table.columns:
+        values = table[name].dropna()
+        single = len(values) and all(isinstance(value, (int, float)) for value in values)
+        if name in errors or (single and (name.startswith("result.test.") or name == "result.parameters")):
+            found.append(name)
+    return found
+
+
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    character: f"\\{character}" for character in "&%$#_{}"
+}
+
+
+def _latex(table: pd.DataFrame) -> str:
+    """A booktabs table; every cell escaped, values of several seeds as their median and extremes."""
+
+    def cell(value: Any) -> str:
+        text = _over_seeds(value) if isinstance(value, list) else number(value)
+        return "".join(_SPECIAL.get(character, character) for character in text)
+
+    lines = [" & ".join(cell(name) for name in table.columns) + r" \\", r"\midrule"]
+    lines += [" & ".join(cell(value) for value in row) + r" \\" for row in table.itertuples(index=False)]
+    body = "\n".join(lines)
+    return f"\\begin{{tabular}}{{{'l' * len(table.columns)}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+
+
+def _over_seeds(values: list[Any]) -> str:
+    if not all(value is None or isinstance(value, (int, float)) for value in values):
+        return ", ".join(map(str, values))
+    # A replica that failed has no number.
+    known = sorted(math.inf if value is None or math.isnan(value) else float(value) for value in values)
+    if len(known) < 2:
+        return "".join(map(number, known))
+    return f"{number(statistics.median(known))} ({number(known[0])} to {number(known[-1])})"
