@@ -1,4 +1,4 @@
-"""Runge–Kutta methods: fixed steps, and embedded pairs that choose their own steps.
+"""Runge–Kutta methods: fixed steps, and embedded pairs that choose their own.
 
 Axes: S stages, the last of which is evaluated at the end of the step and is the first of the next one.
 """
@@ -11,7 +11,45 @@ from typing import Any
 
 from torch import Tensor
 
+# A vector field along a solve: (time, state) -> its rate of change.
 Rhs = Callable[[Any, Tensor], Tensor]
+
+
+def euler(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
+    """One step of Euler's method.
+
+    Args:
+        rhs: vector field.   t: time.   y: state.   size: of the step.
+    """
+    return y + size * rhs(t, y)
+
+
+def midpoint(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
+    """One step of the midpoint rule.
+
+    Args:
+        rhs: vector field.   t: time.   y: state.   size: of the step.
+    """
+    return y + size * rhs(t + size / 2, y + size / 2 * rhs(t, y))
+
+
+def rk4(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
+    """One step of Kutta's 3/8 rule, of order 4, which torchdiffeq calls rk4.
+
+    Args:
+        rhs: vector field.   t: time.   y: state.   size: of the step.
+    Source: Kutta (1901).
+    """
+    k1 = rhs(t, y)
+    k2 = rhs(t + size / 3, y + size / 3 * k1)
+    k3 = rhs(t + 2 * size / 3, y + size * (k2 - k1 / 3))
+    k4 = rhs(t + size, y + size * (k1 - k2 + k3))
+    return y + size / 8 * (k1 + 3 * (k2 + k3) + k4)
+
+
+# Solver -> one step of it, and evaluations in a step.
+FIXED: dict[str, Callable[[Rhs, float, Tensor, float], Tensor]] = {"euler": euler, "midpoint": midpoint, "rk4": rk4}
+STAGES = {"euler": 1, "midpoint": 2, "rk4": 4}
 
 
 @dataclass(frozen=True)
@@ -87,41 +125,3 @@ class Solver:
     rtol: float
     atol: float
     attempts: int
-
-
-def euler(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of Euler's method.
-
-    Args:
-        rhs: vector field.   t: time.   y: state.   size: of the step.
-    """
-    return y + size * rhs(t, y)
-
-
-def midpoint(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of the midpoint rule.
-
-    Args:
-        rhs: vector field.   t: time.   y: state.   size: of the step.
-    """
-    return y + size * rhs(t + size / 2, y + size / 2 * rhs(t, y))
-
-
-def rk4(rhs: Rhs, t: float, y: Tensor, size: float) -> Tensor:
-    """One step of Kutta's 3/8 rule, of order 4, which torchdiffeq calls rk4.
-
-    Args:
-        rhs: vector field.   t: time.   y: state.   size: of the step.
-    Source: Kutta (1901).
-    """
-    k1 = rhs(t, y)
-    k2 = rhs(t + size / 3, y + size / 3 * k1)
-    k3 = rhs(t + 2 * size / 3, y + size * (k2 - k1 / 3))
-    k4 = rhs(t + size, y + size * (k1 - k2 + k3))
-    return y + size / 8 * (k1 + 3 * (k2 + k3) + k4)
-
-
-FIXED: dict[str, Callable[[Rhs, float, Tensor, float], Tensor]] = {"euler": euler, "midpoint": midpoint, "rk4": rk4}
-
-
-STAGES = {"euler": 1, "midpoint": 2, "rk4": 4}

@@ -17,6 +17,14 @@ from ddl_dyn.training.series import DataSets
 
 # An update's random windows are drawn in blocks: one seeding and one transfer for many updates.
 UPDATES_PER_BLOCK = 64
+# Compiling costs seconds, an eager step with its gradient a quarter of a millisecond or more: below this many steps of
+# training it cannot pay.
+COMPILE_ABOVE = 20_000
+
+
+def worth_compiling(config: TrainConfig) -> bool:
+    """True for a training that is to run compiled where it can: by configuration, or by its length."""
+    return config.compile == "on" or (config.compile == "auto" and config.updates * config.horizon > COMPILE_ABOVE)
 
 
 def rate_shape(config: TrainConfig, update: int) -> float:

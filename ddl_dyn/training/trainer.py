@@ -24,17 +24,8 @@ from ddl_dyn.models.closed_form import ClosedForm
 from ddl_dyn.training.adamw import AdamW
 from ddl_dyn.training.memory import peak_memory
 from ddl_dyn.training.result import FitResult, Progress
-from ddl_dyn.training.schedule import Windows, forcing_at, horizon_at, rate_shape
+from ddl_dyn.training.schedule import Windows, forcing_at, horizon_at, rate_shape, worth_compiling
 from ddl_dyn.training.series import Series, check_horizon, data_sets
-
-# Compiling costs seconds, an eager step with its gradient a quarter of a millisecond or more: below this many steps of
-# training it cannot pay.
-COMPILE_ABOVE = 20_000
-
-
-def worth_compiling(config: TrainConfig) -> bool:
-    """Whether a training is to run compiled, where it can: by configuration, or by its length."""
-    return config.compile == "on" or (config.compile == "auto" and config.updates * config.horizon > COMPILE_ABOVE)
 
 
 class Trainer:

@@ -19,8 +19,9 @@ import numpy as np
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.training.result import FitResult, Progress
+from ddl_dyn.training.schedule import worth_compiling
 from ddl_dyn.training.series import Series
-from ddl_dyn.training.trainer import Trainer, fit, worth_compiling
+from ddl_dyn.training.trainer import Trainer, fit
 
 # Share of the updates of a first trial, rates that go on to the second, how often the grid may grow beyond an edge.
 SHARE, FINALISTS, EXTENSIONS = 0.25, 2, 2
