@@ -3,8 +3,8 @@
     python benchmarks/listing.py [--runs 10000] [--keep DIR]
 
 Prints seconds to write the folders, for `ddl-dyn list` into a pipe (a process of its own, start included; first as
-found and once more), for `runs.scan` with every status, for `runs.load_runs`, and kilobytes and files of one run; exits with
-1 when the second listing of 10,000 runs takes 2 s or more of processor time.
+found and once more), for `runs.scan` with every status, for `runs.load_runs`, and kilobytes and files of one run; exits
+with 1 when the second listing of 10,000 runs takes 2 s or more of processor time.
 """
 
 from __future__ import annotations
