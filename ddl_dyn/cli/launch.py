@@ -118,7 +118,7 @@ def _other(command: Command, name: str, defaults: BaseModel, config: BaseModel) 
 
 
 def _launch(command: Command, base: Path) -> Launch:
-    """How the runs are started; they go to Sacred's -F, or to the folder given by --runs."""
+    """The start of the runs, which go to Sacred's -F or to the folder given by --runs."""
     return Launch(base=Path(command.options.get("--file_storage") or base), options=options_of(command))
 
 

@@ -87,5 +87,9 @@ def joined(items: Iterable[str], last: str = "and") -> str:
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
-    """A number with its noun in the right form."""
+    """A number with its noun in the right form.
+
+    Args:
+        n: how many.   noun: of one.   plural: of more, by default the noun with an s.
+    """
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {plural or noun + 's'}"

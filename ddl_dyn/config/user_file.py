@@ -14,7 +14,7 @@ from typing import Any
 
 
 def is_file_reference(name: str) -> bool:
-    """Whether a model's or task's name is a file and a class in it."""
+    """Recognise a model's or task's name that is a file and a class in it."""
     return ".py:" in name or name.endswith(".py")
 
 

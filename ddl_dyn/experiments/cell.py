@@ -18,7 +18,7 @@ POLL_SECONDS = 1.0
 
 
 def job(run_id: str, config: Any) -> dict[str, Any]:
-    """What `do_cell` takes, in JSON's types."""
+    """Argument of `do_cell`, in JSON's types."""
     return {"run_id": run_id, "config": config.model_dump(mode="json")}
 
 
@@ -54,7 +54,7 @@ def do_cell(task: Mapping[str, Any], launch: Launch) -> None:
 
 
 def is_taken(stored: Run) -> bool:
-    """Whether another process writes a run: on this machine by its lock, on another by its heartbeat.
+    """True while another process writes the run: on this machine by its lock, on another by its heartbeat.
 
     A copy of a folder says that its run is running, too, but nobody holds its lock.
     """

@@ -1,4 +1,4 @@
-"""What a configuration asks for, in one form however it was written, and the hash of that form."""
+"""The canonical form of a configuration, the same however it was written, and its hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one run leaves behind, and what it reports on the way."""
+"""Outcome of a run, and its reports on the way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome:
-    """What one run leaves behind.
+    """Outcome of a run.
 
     Args:
         numbers: nested, plain numbers and lists of one entry per replica.
@@ -28,7 +28,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Callbacks:
-    """What `execute` reports on the way.
+    """Reports of `execute` on the way.
 
     Args:
         on_data: called with the dataset's content hash and the device's name before training.

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar on a terminal, a few plain lines elsewhere."""
+"""Progress of runs: bars on a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLAIN_LINES = 4
 
 
 class Validation(Protocol):
-    """What training reports at each validation; arrays have one entry per replica."""
+    """Report of training at each validation; arrays have one entry per replica."""
 
     @property
     def update(self) -> int: ...

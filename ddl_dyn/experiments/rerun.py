@@ -71,7 +71,7 @@ def resume(reference: str, base: Path, conclude: Conclude, *, store: str | None 
 
 
 def _no_more(stored: Run) -> str:
-    """Why a run is not to be continued; empty where it is."""
+    """Reason not to continue a run; empty where there is none."""
     if stored.status == UNREADABLE:
         return "run.json is damaged"
     if stored.status == RUNNING and is_taken(stored):
@@ -138,7 +138,7 @@ def _numeric(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def largest_difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, float, int]:
-    """Where two sets of named arrays differ most.
+    """Largest difference of two sets of named arrays.
 
     Returns:
         name, max |Δ| (infinite where one lacks a name or shapes or failures differ; 0 for equal infinities and for

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from ddl_dyn.config.parsing import ConfigError, explained, merged, shaped
 from ddl_dyn.config.sections import DATA_SETS, LR_GRID, SEEDS, RunConfig
 
-FREE = ("task_args", "model_args")
 # Sacred hands the seed to numpy's global generator, which takes 32 bits.
 SEED_LIMIT = 2**32
 

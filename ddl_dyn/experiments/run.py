@@ -32,7 +32,7 @@ def _say(text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How a run is started, apart from what it computes.
+    """Start of a run, apart from what it computes.
 
     Args:
         base: the runs folder.
@@ -50,7 +50,7 @@ class Launch:
 
     @property
     def observed(self) -> bool:
-        """Whether anything is to be written."""
+        """True where anything is to be written."""
         return not self.options.get("--unobserved")
 
 

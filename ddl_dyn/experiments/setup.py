@@ -148,7 +148,7 @@ class Setup:
 
     @property
     def obstacle(self) -> str:
-        """Why the learned map cannot be iterated as one autonomous map; empty where it can."""
+        """Reason why the learned map cannot be iterated as one autonomous map; empty where it can."""
         if self.task.state_kind != "continuous":
             return "the states are one-hot codes: a token picks the map at every step"
         if self.member is None:
@@ -177,12 +177,12 @@ class Setup:
 
     @property
     def is_flow(self) -> bool:
-        """Whether the truth is a differential equation sampled at dt."""
+        """True where the truth is a differential equation sampled at dt."""
         return hasattr(self.member, "vector_field")
 
     @property
     def comparable(self) -> bool:
-        """Whether learned and true map act on the same space, so that points and Jacobians can be compared."""
+        """True where learned and true map act on one space, so that points and Jacobians can be compared."""
         return not self.obstacle and self.truth is not None and self.learned.dim == self.task.state_dim
 
     def starts(self, count: int, *, late: bool = False) -> Array:
@@ -284,7 +284,7 @@ def _normalization(mode: str, task: Task) -> Any:
 
 
 def _shape(model: str, task: Task, normalizer: Normalizer) -> dict[str, Any]:
-    """What `make_model` needs of a task; an oracle is told the truth."""
+    """Arguments of `make_model` that a task decides; an oracle is told the truth."""
     truth = truth_of(task, normalizer) if model_class(model).dynamics == "oracle" else None
     return {"state_dim": task.state_dim, "input_dim": task.input_dim, "dt": task.dt, "truth": truth}
 

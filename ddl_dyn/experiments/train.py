@@ -97,7 +97,7 @@ Parts = tuple[list[Trajectories], list[Trajectories]]
 
 
 def _pace(setup: Setup, parts: Parts, schedule: TrainConfig) -> dict[str, Any]:
-    """What a budget of time decides by the clock, kept so that a resumed or repeated run decides the same."""
+    """Decisions of a budget of time by the clock, kept so that a resumed or repeated run decides the same."""
     config = setup.config
     if config.budget.target is not None:
         seconds = float(config.budget.target)
@@ -135,7 +135,7 @@ def _portraits(setup: Setup, updates: int, state: Mapping[str, Any] | None) -> P
 def _visitor(
     callbacks: Callbacks, portraits: PortraitSeries | None, pace: Mapping[str, Any] | None, trials: tuning.Trials
 ) -> Callable[[Trainer], None] | None:
-    """What is done after each update: a portrait where one is due, a checkpoint every few seconds."""
+    """Hook after each update: a portrait where one is due, a checkpoint every few seconds."""
     keep = callbacks.on_checkpoint
     if keep is None and portraits is None:
         return None

@@ -36,7 +36,7 @@ class Ended:
 
 
 class _Service(NamedTuple):
-    """What a worker process is there for; see `run_all`."""
+    """The service of a worker process; see `run_all`."""
 
     base: Path
     options: Mapping[str, Any]
@@ -107,7 +107,7 @@ class _Team:
                 worker.send(number, self.work[number])
 
     def listen(self) -> Iterator[tuple[_Worker, str, Any]]:
-        """What busy workers have to tell; a worker that died has ended its run."""
+        """Messages of busy workers; one that died has ended its run."""
         busy = {worker.connection: worker for worker in self.workers if worker.number is not None}
         for ready in wait(list(busy)):
             worker = busy[ready]  # type: ignore[index]

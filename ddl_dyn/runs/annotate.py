@@ -13,6 +13,8 @@ from ddl_dyn.runs.run import RUNNING, UNREADABLE, Run, RunError, open_run
 def change_tags(reference: str, where: str | os.PathLike[str], changes: Sequence[str]) -> list[str]:
     """Add tags to a run, or remove those that begin with `-`; the tags it has then.
 
+    Args:
+        reference, where: as for `open_run`.   changes: words without commas.
     Raises:
         RunError: when the run is missing, unreadable or still running.
         ValueError: for an empty tag or one with a comma.
@@ -32,6 +34,8 @@ def change_tags(reference: str, where: str | os.PathLike[str], changes: Sequence
 def set_note(reference: str, where: str | os.PathLike[str], text: str) -> None:
     """Replace a run's note.
 
+    Args:
+        reference, where: as for `open_run`.   text: the note.
     Raises:
         RunError: when the run is missing, unreadable or still running.
     """

@@ -1,4 +1,4 @@
-"""Which process on which machine owns a run, and whether it still lives."""
+"""The process that owns a run: identity, machine, life."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def machine() -> str:
 
 
 def process_start(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks since boot; None where the system does not tell."""
+    """Start of a process in the kernel's ticks since boot; None where the system does not tell."""
     with contextlib.suppress(OSError, IndexError):
         # The second field is the command in brackets and may hold spaces; the start time is the 22nd.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -40,12 +40,12 @@ def process_start(pid: int) -> str | None:
 
 
 def process_identity() -> dict[str, Any]:
-    """What a run stores of its process: pid, its start (numbers are used again) and the machine."""
+    """Record of this process: pid, its start (numbers are used again) and the machine."""
     return {"pid": os.getpid(), "pid_start": process_start(os.getpid()), "machine": machine()}
 
 
 def process_lives(pid: int, started: str | None) -> bool:
-    """Whether that very process still runs on this machine."""
+    """True while that very process runs on this machine."""
     if pid <= 0:
         return False
     try:
@@ -71,7 +71,7 @@ def seconds_since(stamp: str | None) -> float:
 
 
 def is_dead(entry: Mapping[str, Any]) -> bool:
-    """Whether a run that calls itself RUNNING has lost its process.
+    """True for a run that calls itself RUNNING and has lost its process.
 
     On the machine that ran it the process is looked up; elsewhere the age of the last heartbeat decides.
     """

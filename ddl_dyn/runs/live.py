@@ -1,4 +1,4 @@
-"""What goes on in a runs folder, read again and again while runs write into it.
+"""The live state of a runs folder, read again and again while runs write into it.
 
 Nothing is written and nothing is locked. Every file here is replaced whole or only appended to, so a reader meets at
 worst an unfinished last line; it is read when it is finished.
@@ -28,7 +28,7 @@ PLAIN = ("task", "model", "carry")
 
 @dataclass(frozen=True, kw_only=True)
 class RunProgress:
-    """How far one run is.
+    """Progress of one run.
 
     Args:
         id, status: of the run.   title: task, model and carry.
@@ -55,7 +55,7 @@ class RunProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class GridProgress:
-    """How far a comparison or a sweep is.
+    """Progress of a comparison or a sweep.
 
     Args:
         counts: status -> number of its runs.   waiting: titles of cells that have no run yet, as far as they are known.
@@ -175,7 +175,11 @@ class Follower:
         return self._entries[name][1]
 
     def course(self, name: str, entry: Mapping[str, Any], status: str) -> RunProgress:
-        """How far one run is, from its run.json and the end of its metrics.jsonl."""
+        """Progress of one run, from its run.json and the end of its metrics.jsonl.
+
+        Args:
+            name: its folder.   entry: contents of its run.json.   status: what a reader makes of that.
+        """
         tail = self._tails.setdefault(name, _Tail(self.base / name / "metrics.jsonl"))
         tail.read()
         progress = entry.get("progress")

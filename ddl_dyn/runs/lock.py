@@ -84,7 +84,7 @@ class RunLock:
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether some process holds the lock of a run's folder; False where there is no such folder or no lock file."""
+    """True while some process holds the lock of a run's folder; False where there is no folder or no lock file."""
     if not (directory / NAME).exists():
         return False
     lock = RunLock(directory)

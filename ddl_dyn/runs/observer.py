@@ -40,7 +40,10 @@ def _stamp(moment: datetime) -> str:
 
 
 class RunStore(RunWriter):
-    """Sacred observer over a run directory; the arguments are those of `RunWriter`."""
+    """Sacred observer over a run directory; the arguments are those of `RunWriter`.
+
+    Sacred calls its events, with the arguments of `sacred.observers.RunObserver`.
+    """
 
     priority = 20
 
@@ -167,7 +170,7 @@ class RunStore(RunWriter):
         """Nothing: every write is done when its method returns."""
 
     def _earlier(self) -> dict[str, Any]:
-        """What run.json holds from earlier attempts; a run that is not to be continued is left as it is."""
+        """Contents of run.json from earlier attempts; a run that is not to be continued is left as it is."""
         path = self.directory / "run.json"
         # A process killed between making the folder and describing the run leaves a folder without run.json.
         if not self.resume or not path.exists():

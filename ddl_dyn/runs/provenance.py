@@ -1,4 +1,4 @@
-"""Where a run comes from: code, packages, machine. Recording it never stops a run."""
+"""Provenance of a run: code, packages, machine. Recording it never stops a run."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Run:
 
     @property
     def output(self) -> str:
-        """What the run printed."""
+        """Text that the run printed."""
         path = self.path / "cout.txt"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 

@@ -1,4 +1,4 @@
-"""Which code from files a stored run may execute when it is done again.
+"""Trust in code from files, which a stored run executes when it is done again.
 
 Reading a run executes nothing. Doing one again (resume, replay, analyse, figures of the trained map) executes the files
 that define its model or task where these are not the suite's own. A run folder may come from a stranger, so that
@@ -51,7 +51,7 @@ def digests(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_code(run: Run) -> None:
-    """Whether a stored run may be done again here.
+    """Check that a stored run may be done again here.
 
     Raises:
         RunError: when it would execute a file that the user has not named, or one that has changed since.

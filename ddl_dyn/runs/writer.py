@@ -28,7 +28,7 @@ class BusyError(StoreError):
 
 
 def check_writable(base: Path) -> None:
-    """Whether runs can be made in a folder, without making anything.
+    """Check that runs can be made in a folder, without making anything.
 
     Raises:
         StoreError: when the folder, or its nearest existing parent, is a file or cannot be written to.

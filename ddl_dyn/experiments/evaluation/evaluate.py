@@ -198,7 +198,11 @@ def failure_shares(status: Array) -> dict[str, list[float]]:
 
 
 def pooled_curve(pred: Array, true: Array, sigma: Array) -> Array:
-    """(R, T+1), NRMSE at each step pooled over trajectories; infinite once one of them has failed."""
+    """NRMSE (R, T+1) at each step pooled over trajectories; infinite once one of them has failed.
+
+    Args:
+        pred: (R, N, T+1, D).   true: (N, T+1, D).   sigma: (D,) or (R, D), the training scale.
+    """
     with np.errstate(over="ignore"):
         return np.sqrt(np.square(nrmse_curve(pred, true, sigma)).mean(axis=-2))
 
@@ -217,7 +221,7 @@ def fit_floors(setup: Setup) -> dict[str, Replicas]:
 
 
 def training_numbers(result: FitResult, replicas: Replicas) -> dict[str, Any]:
-    """What training cost and how it ended, per replica where it differs."""
+    """Cost and end of training, per replica where it differs."""
     return {
         "seconds": result.seconds,
         "updates": result.updates,

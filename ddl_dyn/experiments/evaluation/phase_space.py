@@ -1,4 +1,4 @@
-"""What a trained map looks like, as arrays: step field, gates, layer spectra, fixed points.
+"""Phase space of a trained map as arrays: step field, gates, layer spectra, fixed points.
 
 Axes: R replicas, G grid points a side, P points, D observed state, H latent state, L layers.
 """
@@ -127,7 +127,7 @@ def fixed_point_arrays(setup: Setup) -> dict[str, Array]:
 
 
 def fixed_point_numbers(replicas: Replicas, found: dict[str, Array]) -> dict[str, Any]:
-    """How many fixed points each replica has, and the true map."""
+    """Numbers of fixed points of each replica and of the true map."""
     numbers: dict[str, Any] = {}
     if "fixed_points_replica" in found:
         numbers["count"] = np.bincount(found["fixed_points_replica"], minlength=replicas.size).tolist()

@@ -1,5 +1,4 @@
-"""What theory had said of a run, what its gates do along the test set, and how long it tracks a state: plain numbers
-for the run's result.
+"""Probes of a trained run: the theory's prediction, an audit of its gates, its state-tracking accuracy.
 
 Axes: R replicas, B states, N words, T steps or tokens, L layers, r directions, C classes.
 """

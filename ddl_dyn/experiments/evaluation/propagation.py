@@ -1,4 +1,4 @@
-"""How a signal and its gradient pass an untrained stack.
+"""Propagation of a signal and its gradient through an untrained stack.
 
 Axes: R seeds, B batch, D observed state, H latent state, L layers.
 """

@@ -50,7 +50,7 @@ class PortraitSeries:
         self.steps.append(torch.as_tensor(step, dtype=torch.float32))
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it, as tensors and plain numbers."""
+        """Contents for a checkpoint, as tensors and plain numbers."""
         return {"update": list(self.update), "steps": list(self.steps)}
 
     def load(self, state: Mapping[str, Any]) -> None:

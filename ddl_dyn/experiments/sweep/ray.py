@@ -110,7 +110,7 @@ def _cluster(config: GridConfig) -> Iterator[Any]:
 
 
 def _on_loopback(address: str) -> bool:
-    """Whether a cluster's address, or that of the one last started here, is of this machine alone."""
+    """True where a cluster's address, or that of the one last started here, is of this machine alone."""
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", "")
         with contextlib.suppress(OSError):

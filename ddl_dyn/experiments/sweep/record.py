@@ -1,4 +1,4 @@
-"""What a sweep writes down of its cells, and what is left of them.
+"""The record of a sweep's cells, and the cells that are left.
 
 `cells.csv` in the sweep's folder has a line for each cell: the run that holds it, then task, model, carry and the
 cell's place on each axis. Whether a cell is done is not written there: its run says so.

@@ -28,7 +28,7 @@ PASSED_ON = ("--beat-interval", "--comment", "--capture", "--store")
 
 
 class Conclude(Protocol):
-    """What is made of a comparison's finished runs; returns what is printed in short."""
+    """Conclusion from a comparison's finished runs: makes table, figure and page, returns what is printed in short."""
 
     def __call__(
         self, store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, jobs: int = 1

@@ -39,7 +39,7 @@ ENDINGS = ("stop_time", "fail_trace", "result")
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where the copy lives.
+    """Address of a database.
 
     Args:
         url: with credentials; never printed or stored.
@@ -100,7 +100,7 @@ class _Observer(MongoObserver):
 
 
 def run_identity(entry: Mapping[str, Any]) -> str:
-    """What tells a run from every other, wherever its folder lies: from its first process and moment."""
+    """Identity of a run wherever its folder lies: from its first process and moment."""
     attempts = entry.get("attempts")
     if not isinstance(attempts, list) or not attempts or not isinstance(attempts[0], Mapping):
         raise RunError("the run has not been started yet, so there is nothing to send")

@@ -173,6 +173,8 @@ class UsageError(ValueError):
 def parse_command_line(experiment: Any, program: str, arguments: list[str]) -> Command:
     """Read `[COMMAND] [with key=value …] [options]`.
 
+    Args:
+        experiment: from `make_experiment`.   program: its printed name.   arguments: words after the program's name.
     Raises:
         UsageError: when the arguments do not fit, or an option is refused.
     """
