@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
@@ -17,24 +17,26 @@ from ddl_dyn.runs.writer import BusyError
 POLL_SECONDS = 1.0
 
 
-def job(run_id: str, config: Any) -> dict[str, Any]:
-    """Argument of `do_cell`, in JSON's types."""
-    return {"run_id": run_id, "config": config.model_dump(mode="json")}
+class Job(TypedDict):
+    """A cell to be done, in JSON's types."""
+
+    run_id: str
+    config: dict[str, Any]
 
 
-def do_cell(task: Mapping[str, Any], launch: Launch) -> None:
+def do_cell(job: Job, launch: Launch) -> None:
     """Bring a cell's run to its end: from its checkpoint where there is one, not at all where it is complete.
 
     While another process writes the run this one waits; when that process dies, it takes the run over.
 
     Args:
-        task: what `job` made.
+        job: its run and its resolved configuration.
         launch: where and how.
     Raises:
         BusyError: when the run's folder cannot be read.
         StoreError, ValueError: as `run.run`.
     """
-    stored = Run(launch.base / task["run_id"])
+    stored = Run(launch.base / job["run_id"])
     config = None
     while True:
         fresh = Run(stored.path)
@@ -43,9 +45,9 @@ def do_cell(task: Mapping[str, Any], launch: Launch) -> None:
         if is_taken(fresh):
             time.sleep(POLL_SECONDS)
             continue
-        config = config or resolve_run(task["config"])
+        config = config or resolve_run(job["config"])
         try:
-            run(config, dataclasses.replace(launch, run_id=task["run_id"]))
+            run(config, dataclasses.replace(launch, run_id=job["run_id"]))
             return
         except BusyError:
             # Somebody else was quicker. A folder that cannot be read will not mend by itself.

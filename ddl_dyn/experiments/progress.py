@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
@@ -37,7 +37,22 @@ class Validation(Protocol):
     def trial(self) -> bool: ...
 
 
-def account(progress: Validation) -> dict[str, Any]:
+class Account(TypedDict):
+    """Short account of a validation, in JSON's types."""
+
+    update: int
+    updates: int
+    loss: float
+    loss_low: float
+    loss_high: float
+    alive: int
+    replicas: int
+    seconds: float
+    seconds_left: float | None
+    trial: bool
+
+
+def account(progress: Validation) -> Account:
     """A short account of a validation: update, updates, median and quartiles of the loss, replicas alive, seconds left.
 
     A replica that failed counts as an infinite loss; medians of none are None. During trials of learning rates nothing
@@ -61,7 +76,7 @@ def account(progress: Validation) -> dict[str, Any]:
     }
 
 
-def sentence(now: Mapping[str, Any]) -> str:
+def sentence(now: Account) -> str:
     """The account as one line of text."""
     trial = "trying learning rates: " if now.get("trial") else ""
     if now["update"] == 0:
@@ -143,7 +158,7 @@ class Bars:
         title = escape(self._titles[number])
         self._tasks[number] = self._bars.add_task(title, total=1, text="waiting", start=False)
 
-    def show(self, number: int, now: Mapping[str, Any]) -> None:
+    def show(self, number: int, now: Account) -> None:
         """Move run `number` to where its account says it is."""
         if self._bars is not None:
             if number not in self._tasks:
@@ -190,11 +205,11 @@ class Bars:
             print(text, file=stream, flush=True)
 
 
-def throttled(call: Callable[[Mapping[str, Any]], None], seconds: float = 0.2) -> Callable[[Mapping[str, Any]], None]:
+def throttled(call: Callable[[Account], None], seconds: float = 0.2) -> Callable[[Account], None]:
     """`call`, at most once in so many seconds, but always for the last update."""
     last = [-float("inf")]
 
-    def forward(now: Mapping[str, Any]) -> None:
+    def forward(now: Account) -> None:
         moment = time.monotonic()
         if moment - last[0] >= seconds or now["update"] >= now["updates"]:
             last[0] = moment

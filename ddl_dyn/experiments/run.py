@@ -13,7 +13,7 @@ from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
-from ddl_dyn.experiments.progress import Validation, account, throttled
+from ddl_dyn.experiments.progress import Account, Validation, account, throttled
 from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.tracking.sacred import make_experiment, medians
 from ddl_dyn.runs import checkpoint
@@ -45,7 +45,7 @@ class Launch:
     base: Path = Path("runs")
     options: Mapping[str, Any] = field(default_factory=dict)
     run_id: str | None = None
-    on_account: Callable[[Mapping[str, Any]], None] | None = None
+    on_account: Callable[[Account], None] | None = None
     say: Callable[[str], None] = _say
 
     @property

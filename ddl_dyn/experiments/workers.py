@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ddl_dyn.engine.threads import SHARE, available, cores
+from ddl_dyn.experiments.cell import Job
 from ddl_dyn.experiments.interrupts import Terminated, as_interrupts, exit_code
+from ddl_dyn.experiments.progress import Account
 from ddl_dyn.experiments.run import Launch
 
 # What closing a run takes after an interrupt; a worker that needs longer is stuck.
@@ -40,16 +42,16 @@ class _Service(NamedTuple):
 
     base: Path
     options: Mapping[str, Any]
-    do: Callable[[Mapping[str, Any], Launch], object]
+    do: Callable[[Job, Launch], object]
 
 
 def run_all(
-    work: Sequence[Mapping[str, Any]],
+    work: Sequence[Job],
     launch: Launch,
-    do: Callable[[Mapping[str, Any], Launch], object],
+    do: Callable[[Job, Launch], object],
     *,
     jobs: int,
-    on_account: Callable[[int, Mapping[str, Any]], None],
+    on_account: Callable[[int, Account], None],
     on_end: Callable[[Ended], None],
 ) -> list[Ended]:
     """Do every piece of work in a worker process, `jobs` at a time.
@@ -85,7 +87,7 @@ def run_all(
 class _Team:
     """The workers, and which run is waiting, under way or over."""
 
-    def __init__(self, work: Sequence[Mapping[str, Any]], service: _Service, on_end: Callable[[Ended], None]) -> None:
+    def __init__(self, work: Sequence[Job], service: _Service, on_end: Callable[[Ended], None]) -> None:
         self.work, self.service, self.on_end = work, service, on_end
         self.waiting = deque(range(len(work)))
         self.ended: dict[int, Ended] = {}
@@ -137,8 +139,8 @@ class _Worker:
         theirs.close()
         self.number: int | None = None
 
-    def send(self, number: int, config: Mapping[str, Any]) -> None:
-        self.connection.send(dict(config))
+    def send(self, number: int, config: Job) -> None:
+        self.connection.send(config)
         self.number = number
 
 

@@ -17,7 +17,7 @@ from ddl_dyn.config.parsing import parse_updates
 from ddl_dyn.experiments import cell as cells_module
 from ddl_dyn.experiments import run as running
 from ddl_dyn.experiments import workers
-from ddl_dyn.experiments.cell import do_cell, job
+from ddl_dyn.experiments.cell import Job, do_cell
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
@@ -200,9 +200,7 @@ def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
 # Doing a sweep. The cells run one after another in this process, with training replaced by something quick.
 
 
-def in_this_process(
-    work: Sequence[Mapping[str, Any]], launch: Launch, do: Any, *, on_end: Any, **_: Any
-) -> list[Ended]:
+def in_this_process(work: Sequence[Job], launch: Launch, do: Any, *, on_end: Any, **_: Any) -> list[Ended]:
     ends = []
     for number, each in enumerate(work):
         error = None
@@ -357,16 +355,11 @@ def test_a_comparison_takes_what_is_complete(tmp_path: Path, capsys: pytest.Capt
 
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DDL_DYN_THREADS", raising=False)
-    monkeypatch.setattr(workers, "cores", lambda: 8)
-    for jobs, share in ((1, "8"), (3, "2"), (8, "1"), (20, "1")):
-        with workers._sharing(jobs):
+    monkeypatch.setattr(workers, "available", lambda: 8)
+    for count, share in ((1, "8"), (3, "2"), (8, "1"), (20, "1")):
+        with workers._shared_cores(count):
             assert os.environ["DDL_DYN_THREADS"] == share
         assert "DDL_DYN_THREADS" not in os.environ
-    # What the user has set stands.
-    monkeypatch.setenv("DDL_DYN_THREADS", "5")
-    with workers._sharing(8):
-        assert os.environ["DDL_DYN_THREADS"] == "5"
-    assert os.environ["DDL_DYN_THREADS"] == "5"
 
 
 def test_missing_says_why_each_cell_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -410,7 +403,7 @@ def test_missing_without_a_sweep_and_with_a_stranger_s(tmp_path: Path, capsys: p
 
 def test_an_interrupted_cell_continues_from_its_checkpoint(tmp_path: Path) -> None:
     config = resolve_run({**SMALL, "task": "harmonic", "model": "ddl"})
-    each = job("c" + config_hash(config)[:15], config)
+    each = Job(run_id="c" + config_hash(config)[:15], config=config.model_dump(mode="json"))
 
     def stop(now: Mapping[str, Any]) -> None:
         if now["update"] >= 20:
@@ -432,7 +425,7 @@ def test_an_interrupted_cell_continues_from_its_checkpoint(tmp_path: Path) -> No
 
 def test_a_cell_that_another_machine_runs_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = resolve_run({**SMALL, "task": "harmonic", "model": "ddl"})
-    each = job("c" + config_hash(config)[:15], config)
+    each = Job(run_id="c" + config_hash(config)[:15], config=config.model_dump(mode="json"))
     do_cell(each, Launch(base=tmp_path))
     path = tmp_path / each["run_id"] / "run.json"
     done = json.loads(path.read_text())

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.experiments.cell import POLL_SECONDS, do_cell
+from ddl_dyn.experiments.cell import POLL_SECONDS, Job, do_cell
 from ddl_dyn.experiments.interrupts import as_interrupts
+from ddl_dyn.experiments.progress import Account
 from ddl_dyn.experiments.run import Launch
 from ddl_dyn.experiments.sweep.config import GridConfig
 from ddl_dyn.experiments.workers import STOP_SECONDS, Ended, in_one_line, silence
@@ -29,11 +30,11 @@ AHEAD = 3
 
 
 def run_on_ray(
-    jobs: Sequence[Mapping[str, Any]],
+    jobs: Sequence[Job],
     launch: Launch,
     config: GridConfig,
     *,
-    on_account: Callable[[int, Mapping[str, Any]], None],
+    on_account: Callable[[int, Account], None],
     on_end: Callable[[Ended], None],
 ) -> list[Ended]:
     """Do every cell as a task of a Ray cluster.
@@ -61,7 +62,7 @@ def run_on_ray(
                 while waiting and len(under_way) < limit:
                     number = waiting.pop()
                     where = (str(launch.base), os.getcwd())
-                    reference = task.remote(dict(jobs[number]), dict(launch.options), where, bool(config.gpus))
+                    reference = task.remote(jobs[number], dict(launch.options), where, bool(config.gpus))
                     under_way[reference] = number
                 ready, _ = ray.wait(list(under_way), timeout=POLL_SECONDS)
                 for reference in ready:
@@ -120,7 +121,7 @@ def _on_loopback(address: str) -> bool:
     return address.startswith(("127.", "localhost", "[::1]"))
 
 
-def _task(job: Mapping[str, Any], options: Mapping[str, Any], where: tuple[str, str], on_gpu: bool) -> str | None:
+def _task(job: Job, options: Mapping[str, Any], where: tuple[str, str], on_gpu: bool) -> str | None:
     """In a worker of the cluster: do a cell; None, or why it failed in one line."""
     base, folder = where
     # Files of data and of a user's classes are named relative to where the sweep was started.
@@ -144,7 +145,7 @@ def _outcome(ray: Any, reference: Any) -> str | None:
         return f"Ray lost it: {in_one_line(error)}"
 
 
-def _tell(folder: Path, number: int, on_account: Callable[[int, Mapping[str, Any]], None]) -> None:
+def _tell(folder: Path, number: int, on_account: Callable[[int, Account], None]) -> None:
     """Pass on how far a run is, as its last heartbeat tells."""
     run = Run(folder)
     if (folder / "run.json").exists() and run.status == RUNNING and isinstance(run.entry.get("progress"), Mapping):

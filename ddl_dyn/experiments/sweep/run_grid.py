@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.engine.threads import cores
-from ddl_dyn.experiments.cell import do_cell, job
+from ddl_dyn.experiments.cell import Job, do_cell
 from ddl_dyn.experiments.progress import Bars
 from ddl_dyn.experiments.run import Launch, make_store, start
 from ddl_dyn.experiments.sweep.config import CompareConfig, GridConfig
@@ -131,7 +131,7 @@ def _do(plan: _Plan, launch: Launch) -> list[Ended]:
             run_id = todo[end.number].run_id
             bars.end(end.number, f"run {run_id}" if end.error is None else f"failed: {end.error}")
 
-        jobs = [job(cell.run_id, cell.config) for cell in todo]
+        jobs = [Job(run_id=cell.run_id, config=cell.config.model_dump(mode="json")) for cell in todo]
         if config.engine == "ray":
             from ddl_dyn.experiments.sweep.ray import run_on_ray
 
