@@ -1,4 +1,4 @@
-"""What training makes small. Axes: R replicas, B batch, T steps, D observed state (or classes)."""
+"""Loss functions. Axes: R replicas, B batch, T steps, D observed state (or classes)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _MeanSquare(torch.autograd.Function):
 
 
 def free_run_error(loss: Loss, predicted: Tensor, target: Tensor) -> Tensor:
-    """What validation compares, lower is better: the root of the mean squared error, or the cross-entropy.
+    """Validation error, lower is better: the root of the mean squared error, or the cross-entropy.
 
     Args:
         As `mean_loss`.

@@ -47,7 +47,11 @@ class Runs(Protocol):
         """Observed states (R, B, T, D)."""
 
     def loss(self, kind: Loss, x0: Tensor, inputs: Tensor, target: Tensor) -> Tensor:
-        """Loss (R,), differentiable."""
+        """Loss (R,), differentiable.
+
+        Args:
+            kind: of loss.   x0: (R, B, D).   inputs: (R, B, T, U).   target: (R, B, T, D).
+        """
 
 
 def identity_of(model: StepModel) -> str | None:

@@ -18,10 +18,11 @@ class Method(nn.Module):
         self.model = model
 
     def forward(self, name: str, *args: Any) -> Any:
+        """Result of a method of the model."""
         return getattr(self.model, name)(*args)
 
     def slots(self) -> dict[str, tuple[dict[str, Any], str]]:
-        """Where each parameter and buffer is kept: name -> (a module's own table, the name in it)."""
+        """Home of each parameter and buffer: name -> (a module's own table, the name in it)."""
         found: dict[str, tuple[dict[str, Any], str]] = {}
         for prefix, module in self.named_modules():
             for table in (module._parameters, module._buffers):

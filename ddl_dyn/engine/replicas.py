@@ -172,7 +172,11 @@ class Replicas(ReplicaState):
         return self.call("transition", s, l, u)
 
     def advance(self, s: Tensor, l: int, u: Tensor) -> Tensor:
-        """One step of what a free run carries: (R, B, D) or (R, B, H) -> the same."""
+        """One step of the carried state.
+
+        Args:
+            s: (R, B, D) or (R, B, H), as `carry` says.   l: time index.   u: (R, B, U).
+        """
         return self.transition(s, l, u)[0]
 
     def compile(self) -> bool:

@@ -151,7 +151,7 @@ class Reservoir(nn.Module):
         return a if self.leak == 1.0 else r + self.leak * (a - r)
 
     def features(self, r: Tensor, z: Tensor) -> Tensor:
-        """What the output is linear in: (1, z, r)."""
+        """Regressors of the linear output: (1, z, r)."""
         return torch.cat((torch.ones_like(z[..., :1]), z, r), dim=-1)
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:

@@ -22,9 +22,12 @@ class Series(Protocol):
     """Trajectories in model units: states (N, T+1, D) and inputs (N, T, U)."""
 
     @property
-    def states(self) -> ArrayLike: ...
+    def states(self) -> ArrayLike:
+        """(N, T+1, D)."""
+
     @property
-    def inputs(self) -> ArrayLike: ...
+    def inputs(self) -> ArrayLike:
+        """(N, T, U)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,7 +84,11 @@ def _results(output: fx.Node) -> list[fx.Node]:
 
 
 def reaches(prologue: fx.GraphModule, k: int, trainable: Sequence[bool]) -> bool:
-    """True where φ_k depends on a trained parameter."""
+    """True where φ_k depends on a trained parameter.
+
+    Args:
+        prologue: see `hoist`.   k: index of φ.   trainable: for each input, whether it carries a gradient.
+    """
     holders = [n for n in prologue.graph.nodes if n.op == "placeholder"]
     output = next(n for n in prologue.graph.nodes if n.op == "output")
     seen, stack = set(), [_results(output)[k]]

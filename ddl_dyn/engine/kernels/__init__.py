@@ -24,7 +24,7 @@ __all__ = ["fused_unroll", "supported", "usable", "why_not"]
 
 
 def usable(model: StepModel, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the kernels run this model's free runs here: supported, and found right when they were first tried.
+    """True where the kernels run this model's free runs: supported, and found right when they were first tried.
 
     Args:
         model: one replica.   device, dtype: where and in what its replicas are kept.
@@ -35,7 +35,7 @@ def usable(model: StepModel, device: torch.device, dtype: torch.dtype) -> bool:
         return False
     from ddl_dyn.engine.kernels import self_check
 
-    return self_check.verdict(model, device) is None
+    return self_check.kernel_fault(model, device) is None
 
 
 def fused_unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps: int) -> Tensor:

@@ -53,7 +53,11 @@ class DeltaOptions(Options):
 
 
 def delta_options(model: DDL, *, carried: int, reenter: bool) -> DeltaOptions:
-    """What the kernel must know of a DDL model."""
+    """Sizes and switches of a DDL model.
+
+    Args:
+        model: of `generator="shared"`.   carried: D.   reenter: read out and lifted again at every step.
+    """
     config = model.config
     gates = 0 if config.gate == "fixed" else 2 if config.rewrite == "untied" else 1
     latent, r = model.latent_dim, config.directions
@@ -134,13 +138,21 @@ def delta_places(start: tl.tensor, O: tl.constexpr) -> tl.tuple:
 
 @triton.jit
 def gate(z: tl.tensor, weight: tl.tensor, bias: tl.tensor, O: tl.constexpr) -> tl.tensor:
-    """β = gate_max · σ(w·z + b), (B,)."""
+    """Gate β = gate_max · σ(w·z + b), (B,).
+
+    Args:
+        z: (B, P).   weight: (P,).   bias: (1,).   O: options.
+    """
     return O.gate_max * tl.sigmoid(tl.sum(z * weight[None, :], axis=1) + bias)
 
 
 @triton.jit
-def generate(z: tl.tensor, w: tl.tuple, n: tl.constexpr, O: tl.constexpr) -> tl.tuple:
-    """k (B, d), its scale s (B,), v (B, V), β_e (B,) and β_w (B,) of direction n."""
+def generate_rewrite(z: tl.tensor, w: tl.tuple, n: tl.constexpr, O: tl.constexpr) -> tl.tuple:
+    """Terms of a rewrite: k (B, d), its scale s (B,), v (B, V), β_e (B,) and β_w (B,).
+
+    Args:
+        z: (B, P).   w: the layer's weights.   n: direction.   O: options.
+    """
     first: tl.constexpr = 2 + n * PER_DIRECTION
     a = matmul(z, tl.trans(w[first])) + w[first + 1][None, :]
     s = tl.full((z.shape[0],), 1.0, tl.float32)
@@ -162,7 +174,11 @@ def generate(z: tl.tensor, w: tl.tuple, n: tl.constexpr, O: tl.constexpr) -> tl.
 def written(
     X: tl.tensor, k: tl.tensor, v: tl.tensor, beta_e: tl.tensor, beta_w: tl.tensor, O: tl.constexpr
 ) -> tl.tuple:
-    """p = kᵀX and w = β_e p − β_w v, both (B, V)."""
+    """Projection p = kᵀX and difference w = β_e p − β_w v, both (B, V).
+
+    Args:
+        X: (B, d, V).   k: (B, d).   v: (B, V).   beta_e, beta_w: (B,).   O: options.
+    """
     p = tl.sum(k[:, :, None] * X, axis=1)
     w = tl.zeros((X.shape[0], O.values_padded), tl.float32)
     if O.erases:
@@ -174,11 +190,15 @@ def written(
 
 @triton.jit
 def delta_layer(h: tl.tensor, w: tl.tuple, O: tl.constexpr) -> tl.tensor:
-    """State after the layer, (B, H) -> (B, H)."""
+    """State after the layer.
+
+    Args:
+        h: (B, H).   w: the layer's weights.   O: options.
+    """
     z = tanh(matmul(h, tl.trans(w[0])) + w[1][None, :])
     X = tl.reshape(h, (h.shape[0], O.rows_padded, O.values_padded))
     for n in tl.static_range(O.directions):
-        k, _, v, beta_e, beta_w = generate(z, w, n, O)
+        k, _, v, beta_e, beta_w = generate_rewrite(z, w, n, O)
         _, difference = written(X, k, v, beta_e, beta_w, O)
         X = X - k[:, :, None] * difference[:, None, :]
     return tl.reshape(X, (h.shape[0], O.rows_padded * O.values_padded))
@@ -186,7 +206,11 @@ def delta_layer(h: tl.tensor, w: tl.tuple, O: tl.constexpr) -> tl.tensor:
 
 @triton.jit
 def gate_backward(z: tl.tensor, beta: tl.tensor, dbeta: tl.tensor, O: tl.constexpr) -> tl.tuple:
-    """Gradient of a gate's argument (B,), of its weight (P,) and its bias (1,)."""
+    """Gradient of a gate's argument (B,), of its weight (P,) and its bias (1,).
+
+    Args:
+        z: (B, P).   beta: (B,).   dbeta: ∂L/∂β (B,).   O: options.
+    """
     dg = dbeta * beta * (1.0 - beta / O.gate_max)
     return dg, tl.sum(dg[:, None] * z, axis=0), tl.sum(dg, axis=0, keep_dims=True)
 
@@ -201,9 +225,14 @@ def rewrite_backward(
     n: tl.constexpr,
     O: tl.constexpr,
 ) -> tl.tuple:
-    """∂L/∂X, direction n's part of ∂L/∂z, and its sums of weight gradients with this tile added."""
+    """Gradient of a rewrite: ∂L/∂X, its part of ∂L/∂z, and its sums of weight gradients with this tile added.
+
+    Args:
+        X: (B, d, V), before it.   z: (B, P).   w, sums: the layer's weights and their gradients.
+        G: ∂L/∂X⁺.   n: direction.   O: options.
+    """
     first: tl.constexpr = 2 + n * PER_DIRECTION
-    k, s, v, beta_e, beta_w = generate(z, w, n, O)
+    k, s, v, beta_e, beta_w = generate_rewrite(z, w, n, O)
     p, difference = written(X, k, v, beta_e, beta_w, O)
     dw = -tl.sum(k[:, :, None] * G, axis=1)
     dk = -tl.sum(G * difference[:, None, :], axis=2)
@@ -249,12 +278,16 @@ def rewrite_backward(
 
 @triton.jit
 def delta_layer_backward(h: tl.tensor, w: tl.tuple, sums: tl.tuple, G: tl.tensor, O: tl.constexpr) -> tl.tuple:
-    """∂L/∂h from the incoming state h and G = ∂L/∂h⁺, and the layer's sums with this tile added."""
+    """Gradient of the layer: ∂L/∂h, and the layer's sums with this tile added.
+
+    Args:
+        h: (B, H), the incoming state.   w, sums: the layer's weights and their gradients.   G: ∂L/∂h⁺.   O: options.
+    """
     z = tanh(matmul(h, tl.trans(w[0])) + w[1][None, :])
     X = tl.reshape(h, (h.shape[0], O.rows_padded, O.values_padded))
     before = (X,)
     for n in tl.static_range(O.directions - 1):
-        k, _, v, beta_e, beta_w = generate(z, w, n, O)
+        k, _, v, beta_e, beta_w = generate_rewrite(z, w, n, O)
         _, difference = written(X, k, v, beta_e, beta_w, O)
         X = X - k[:, :, None] * difference[:, None, :]
         before = before + (X,)

@@ -1,4 +1,4 @@
-"""What a model's kernels are made of: its sizes, the order of its weights, the device functions of its layers."""
+"""Plan of a model's kernels: its sizes, the order of its weights, the device functions of its layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ddl_dyn.models.resnet import ResNet
 
 @dataclass(frozen=True)
 class Plan:
-    """How one model runs on the chip.
+    """Plan of one model on the chip.
 
     Args:
         options: its sizes and switches.   names: its parameters in the order in which they are packed.

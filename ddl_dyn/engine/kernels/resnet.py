@@ -29,7 +29,11 @@ class ResidualOptions(Options):
 
 
 def residual_options(model: ResNet, *, carried: int, reenter: bool) -> ResidualOptions:
-    """What the kernel must know of a residual network."""
+    """Sizes and switches of a residual network.
+
+    Args:
+        model: of `norm="none"`.   carried: D.   reenter: read out and lifted again at every step.
+    """
     config = model.config
     return ResidualOptions(
         rows=model.latent_dim,
@@ -65,14 +69,22 @@ def residual_places(start: tl.tensor, O: tl.constexpr) -> tl.tuple:
 
 @triton.jit
 def residual_layer(h: tl.tensor, w: tl.tuple, O: tl.constexpr) -> tl.tensor:
-    """State after the block, (B, H) -> (B, H)."""
+    """State after the block.
+
+    Args:
+        h: (B, H).   w: the block's weights.   O: options.
+    """
     z = tanh(matmul(h, tl.trans(w[0])) + w[1][None, :])
     return h + O.step_size * (matmul(z, tl.trans(w[2])) + w[3][None, :])
 
 
 @triton.jit
 def residual_layer_backward(h: tl.tensor, w: tl.tuple, sums: tl.tuple, G: tl.tensor, O: tl.constexpr) -> tl.tuple:
-    """∂L/∂h from the incoming state h and G = ∂L/∂h⁺, and the block's sums with this tile added."""
+    """Gradient of the block: ∂L/∂h, and the block's sums with this tile added.
+
+    Args:
+        h: (B, H), the incoming state.   w, sums: the block's weights and their gradients.   G: ∂L/∂h⁺.   O: options.
+    """
     z = tanh(matmul(h, tl.trans(w[0])) + w[1][None, :])
     do = O.step_size * G
     dy = matmul(do, w[2]) * (1.0 - z * z)

@@ -30,7 +30,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ddl_dyn.engine.kernels.plan import Plan, plan
-from ddl_dyn.engine.kernels.tile import carried_columns, edge_places, load, matmul, store, zeros
+from ddl_dyn.engine.kernels.tile import carried_columns, edge_places, load_weights, matmul, store_sums, zeros
 from ddl_dyn.models.base import StepModel
 
 # Samples of a tile: the shortest sum over the batch that a dot takes, so that few samples still fill many programs.
@@ -51,7 +51,7 @@ def fused_unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor,
     packed = torch.cat([parameters[name].flatten(1) for name in chosen.names], dim=1)
     outside = model.config.lift == "linear" and not chosen.options.reenter.value
     s0 = affine(x0, parameters["lift_map.weight"], parameters["lift_map.bias"]) if outside else x0
-    states: Tensor = Rollout.apply(packed, s0, steps, chosen)
+    states: Tensor = FusedRollout.apply(packed, s0, steps, chosen)
     if outside:
         flat = states.flatten(1, 2)
         states = affine(flat, parameters["read_map.weight"], parameters["read_map.bias"]).unflatten(1, (steps, -1))
@@ -59,15 +59,24 @@ def fused_unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor,
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x Wᵀ + b per replica, (R, M, I), (R, O, I), (R, O) -> (R, M, O)."""
+    """Affine map x Wᵀ + b per replica, (R, M, O).
+
+    Args:
+        x: (R, M, I).   weight: (R, O, I).   bias: (R, O).
+    """
     return torch.baddbmm(bias[:, None, :], x, weight.transpose(1, 2))
 
 
-class Rollout(torch.autograd.Function):
+class FusedRollout(torch.autograd.Function):
     """s_1 … s_T (R, T, B, D) from packed weights (R, N) and s_0 (R, B, D)."""
 
     @staticmethod
     def forward(ctx: Any, packed: Tensor, s0: Tensor, steps: int, chosen: Plan) -> Tensor:
+        """Launch over all tiles and replicas.
+
+        Args:
+            packed: (R, N).   s0: (R, B, D).   steps: T.   chosen: the model's plan.
+        """
         packed, s0 = packed.contiguous(), s0.contiguous()
         replicas, batch, carried = s0.shape
         # Time before batch: a tile then writes one contiguous block a step.
@@ -102,7 +111,11 @@ class Rollout(torch.autograd.Function):
 
 @triton.jit
 def all_places(start: tl.tensor, places: tl.constexpr, O: tl.constexpr) -> tl.tuple:
-    """Places of every layer's weights, and last those of the lift and the read-out."""
+    """Places of every layer's weights, and last those of the lift and the read-out.
+
+    Args:
+        start: of a replica's weights.   places: function of one layer.   O: options.
+    """
     found = ()
     for l in tl.static_range(O.layers):
         found = found + (places(start + l * O.layer_size, O),)
@@ -111,17 +124,25 @@ def all_places(start: tl.tensor, places: tl.constexpr, O: tl.constexpr) -> tl.tu
 
 @triton.jit
 def load_all(start: tl.tensor, places: tl.constexpr, O: tl.constexpr) -> tl.tuple:
-    """A replica's weights, in the same order."""
+    """A replica's weights, in the order of `all_places`.
+
+    Args:
+        start: of a replica's weights.   places: function of one layer.   O: options.
+    """
     found = all_places(start, places, O)
     weights = ()
     for l in tl.static_range(O.layers + 1):
-        weights = weights + (load(found[l]),)
+        weights = weights + (load_weights(found[l]),)
     return weights
 
 
 @triton.jit
 def enter(s: tl.tensor, edge: tl.tuple, O: tl.constexpr) -> tl.tensor:
-    """What the first layer sees of what is carried, (B, D) -> (B, H)."""
+    """Input of the first layer, (B, H): the lift of the carried state, or that state.
+
+    Args:
+        s: (B, D).   edge: weights of lift and read-out.   O: options.
+    """
     if O.reenter:
         return matmul(s, tl.trans(edge[0])) + edge[1][None, :]
     else:
@@ -130,7 +151,11 @@ def enter(s: tl.tensor, edge: tl.tuple, O: tl.constexpr) -> tl.tensor:
 
 @triton.jit
 def leave(h: tl.tensor, edge: tl.tuple, O: tl.constexpr) -> tl.tensor:
-    """What is carried of what the last layer gives, (B, H) -> (B, D)."""
+    """Carried state, (B, D): the read-out of the last layer's output, or that output.
+
+    Args:
+        h: (B, H).   edge: weights of lift and read-out.   O: options.
+    """
     if O.reenter:
         return matmul(h, tl.trans(edge[2])) + edge[3][None, :]
     else:
@@ -139,7 +164,11 @@ def leave(h: tl.tensor, edge: tl.tuple, O: tl.constexpr) -> tl.tensor:
 
 @triton.jit
 def tile_rows(batch: tl.tensor, O: tl.constexpr, TILE: tl.constexpr) -> tl.tuple:
-    """Offsets (B, D) of this program's tile in one step's block (batch, D), and which of them exist."""
+    """Offsets (B, D) of this program's tile in one step's block (batch, D), and a mask of those that exist.
+
+    Args:
+        batch: samples in all.   O: options.   TILE: samples of a tile.
+    """
     b = tl.program_id(0) * TILE + tl.arange(0, TILE)
     column, there = carried_columns(O)
     return b[:, None] * O.carried + column[None, :], (b < batch)[:, None] & there[None, :]
@@ -157,7 +186,12 @@ def forward_kernel(
     O: tl.constexpr,
     TILE: tl.constexpr,
 ) -> None:
-    """States (R, T, B, D) from weights (R, N) and initial (R, B, D)."""
+    """Free run of one tile of one replica.
+
+    Args:
+        weights: (R, N).   initial: (R, B, D).   states: (R, T, B, D), written.   batch: B.   steps: T.
+        places, layer: functions of one layer.   O: options.   TILE: samples of a tile.
+    """
     replica = tl.program_id(1).to(tl.int64)
     w = load_all(weights + replica * O.size, places, O)
     at, there = tile_rows(batch, O, TILE)
@@ -187,7 +221,13 @@ def backward_kernel(
     O: tl.constexpr,
     TILE: tl.constexpr,
 ) -> None:
-    """Sums (tiles, R, N) of weight gradients and ∂L/∂s_0 (R, B, D); incoming = ∂L/∂states (R, T, B, D)."""
+    """Gradient of the free run of one tile of one replica.
+
+    Args:
+        weights: (R, N).   initial: (R, B, D).   states, incoming: (R, T, B, D), s and ∂L/∂s from outside.
+        sums: (tiles, R, N), written.   initial_gradient: ∂L/∂s_0 (R, B, D), written.   batch: B.   steps: T.
+        places, layer, backward: functions of one layer.   O: options.   TILE: samples of a tile.
+    """
     replica = tl.program_id(1).to(tl.int64)
     w = load_all(weights + replica * O.size, places, O)
     mine = all_places(sums + (tl.program_id(0).to(tl.int64) * tl.num_programs(1) + replica) * O.size, places, O)
@@ -206,7 +246,7 @@ def backward_kernel(
         ds, g = step_backward(s, w, g, ds, layer, backward, O)
     tl.store(initial_gradient + replica * block + at, ds, mask=there)
     for l in tl.static_range(O.layers + 1):
-        store(mine[l], g[l])
+        store_sums(mine[l], g[l])
 
 
 @triton.jit
@@ -219,7 +259,12 @@ def step_backward(
     backward: tl.constexpr,
     O: tl.constexpr,
 ) -> tl.tuple:
-    """∂L/∂s_{t−1} from s_{t−1} and ∂L/∂s_t, and all sums with this step added."""
+    """Gradient of one step: ∂L/∂s_{t−1}, and all sums with this step added.
+
+    Args:
+        s: s_{t−1} (B, D).   w, g: all weights and their gradients.   ds: ∂L/∂s_t (B, D).
+        layer, backward: functions of one layer.   O: options.
+    """
     edge = w[O.layers]
     h = enter(s, edge, O)
     seen = (h,)

@@ -18,13 +18,13 @@ from ddl_dyn.models.base import StepModel
 
 BATCH, STEPS = 3, 2
 # Of the largest entry: rounding gives 1e-6, products in TF32 1e-3, and a fault anything.
-TOLERANCE = 1e-4
+AGREEMENT = 1e-4
 
 _verdicts: WeakKeyDictionary[StepModel, dict[torch.device, str | None]] = WeakKeyDictionary()
 
 
-def verdict(model: StepModel, device: torch.device) -> str | None:
-    """Why a supported model's kernels are not to be trusted on a device, or None; tried, and warned of, once."""
+def kernel_fault(model: StepModel, device: torch.device) -> str | None:
+    """Fault of a supported model's kernels on a device, or None; tried, and warned of, once."""
     found = _verdicts.setdefault(model, {})
     if device not in found:
         fault = found[device] = _try(model, device)
@@ -61,7 +61,7 @@ def _try(model: StepModel, device: torch.device) -> str | None:
     least = 1e-3 * max(float(wanted.abs().max()) for wanted in truth)
     for name, got, wanted in zip(names, fused, truth, strict=True):
         off = float((got.double().reshape(wanted.shape) - wanted).abs().max()) / max(float(wanted.abs().max()), least)
-        if not off <= TOLERANCE:
+        if not off <= AGREEMENT:
             return f"{name} came out {off:.1e} of its size away from the ordinary code's"
     return None
 

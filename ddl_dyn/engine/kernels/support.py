@@ -1,4 +1,4 @@
-"""Which free runs the kernels take over, and why not the others. Imports no Triton."""
+"""Cases that the kernels cover, and reasons why the others are not. Imports no Triton."""
 
 from __future__ import annotations
 
@@ -24,15 +24,19 @@ CAPABILITY = (8, 0)
 
 
 def supported(model: StepModel, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the kernels run this model's free runs."""
+    """True where the kernels run this model's free runs.
+
+    Args:
+        model: one replica.   device, dtype: of its replicas.
+    """
     return why_not(model, device, dtype) is None
 
 
 def why_not(model: StepModel, device: torch.device, dtype: torch.dtype) -> str | None:
-    """Why a model's free runs take the ordinary path, or None where the kernels run them.
+    """Reason why a model's free runs take the ordinary path, or None where the kernels run them.
 
     Args:
-        model: one replica.   device, dtype: where and in what its replicas are kept.
+        model: one replica.   device, dtype: of its replicas.
     """
     return _machine(device, dtype) or _stack(model) or _options(model) or _size(model)
 

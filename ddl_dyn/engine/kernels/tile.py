@@ -23,7 +23,7 @@ from ddl_dyn.engine.kernels.support import padded
 
 @dataclass(frozen=True)
 class Options:
-    """What the compiler must know of a model: its sizes and switches; each becomes a `tl.constexpr`.
+    """Sizes and switches of a model; each becomes a `tl.constexpr`.
 
     Args:
         rows, values: the latent state is rows × values, H = rows·values (values 1 where it is a vector).
@@ -101,7 +101,7 @@ def tanh(x: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def latent_columns(O: tl.constexpr) -> tl.tuple:
-    """Where component (i, c) of the padded latent state lies in the unpadded one, and whether it is there."""
+    """Column of component (i, c) of the padded latent state in the unpadded one, and a mask of those that exist."""
     j = tl.arange(0, O.rows_padded * O.values_padded)
     i = j // O.values_padded
     c = j % O.values_padded
@@ -110,7 +110,7 @@ def latent_columns(O: tl.constexpr) -> tl.tuple:
 
 @triton.jit
 def carried_columns(O: tl.constexpr) -> tl.tuple:
-    """The same for what a run carries."""
+    """Column of each component of the padded carried state, and a mask of those that exist."""
     if O.reenter:
         j = tl.arange(0, O.carried_padded)
         return j, j < O.carried
@@ -122,7 +122,11 @@ def carried_columns(O: tl.constexpr) -> tl.tuple:
 def matrix(
     start: tl.tensor, row: tl.tensor, row_there: tl.tensor, column: tl.tensor, column_there: tl.tensor, width: tl.tensor
 ) -> tl.tuple:
-    """Addresses (M, N) of a row-major matrix that is `width` wide, and which of them exist."""
+    """Addresses (M, N) of a row-major matrix, and a mask of those that exist.
+
+    Args:
+        start: of the matrix.   row, column: (M,), (N,).   row_there, column_there: masks.   width: of a row.
+    """
     return start + row[:, None] * width + column[None, :], row_there[:, None] & column_there[None, :]
 
 
@@ -152,7 +156,7 @@ def edge_places(start: tl.tensor, O: tl.constexpr) -> tl.tuple:
 
 
 @triton.jit
-def load(places: tl.tuple) -> tl.tuple:
+def load_weights(places: tl.tuple) -> tl.tuple:
     """The weights at some places; 0 where there is none."""
     weights = ()
     for n in tl.static_range(len(places)):
@@ -170,7 +174,7 @@ def zeros(places: tl.tuple) -> tl.tuple:
 
 
 @triton.jit
-def store(places: tl.tuple, sums: tl.tuple) -> None:
+def store_sums(places: tl.tuple, sums: tl.tuple) -> None:
     """Write sums where the weights' own places are."""
     for n in tl.static_range(len(places)):
         tl.store(places[n][0], sums[n], mask=places[n][1])
