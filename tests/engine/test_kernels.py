@@ -68,7 +68,7 @@ LEFT_OUT = [
     ("ddl", {"layers": 2, "directions": UNROLLED}, "unroll"),
     ("ddl", {"hidden_dim": 129, "lift": "identity", "layers": 1}, "hidden units"),
     ("ddl", {"latent_dim": 33, "value_dim": 4, "layers": 1}, "latent components"),
-    ("ddl", {"hidden_dim": 128}, "on the chip"),
+    ("ddl", {"hidden_dim": 128, "latent_dim": 16}, "on the chip"),
     *(("resnet", {"norm": name}, "norm=none") for name in ("pre", "post")),
     ("resnet", {"branch": "bilinear"}, "branch=mlp"),
     ("resnet", {"activation": "relu"}, "activation=tanh"),

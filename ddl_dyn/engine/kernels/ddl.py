@@ -82,12 +82,9 @@ def delta_options(model: DDL, *, carried: int, reenter: bool) -> DeltaOptions:
 
 def delta_names(model: DDL) -> list[str]:
     """Parameters of one layer in the order in which they are packed."""
-    heads = ["direction"]
-    if model.config.rewrite != "erase":
-        heads.append("value")
-    if model.config.gate != "fixed":
-        heads.append("gate")
-    return [f"{part}.{kind}" for part in ("encode.0", *heads) for kind in ("weight", "bias")]
+    there = {"encode.0": True, "direction": True}
+    there |= {"value": model.config.rewrite != "erase", "gate": model.config.gate != "fixed"}
+    return [f"{part}.{kind}" for part, is_there in there.items() if is_there for kind in ("weight", "bias")]
 
 
 @triton.jit
