@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.metrics.significance import holm, least_pairs, seeds_needed, sign_flip_test, stratum_sizes
-from ddl_dyn.metrics.statistics import Interval, check_bootstrap, paired_scores, percentile_bounds
+from ddl_dyn.metrics.statistics import (
+    Interval,
+    check_bootstrap,
+    median_interval,
+    ordered_scores,
+    paired_scores,
+    percentile_bounds,
+)
 
 Array = NDArray[np.float64]
 Outcome = Literal["win", "loss", "tie", "unresolved"]
@@ -135,9 +142,7 @@ def _measured(pair: PairedScores, scores: tuple[Array, Array], *, resamples: int
     first, second = scores
     d = log_ratios(first, second)
     labels = np.zeros(d.size) if pair.data_sets is None else np.asarray(pair.data_sets)
-    sizes = stratum_sizes(pair.data_sets, d.shape)
-    # A stratum of one seed has nothing to resample: seeds that have a data set each are one sample.
-    strata = np.unique(np.where(sizes > 1, np.unique(labels, return_inverse=True)[1], -1), return_inverse=True)[1]
+    strata = _strata(pair.data_sets, d.shape)
     ratio = _ratio_interval(first, second, strata, resamples=resamples, seed=seed, level=level)
     # The median of two failures of either model is NaN, which points nowhere.
     with np.errstate(invalid="ignore"):
@@ -165,15 +170,53 @@ def _measured(pair: PairedScores, scores: tuple[Array, Array], *, resamples: int
     )
 
 
+def _strata(data_sets: Sequence[int] | None, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Stratum of each score (R,), from 0 on."""
+    sizes = stratum_sizes(data_sets, shape)
+    labels = np.zeros(shape) if data_sets is None else np.asarray(data_sets)
+    # A stratum of one seed has nothing to resample: seeds that have a data set each are one sample.
+    merged = np.where(sizes > 1, np.unique(labels, return_inverse=True)[1], -1)
+    return np.unique(merged, return_inverse=True)[1].astype(np.int64)
+
+
+def covered_median(
+    values: ArrayLike, data_sets: Sequence[int] | None, *, resamples: int, seed: int, level: float = 0.95
+) -> tuple[Interval, float]:
+    """Median of one model's scores with its bootstrap interval, stratified by data set, and what that interval covers.
+
+    Args:
+        values: (R,), scores; infinite where a replica failed.   data_sets: (R,), that of each; None for one.
+        resamples: B, at least 100.   seed: of the bootstrap.   level: coverage aimed at, in (0, 1).
+    Returns:
+        The interval, its bounds NaN for a single score, and its attained coverage.
+    Raises:
+        ValueError: on NaN, shapes that do not fit, too few resamples or a level outside (0, 1).
+    """
+    check_bootstrap(resamples, level)
+    scores = ordered_scores(values)
+    strata = _strata(data_sets, scores.shape)
+    sizes = np.bincount(strata)
+    coverage = attained_coverage(sizes, level)
+    if len(sizes) == 1:
+        return median_interval(scores, resamples=resamples, seed=seed, level=level), coverage
+    medians = np.median(scores[_rows(strata, resamples=resamples, seed=seed)], axis=1)
+    return Interval(float(np.median(scores)), *percentile_bounds(medians, level)), coverage
+
+
+def _rows(strata: NDArray[np.int64], *, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Indices of B bootstrap resamples within strata (R,)."""
+    sizes = tuple(np.bincount(strata).tolist())
+    return np.argsort(strata, kind="stable")[_resample(sizes, int(resamples), int(seed))]
+
+
 def _ratio_interval(
     first: Array, second: Array, strata: NDArray[np.int64], *, resamples: int, seed: int, level: float
 ) -> Interval:
     """Ratio of medians with its percentile bootstrap interval, pairs resampled within strata."""
     estimate = float(_quotient(np.median(first), np.median(second)))
-    sizes = np.bincount(strata)
-    if sizes.max() < 2:
+    if np.bincount(strata).max() < 2:
         return Interval(estimate, np.nan, np.nan)
-    rows = np.argsort(strata, kind="stable")[_resample(tuple(sizes.tolist()), int(resamples), int(seed))]
+    rows = _rows(strata, resamples=resamples, seed=seed)
     ratios = _quotient(np.median(first[rows], axis=1), np.median(second[rows], axis=1))
     # Where both medians fail the ratio may be anything: it widens the interval on either side.
     low, _ = percentile_bounds(np.where(np.isnan(ratios), 0.0, ratios), level)

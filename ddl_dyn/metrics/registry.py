@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ddl_dyn.config.formats import decimal, number, percent
 
-Group = Literal["error", "motion", "failure", "gates", "cost", "accuracy"]
+Group = Literal["error", "motion", "failure", "gates", "size", "cost", "accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,9 @@ METRICS: dict[str, Metric] = {
         title="max |‖k‖ − 1|",
         help="how far the directions are from unit length",
         over_seeds="largest",
+    ),
+    "latent_dim": Metric(
+        path="latent_dim", group="size", title="H", help="latent size: components of the latent state", better=""
     ),
     "parameters": Metric(
         path="parameters", group="cost", title="parameters", help="trainable numbers of one replica", better=""

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from ddl_dyn.config.formats import percent
 from ddl_dyn.metrics.registry import PRIMARY
 
 from .bands import log_limits
@@ -35,7 +34,7 @@ def interval_chart(
         rows: mappings with task, model, protocol (for example "carry = latent"), horizon (printed above the column, for
             example "20 steps"), median, low, high. A non-finite median is "diverged" and drawn at the right border, an
             infinite `high` runs into it. Rows of a floor (persistence, mean, linear, analogue) become grey strokes.
-        level: coverage of the intervals [low, high], for the caption.
+        level: coverage of the intervals [low, high], for the caption; 0 where there are none.
         seeds: number of replicas, for the caption.
     Raises:
         ValueError: when there are no rows, or a row lacks a field.
@@ -48,8 +47,9 @@ def interval_chart(
     slot = max(len(models), 1) + 0.9
     heights = [len(tasks[p]) * slot for p in protocols]
     over = f" over {seeds} seeds" if seeds else ""
+    covered = f" with its {100 * level:.4g} % interval" if level else ""
     caption = caption_of(
-        f"Median {PRIMARY.title}{over} on unseen initial states with its {percent(level)} interval",
+        f"Median {PRIMARY.title}{over} on unseen initial states{covered}",
         f"{PRIMARY.better.capitalize()} is better" if PRIMARY.better else "",
         "▸: diverged, or an interval that leaves the panel; ◂: smaller than the axis shows" if _leaves(rows) else "",
         note,

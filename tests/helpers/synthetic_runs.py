@@ -62,6 +62,7 @@ def numbers(scores: Mapping[tuple[str, str], Sequence[float]], *, parameters: in
     count = len(next(iter(scores.values())))
     result: dict[str, Any] = {
         "parameters": parameters,
+        "latent_dim": 32,
         "flops_per_step": 2 * parameters,
         "training": {
             "seconds": 12.5,

@@ -27,7 +27,7 @@ def models(records):
     return [record["model"] for record in records if record["model"] not in FLOORS]
 
 
-def test_rows_leave_out_what_is_not_complete_and_mark_only_separated_winners(tmp_path):
+def test_rows_leave_out_what_is_not_complete_and_mark_only_wins(tmp_path):
     found = records.comparison_rows(
         [
             write_run(tmp_path, "1", scores=CLOSE, arrays={}),
@@ -36,7 +36,9 @@ def test_rows_leave_out_what_is_not_complete_and_mark_only_separated_winners(tmp
         ]
     )
     assert models(found) == ["ddl", "resnet"]
-    assert not any(row["best"] for row in found), "the intervals overlap"
+    # Lower on six of six seeds, p = 2⁻⁵, and .17/.275 is below .8.
+    assert [row["verdict"] for row in found if row["model"] == "resnet"] == ["win"]
+    assert [row["model"] for row in found if row["best"]] == ["ddl"]
     assert found[1]["failed"] == 1
     assert found[0]["protocol"] == "carry = latent, lift = linear"
     assert [row["model"] for row in found].count("persistence") == 1

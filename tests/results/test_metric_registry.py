@@ -136,6 +136,6 @@ def test_bars_and_numbers_of_the_gates_are_one_definition(tmp_path: Path) -> Non
 
     beta = np.concatenate([np.full((1, 4, 1, 3, 1), 0.1), np.full((1, 4, 1, 3, 1), 2.0), np.full((1, 4, 1, 3, 1), 0.1)])
     (row,) = gates.gate_table(group_runs([write_run(tmp_path, "1", arrays={"audit_beta": beta})])).rows
-    assert row[7].shares == pytest.approx((2 / 3, 0, 1 / 3))
-    assert [cell.order for cell in row[8:]] == pytest.approx(row[7].shares)
-    assert [cell.text for cell in row[8:]] == ["67 % [0 %, 100 %]", "0 % [0 %, 0 %]", "33 % [0 %, 100 %]"]
+    assert row[8].shares == pytest.approx((2 / 3, 0, 1 / 3))
+    assert [cell.order for cell in row[9:]] == pytest.approx(row[8].shares)
+    assert [cell.text for cell in row[9:]] == ["67 % [0 %, 100 %]", "0 % [0 %, 0 %]", "33 % [0 %, 100 %]"]

@@ -15,6 +15,7 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.results import report
 from ddl_dyn.results.comparison import records
 from ddl_dyn.results.comparison.groups import group_runs
+from ddl_dyn.results.comparison.verdicts import contrasts, starred
 from ddl_dyn.results.report import gates as audit
 from ddl_dyn.results.report import headline, provenance, significance
 from ddl_dyn.results.report.document import ReportFigure
@@ -98,36 +99,55 @@ def test_twins_are_named_by_what_sets_them_apart_and_none_is_dropped(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_winner_is_marked_only_where_intervals_separate(tmp_path):
+def finding(comparison):
+    return headline.finding(comparison, contrasts([comparison.setting]))
+
+
+def test_a_win_is_said_only_where_the_decision_rule_gives_one(tmp_path):
     apart = one_comparison(tmp_path / "a", ddl=LOW, resnet=HIGH)
-    assert apart.best == "ddl"
-    assert headline.finding(apart).startswith("In distribution, 20 steps: DDL 0.125 [0.1")
-    assert "is better than ResNet 0.525" in headline.finding(apart)
-    # The median is lower, yet the intervals overlap: no claim.
+    judged = contrasts([apart.setting])
+    assert starred(judged, apart, "ddl")
+    assert not starred(judged, apart, "resnet")
+    assert finding(apart).startswith("In distribution, 20 steps: DDL 0.125 [0.1")
+    # Six of six: p = 2 · 2⁻⁶, alone in its family.
+    assert re.search(r"against ResNet 0\.525 \[.*\]: win, ratio 0\.238 \[.*\], corrected p = 0\.0312", finding(apart))
+    # The median is lower, yet not on every seed: no claim.
     overlapping = one_comparison(tmp_path / "b", ddl=WIDE, resnet=HIGH)
     assert overlapping.intervals["ddl"].estimate < overlapping.intervals["resnet"].estimate
-    assert overlapping.best is None
-    assert "the two do not separate, DDL 0.310" in headline.finding(overlapping)
+    assert not starred(contrasts([overlapping.setting]), overlapping, "ddl")
+    assert re.search(r"DDL 0\.310 \[.*: unresolved \(.* would resolve it\)", finding(overlapping))
+
+
+def test_a_win_at_unequal_sizes_is_not_marked(tmp_path):
+    runs = [
+        write_run(tmp_path, "1", scores={SHORT: LOW}, arrays={}),
+        write_run(tmp_path, "2", model="resnet", scores={SHORT: HIGH}, result={"parameters": 1051}, arrays={}),
+    ]
+    (setting,) = group_runs(runs)
+    assert "win (parameters not matched)" in finding(setting.comparisons[0])
+    assert not any(record["best"] for record in records.comparison_rows(runs))
 
 
 def test_a_loss_of_ddl_is_told_like_a_win(tmp_path):
-    comparison = one_comparison(tmp_path, ddl=HIGH, resnet=LOW, highway=WIDE)
-    assert comparison.best is None, "Highway's interval overlaps both"
-    assert re.search(r"DDL 0\.525 \[.*\] is worse than ResNet", headline.finding(comparison))
-    lines = headline.headline([comparison.setting])
-    assert "DDL against ResNet: better in 0, worse in 1, not separated in 0 of 1." in lines
-    assert "DDL against Highway: better in 0, worse in 0, not separated in 1 of 1." in lines
+    comparison = one_comparison(tmp_path / "a", ddl=HIGH, resnet=LOW)
+    assert re.search(r"DDL 0\.525 \[.*\] against ResNet 0\.125 \[.*\]: loss, ratio 4\.20", finding(comparison))
+    lines = headline.headline([comparison.setting], contrasts([comparison.setting]))
+    assert "DDL against ResNet: 0 wins, 1 loss, 0 ties and 0 unresolved." in lines
+    three = one_comparison(tmp_path / "b", ddl=HIGH, resnet=LOW, highway=WIDE)
+    lines = headline.headline([three.setting], contrasts([three.setting]))
+    # Two in the family: six seeds resolve neither.
+    assert "p corrected by Holm over all 2): 0 wins, 0 losses, 0 ties and 2 unresolved." in lines[0]
 
 
 def test_a_model_above_the_floor_is_named(tmp_path):
     # The floor of these runs is 0.9.
     comparison = one_comparison(tmp_path, ddl=[1.0, 1.1, 1.2, 1.3, 1.4, 1.5], resnet=LOW)
-    assert "; above the best floor (persistence, 0.900): DDL." in headline.finding(comparison)
-    assert not any("best floor" in line for line in headline.headline([comparison.setting])), "ResNet is below it"
+    assert "; above the best floor (persistence, 0.900): DDL." in finding(comparison)
+    told = headline.headline([comparison.setting], contrasts([comparison.setting]))
+    assert not any("best floor" in line for line in told), "ResNet is below it"
     lost = one_comparison(tmp_path / "b", ddl=[1.0] * 6, resnet=[1.0] * 6)
-    assert any(
-        "No model is clearly below the best floor in 1 test" in line for line in headline.headline([lost.setting])
-    )
+    told = headline.headline([lost.setting], contrasts([lost.setting]))
+    assert any("No model is clearly below the best floor in 1 test" in line for line in told)
 
 
 def test_failed_replicas_count_and_are_listed(tmp_path):
@@ -185,8 +205,9 @@ def test_the_page_agrees_with_the_comparison_in_the_terminal(tmp_path):
         write_run(tmp_path, "2", model="resnet", scores=worse, arrays={}),
     ]
     (setting,) = group_runs(runs)
+    judged = contrasts([setting])
     mine = {
-        (c.split, f"{c.steps} steps", label): (i.estimate, i.low, i.high, c.best == label)
+        (c.split, f"{c.steps} steps", label): (i.estimate, i.low, i.high, starred(judged, c, label))
         for c in setting.comparisons
         for label, i in c.intervals.items()
     }
@@ -201,16 +222,21 @@ def test_the_page_agrees_with_the_comparison_in_the_terminal(tmp_path):
 
 def test_paired_tests_need_the_same_seeds(tmp_path):
     comparison = one_comparison(tmp_path / "a", ddl=LOW, resnet=HIGH, highway=WIDE)
-    assert significance.pairs(comparison) == [("ddl", "resnet"), ("ddl", "highway")]
-    table = significance.paired_table([comparison.setting])
+    judged = contrasts([comparison.setting])
+    assert [(c.first.label, c.second.label) for c in judged] == [("ddl", "resnet"), ("ddl", "highway")]
+    table = significance.paired_table(judged)
+    place = {column.title: i for i, column in enumerate(table.columns)}
+    row = [cell.text for cell in table.rows[0]]
     # Six wins of six: two-sided exact p = 2/2⁶, doubled by Holm for two rows.
-    assert [cell.text for cell in table.rows[0]][4:7] == ["1.00 [0.61, 1.00]", "0.0312", "0.0625"]
+    assert [row[place[name]] for name in ("first is lower", "p", "p, corrected")] == ["6 of 6", "0.0312", "0.0625"]
     runs = [
         write_run(tmp_path / "b", "1", arrays={}),
         write_run(tmp_path / "b", "2", model="resnet", config={"seed": 9}, arrays={}),
     ]
     (setting,) = group_runs(runs)
-    assert significance.paired_table([setting]) is None
+    assert significance.paired_table(contrasts([setting])) is None
+    assert "other seeds or data sets" in finding(setting.comparisons[0])
+    assert "none is tested against another" in headline.headline([setting], [])[0]
 
 
 def test_occupancy_of_the_regimes():
@@ -227,14 +253,15 @@ def test_gates_and_theory_are_left_out_where_no_run_has_any(tmp_path):
     }
     runs = [write_run(tmp_path, "2", result=told)]
     (row,) = audit.theory_table(group_runs(runs)).rows
-    assert row[3].text == "impossible (the prediction failed)"
-    assert "below the best floor (0.900)" in row[5].text
+    assert row[3].text == "32"
+    assert row[4].text == "impossible (the prediction failed)"
+    assert "below the best floor (0.900)" in row[6].text
     gates = audit.gate_table(group_runs(runs))
-    assert [row[4].text for row in gates.rows] == ["1", "2"]
+    assert [row[5].text for row in gates.rows] == ["1", "2"]
     # The synthetic gates are drawn around 0.3 and 1.6.
-    assert gates.rows[0][7].text == ""
-    assert gates.rows[0][8].order > 0.7
-    assert gates.rows[1][10].order > 0.95
+    assert gates.rows[0][8].text == ""
+    assert gates.rows[0][9].order > 0.7
+    assert gates.rows[1][11].order > 0.95
 
 
 def test_visited_states_and_the_laws_of_the_layers_are_audited(tmp_path):
@@ -244,11 +271,11 @@ def test_visited_states_and_the_laws_of_the_layers_are_audited(tmp_path):
     laws = {"gates": {"law_error": [1e-7] * 5 + [3e-7], "length_error": [0.0] * 6, "reversing": [1.0] * 6}}
     run = write_run(tmp_path, "1", arrays={"audit_beta": beta}, result=laws)
     rows = audit.gate_table(group_runs([run])).rows
-    assert [row[3].text for row in rows] == ["states visited"] * 2
-    assert [[cell.order for cell in row[8:]] for row in rows] == [[1, 0, 0], [0, 0.5, 0.5]]
-    assert rows[1][7].shares == (0, 0.5, 0.5)
+    assert [row[4].text for row in rows] == ["states visited"] * 2
+    assert [[cell.order for cell in row[9:]] for row in rows] == [[1, 0, 0], [0, 0.5, 0.5]]
+    assert rows[1][8].shares == (0, 0.5, 0.5)
     (row,) = audit.law_table(group_runs([run])).rows
-    assert [cell.text for cell in row[3:]] == ["1.00 [1.00,\u00a01.00]", "–", "3.00\u00a0×\u00a010⁻⁷", "0"]
+    assert [cell.text for cell in row[4:]] == ["1.00 [1.00,\u00a01.00]", "–", "3.00\u00a0×\u00a010⁻⁷", "0"]
 
 
 def test_the_command_trains_the_same_configuration(tmp_path):
@@ -327,7 +354,8 @@ def test_the_page_says_what_it_should(made):
     for heading in ("What was asked", "What came out", "Task by task", "What the gates do", "Cost", "Failures"):
         assert heading in words
     assert "Theory against result" not in words, "no run holds predictions"
-    assert "DDL separates from all the others in 4 of 4 comparisons" in words
+    assert "p corrected by Holm over this one): 1 win, 0 losses, 0 ties and 0 unresolved." in words
+    assert "(other horizons and test sets, p not corrected): 3 wins" in words
     assert "carry = latent, lift = linear" in words
     assert "ab" * 32 in words
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from ddl_dyn.config.labels import MODEL_LABELS
 from ddl_dyn.config.parsing import flatten
+from ddl_dyn.metrics.decisions import covered_median
 from ddl_dyn.metrics.registry import PRIMARY
-from ddl_dyn.metrics.statistics import Interval, median_interval, separated, winner
+from ddl_dyn.metrics.statistics import Interval
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, scores
 
@@ -71,7 +72,9 @@ class Setting:
                 continue
             resamples = int(at(entry.run.config, "eval.bootstrap") or 2000)
             comparison.values[entry.label] = values
-            comparison.intervals[entry.label] = median_interval(values, resamples=resamples, seed=0)
+            comparison.intervals[entry.label], comparison.coverages[entry.label] = covered_median(
+                values, data_sets(entry.run, values.size), resamples=resamples, seed=0
+            )
             for name in FLOORS:
                 value = at(entry.run.result, f"floors.{name}.{path}")
                 if isinstance(value, (int, float)) and not math.isnan(value):
@@ -86,7 +89,7 @@ class Comparison:
     Args:
         setting: whose entries.   split: `test` or `ood`.   horizon: `short` or `long`.   steps: of the free runs.
         values: label -> (R,), infinite where a replica failed.   intervals: label -> median with its interval.
-        floors: name -> score.
+        coverages: label -> the most that its interval covers.   floors: name -> score.
     """
 
     setting: Setting
@@ -95,6 +98,7 @@ class Comparison:
     steps: int | None
     values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
+    coverages: dict[str, float] = field(default_factory=dict)
     floors: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -108,20 +112,13 @@ class Comparison:
         return f"{self.steps if self.steps is not None else self.horizon} steps"
 
     @property
-    def best(self) -> str | None:
-        """The entry whose interval lies below all others', or None."""
-        return winner(self.intervals) if len(self.intervals) > 1 else None
+    def primary(self) -> bool:
+        """Whether it was declared beforehand: in distribution, over the short horizon. All others are exploratory."""
+        return (self.split, self.horizon) == ("test", "short")
 
     def order(self) -> list[str]:
         """Labels by median, best first."""
         return sorted(self.intervals, key=lambda label: self.intervals[label].estimate)
-
-    def relation(self, first: str, second: str) -> str:
-        """`better`, `worse` or `open`: how the first one's interval lies to the second one's."""
-        a, b = self.intervals[first], self.intervals[second]
-        if not separated(a, b):
-            return "open"
-        return "better" if a.high < b.low else "worse"
 
     def best_floor(self) -> tuple[str, float] | None:
         """Name and score of the lowest floor."""
@@ -138,6 +135,12 @@ def spoken(label: str) -> str:
     """An entry's label with its model's printed name."""
     model, bracket, rest = label.partition(" ")
     return MODEL_LABELS.get(model, model) + bracket + rest
+
+
+def data_sets(run: Run, replicas: int) -> list[int]:
+    """Number of the data set (R,) that each replica of a run was trained on; neighbours share one."""
+    number = int(at(run.config, "data.seeds") or 1)
+    return [r * number // replicas for r in range(replicas)]
 
 
 def complete(runs: Sequence[Run]) -> list[Run]:

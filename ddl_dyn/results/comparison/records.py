@@ -15,53 +15,90 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
-from ddl_dyn.results.comparison.groups import Comparison, Entry, group_runs
+from ddl_dyn.results.comparison.groups import Comparison, Entry, data_sets, group_runs
 from ddl_dyn.results.comparison.terminal import as_table, decisions, expectations
+from ddl_dyn.results.comparison.verdicts import Contrast, contrasts, of_comparison, starred
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.observer import RunStore
 from ddl_dyn.runs.result import at
 
 FIELDS = (
-    "task", "protocol", "split", "horizon", "model", "median", "low", "high", "best", "replicas", "failed",
-    "parameters", "seconds", "run", "metric",
+    "task", "protocol", "split", "horizon", "model", "median", "low", "high", "coverage", "seeds", "data_sets",
+    "failed", "best", "first", "primary", "verdict", "ratio", "ratio_low", "ratio_high", "ratio_coverage", "p",
+    "p_corrected", "family", "seeds_needed", "matched", "latent_dim", "parameters", "seconds", "run", "metric",
 )  # fmt: skip
 
 
 def comparison_rows(members: Iterable[Run]) -> list[dict[str, Any]]:
-    """One record per entry, split and horizon: median primary error over replicas with its bootstrap interval.
+    """One record per entry, split and horizon: median primary error over replicas, and the first entry's verdict on it.
 
     Args:
         members: runs; those that are not complete are left out.
     Returns:
-        records with the keys of `FIELDS`; `best` marks a model whose interval lies below all others' of its comparison.
-        Floors have one record per comparison, with no interval.
+        records with the keys of `FIELDS`. `low`, `high`: bootstrap interval of the median, which covers at most
+        `coverage`. `first`: the entry that `verdict`, `ratio` (of its median by this record's) and the p-values are
+        on; None in its own records. `primary`: False for an exploratory comparison, whose p is not corrected.
+        `best` marks a first entry that wins against every other at matched parameters. Floors have one record per
+        comparison, with no interval.
     """
     out: list[dict[str, Any]] = []
-    for setting in group_runs(list(members)):
+    settings = group_runs(list(members))
+    judged = contrasts(settings)
+    for setting in settings:
         for comparison in setting.comparisons:
             place = {"task": setting.task, "protocol": setting.protocol, "split": comparison.split}
             place |= {"horizon": comparison.over, "metric": PRIMARY.heading}
-            models = [place | _model(comparison, entry) for entry in setting.entries]
-            out += [record for record in models if record["replicas"]]
+            here = of_comparison(judged, comparison)
+            for entry in setting.entries:
+                if entry.label in comparison.values:
+                    against = next((contrast for contrast in here if contrast.second is entry), None)
+                    best = {"best": starred(here, comparison, entry.label)}
+                    out.append(place | _model(comparison, entry) | best | _verdict(against))
             out += [place | _floor(name, value) for name, value in comparison.floors.items()]
     return out
 
 
 def _model(comparison: Comparison, entry: Entry) -> dict[str, Any]:
     label, run = entry.label, entry.run
-    values = comparison.values.get(label, np.empty(0))
-    interval = comparison.intervals.get(label)
-    measured = {} if interval is None else {"median": interval.estimate, "low": interval.low, "high": interval.high}
-    counts = {"replicas": len(values), "failed": int(np.isinf(values).sum())}
-    cost = {name: at(run.result, METRICS[name].path) for name in ("parameters", "seconds")}
-    return {"model": label, "best": label == comparison.best, "run": run.id} | measured | counts | cost
+    values, interval = comparison.values[label], comparison.intervals[label]
+    sets = len(set(data_sets(run, values.size)))
+    return {
+        "model": label,
+        "median": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "coverage": comparison.coverages[label],
+        "seeds": len(values),
+        "data_sets": sets,
+        "failed": int(np.isinf(values).sum()),
+        "primary": comparison.primary,
+        "run": run.id,
+    } | {name: at(run.result, METRICS[name].path) for name in ("latent_dim", "parameters", "seconds")}
+
+
+def _verdict(contrast: Contrast | None) -> dict[str, Any]:
+    if contrast is None:
+        return dict.fromkeys(_VERDICT)
+    found = contrast.decision
+    measured = (
+        *(contrast.first.label, found.verdict, *found.ratio, found.coverage, found.pvalue, found.corrected),
+        *(found.family if found.primary else None, found.seeds_needed, contrast.matched),
+    )
+    return dict(zip(_VERDICT, measured, strict=True))
+
+
+_VERDICT = (
+    "first", "verdict", "ratio", "ratio_low", "ratio_high", "ratio_coverage", "p", "p_corrected", "family",
+    "seeds_needed", "matched",
+)  # fmt: skip
 
 
 def _floor(name: str, value: float) -> dict[str, Any]:
-    measured = {"median": value, "low": math.nan, "high": math.nan, "best": False}
-    counts = {"replicas": 1, "failed": int(not math.isfinite(value))}
-    return {"model": name, "run": None, "parameters": None, "seconds": None} | measured | counts
+    measured = {"median": value, "low": math.nan, "high": math.nan, "coverage": None, "best": False}
+    counts = {"seeds": 1, "data_sets": None, "failed": int(not math.isfinite(value))}
+    nothing = dict.fromkeys(("run", "primary", "latent_dim", "parameters", "seconds"))
+    return {"model": name} | nothing | measured | counts | _verdict(None)
 
 
 def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
@@ -116,8 +153,9 @@ def draw_comparison(
     from ddl_dyn.results import report
 
     inside = [record for record in found if record["split"] == "test"]
-    seeds = max((int(record["replicas"]) for record in inside), default=1)
-    figure = plots.interval_chart(inside, seeds=seeds)
+    seeds = max((int(record["seeds"]) for record in inside), default=1)
+    level = min((record["coverage"] for record in inside if record["coverage"] is not None), default=0.0)
+    figure = plots.interval_chart(inside, level=level, seeds=seeds)
     made = plots.save(figure, folder / "figures" / "comparison")
     page = report.write_page(folder, [run.path for run in members], jobs=jobs)
     return [folder / "comparison.csv", *made, page]

@@ -5,44 +5,75 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ddl_dyn.config.formats import DASH, number
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results.comparison.groups import Setting
+from ddl_dyn.results.comparison.verdicts import FAMILY, coverage_words, seed_words, verdict_words
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
 
 
 def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
-    """The records for a terminal of 80 columns: a block per task and protocol; `*` marks a winner."""
+    """The records for a terminal of 80 columns: a block per task and protocol, and under it the primary verdicts."""
     from rich.console import Group
     from rich.text import Text
 
-    blocks: dict[tuple[str, str], dict[str, dict[tuple[str, str], Mapping[str, Any]]]] = {}
+    blocks: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for record in records:
-        block = blocks.setdefault((record["task"], record["protocol"]), {})
-        block.setdefault(record["model"], {})[(record["split"], record["horizon"])] = record
-    head = f"{PRIMARY.heading} of free runs: median over seeds, 95 % interval below; * separated from all others"
-    parts = [Text(head)]
+        blocks.setdefault((record["task"], record["protocol"]), []).append(record)
+    parts = [Text(_head(records))]
     for (task, protocol), block in blocks.items():
         parts += [Text(), Text(f"{task}, {protocol}", style="bold"), _block(block)]
+        parts += [Text(_told(record)) for record in block if record["primary"] and record["verdict"]]
     return Group(*parts)
 
 
-def _block(block: Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]]) -> Any:
+def _head(records: Sequence[Mapping[str, Any]]) -> str:
+    models = [record for record in records if record["run"] is not None]
+    covered = coverage_words(record["coverage"] for record in models)
+    seeds = seed_words((record["seeds"], record["data_sets"]) for record in models)
+    below = f", its {covered} interval below" if covered else ""
+    head = f"{PRIMARY.heading} of free runs: median over {seeds}{below}"
+    family = {record["family"] for record in models if record["family"]}
+    if not family:
+        return head
+    over = "this one" if max(family) == 1 else f"these {max(family)}"
+    return (
+        f"{head}\nVerdicts: {FAMILY}; p corrected by Holm over {over}. "
+        "Every other column is exploratory.\n* wins against every other, parameters matched"
+    )
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    """One primary verdict in words."""
+    verdict = verdict_words(record["verdict"], matched=record["matched"], seeds_needed=record["seeds_needed"])
+    ratio, low, high = (number(record[name]) for name in ("ratio", "ratio_low", "ratio_high"))
+    bounds = f" [{low}, {high}] ({coverage_words([record['ratio_coverage']])})" if low and high else ""
+    against = f"{record['first']} against {record['model']}"
+    return f"{against}: {verdict}; ratio {ratio or DASH}{bounds}, corrected p {number(record['p_corrected'])}"
+
+
+def _block(records: Sequence[Mapping[str, Any]]) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    block: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
+    for record in records:
+        block.setdefault(record["model"], {})[(record["split"], record["horizon"])] = record
     horizons = list(dict.fromkeys(key for line in block.values() for key in line))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("model", min_width=12, no_wrap=True)
     for split, horizon in horizons:
         place = SPLIT_NAMES[split].replace(" distribution", "\ndistr.")
         table.add_column(f"{place},\n{horizon}", justify="right", min_width=11, no_wrap=True)
-    size = METRICS["parameters"]
+    latent, size = METRICS["latent_dim"], METRICS["parameters"]
+    table.add_column(latent.heading, justify="right", no_wrap=True)
     table.add_column(size.heading.replace("parameters", "para-\nmeters"), justify="right", no_wrap=True)
     for model, line in block.items():
         cells = [_cell(line.get(key)) for key in horizons]
-        parameters = Text(size.text(next(iter(line.values()))["parameters"]))
-        table.add_row(Text(model), *cells, parameters, style="dim" if model in FLOORS else "")
+        one = next(iter(line.values()))
+        sizes = Text(latent.text(one["latent_dim"])), Text(size.text(one["parameters"]))
+        table.add_row(Text(model), *cells, *sizes, style="dim" if model in FLOORS else "")
     return table
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ddl_dyn.config.formats import counted, joined
 from ddl_dyn.results.comparison.groups import Setting, complete, group_runs, kind, spoken
+from ddl_dyn.results.comparison.verdicts import Contrast, contrasts
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import at
 
@@ -40,10 +41,11 @@ def build(runs: Sequence[Run], whole: Run | None = None, *, jobs: int = 1) -> Re
         jobs: processes that draw, each started anew; drawing is what a report's time goes to.
     """
     found = group_runs(runs)
+    judged = contrasts(found)
     sections = [
         _asked(found, whole),
-        _result(found),
-        ReportSection("table", "Every number", tables=tuple(_tables(found))),
+        _result(found, judged),
+        ReportSection("table", "Every number", tables=tuple(_tables(found, judged))),
         ReportSection("tasks", "Task by task", parts=_panels(found, jobs)),
         _gates(found),
         _theory(found),
@@ -93,9 +95,11 @@ def _asked(found: Sequence[Setting], whole: Run | None) -> ReportSection:
     return ReportSection("asked", "What was asked", (text,), tuple(points), (provenance.asked_table(found),))
 
 
-def _result(found: Sequence[Setting]) -> ReportSection:
+def _result(found: Sequence[Setting], judged: Sequence[Contrast]) -> ReportSection:
     parts = [
-        ReportSection(f"found-{i}", setting.title, points=tuple(map(headline.finding, setting.comparisons)))
+        ReportSection(
+            f"found-{i}", setting.title, points=tuple(headline.finding(c, judged) for c in setting.comparisons)
+        )
         for i, setting in enumerate(found)
         if setting.comparisons
     ]
@@ -110,16 +114,16 @@ def _result(found: Sequence[Setting]) -> ReportSection:
     return ReportSection(
         "result",
         "What came out",
-        text=tuple(headline.headline(found)),
+        text=tuple(headline.headline(found, judged)),
         parts=tuple(parts),
         pictures=tuple(figures.comparison_figures(found)),
     )
 
 
-def _tables(found: Sequence[Setting]) -> Iterator[ReportTable]:
+def _tables(found: Sequence[Setting], judged: Sequence[Contrast]) -> Iterator[ReportTable]:
     if any(setting.comparisons for setting in found):
-        yield tables.comparison_table(found)
-    for table in (tables.motion_table(found), significance.paired_table(found)):
+        yield tables.comparison_table(found, judged)
+    for table in (tables.motion_table(found), significance.paired_table(judged)):
         if table is not None:
             yield table
 

@@ -16,6 +16,7 @@ from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.metrics.significance import Ranking
 from ddl_dyn.plots.style import style
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
+from ddl_dyn.results.comparison.verdicts import coverage_words
 from ddl_dyn.results.figures.registry import RunFigure, known
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.runs import Run, RunError
@@ -54,8 +55,10 @@ def comparison_figures(found: Sequence[Setting]) -> list[ReportFigure]:
         if rows:
             sizes = sorted({v.size for comparison in here for v in comparison.values.values()})
             seeds = sizes[0] if len(sizes) == 1 else None
-            figure = plots.interval_chart(rows, seeds=seeds, note=f"Test: {name}")
-            alt = f"Median {PRIMARY.title} with 95 % intervals of each model, {name}. Lowest medians: "
+            covered = [value for comparison in here for value in comparison.coverages.values()]
+            figure = plots.interval_chart(rows, level=min(covered), seeds=seeds, note=f"Test: {name}")
+            between = f" with {coverage_words(covered)} intervals" if any(covered) else ""
+            alt = f"Median {PRIMARY.title}{between} of each model, {name}. Lowest medians: "
             alt += "; ".join(f"{c.setting.title}, {c.over}: {_lowest(c)}" for c in here) + "."
             out.append(report_figure(figure, f"comparison_{split}", alt))
     return out

@@ -1,6 +1,6 @@
-"""Findings in words: who separates from whom and where, and what the runs cannot tell.
+"""Findings in words: the verdicts on the first model of each setting, and what the runs cannot tell.
 
-A sentence is only ever as strong as the intervals: overlapping intervals are reported as open, not as a tie or a win.
+A sentence says what the decision rule gave: an unresolved comparison is reported as that, not as a tie or a win.
 """
 
 from __future__ import annotations
@@ -9,65 +9,70 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ddl_dyn.config.formats import counted, joined
+from ddl_dyn.config.formats import counted, decimal, joined
 from ddl_dyn.config.labels import model_label
+from ddl_dyn.metrics.decisions import ALPHA
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
+from ddl_dyn.results.comparison.verdicts import (
+    FAMILY,
+    MATCHED,
+    OUTCOMES,
+    Contrast,
+    coverage_words,
+    of_comparison,
+    verdict_words,
+)
 
-from .tables import quoted
+from .tables import quoted, ratio_words
 
-# The architecture this suite is about; its losses are spelt out like its wins.
-FOCUS = "ddl"
-# Parameter counts further apart than this share are not a matched comparison.
-MATCHED = 0.05
 # Fewest seeds whose range can hold a median with 95 % probability: 1 − 2^(1−R) ≥ .95.
 SEEDS_FOR_INTERVAL = 6
 
 
-def headline(found: Sequence[Setting]) -> list[str]:
-    """Opening sentences of a report of some settings."""
+def headline(found: Sequence[Setting], judged: Sequence[Contrast]) -> list[str]:
+    """Opening sentences of a report.
+
+    Args:
+        found: its settings.   judged: from `contrasts`, of these settings.
+    """
     every = [comparison for setting in found for comparison in setting.comparisons]
-    rivalries = [comparison for comparison in every if len(comparison.intervals) > 1]
     if not every:
         return ["No run has a result yet, so there is nothing to compare."]
-    out = []
-    if rivalries:
-        out.append(_tally(rivalries))
-        out += _head_to_head(rivalries)
+    primary = [contrast for contrast in judged if contrast.decision.primary]
+    if judged:
+        out = [
+            f"Primary comparisons ({FAMILY}; p corrected by Holm over {_these(len(primary))}): {_tally(primary)}.",
+            *_head_to_head(primary),
+        ]
+        other = [contrast for contrast in judged if not contrast.decision.primary]
+        if other:
+            out.append(f"Exploratory comparisons (other horizons and test sets, p not corrected): {_tally(other)}.")
+    elif any(len(comparison.intervals) > 1 for comparison in every):
+        out = ["No two models were trained from the same seeds and data sets, so none is tested against another."]
     else:
-        out.append("Each setting holds one model, so no two are compared; the floors are the only yardstick here.")
-    out += _floors(every)
-    return out
+        out = ["Each setting holds one model, so no two are compared; the floors are the only yardstick here."]
+    return out + _floors(every)
 
 
-def _tally(rivalries: Sequence[Comparison]) -> str:
-    wins = Counter(comparison.best for comparison in rivalries)
-    nobody = wins.pop(None, 0)
-    where = counted(len(rivalries), "comparison") + " (task × protocol × test set × horizon)"
-    if not wins:
-        return f"In none of {where} does one model separate from all the others."
-    won = [(spoken(str(label)), count) for label, count in wins.most_common()]
-    first = f"{won[0][0]} separates from all the others in {won[0][1]}"
-    rest = f"; in the other {nobody} no model does" if nobody else ""
-    return f"{joined([first, *(f'{name} in {count}' for name, count in won[1:])])} of {where}{rest}."
+def _these(count: int) -> str:
+    return "this one" if count == 1 else f"all {count}"
 
 
-def _head_to_head(rivalries: Sequence[Comparison]) -> list[str]:
-    counts: dict[tuple[str, str], Counter[str]] = {}
-    for comparison in rivalries:
-        for first in _focus(comparison):
-            for second in comparison.intervals:
-                if second != first and second not in _focus(comparison):
-                    counts.setdefault((first, second), Counter())[comparison.relation(first, second)] += 1
+def _tally(judged: Sequence[Contrast]) -> str:
+    counts = Counter(contrast.decision.verdict for contrast in judged)
+    words = {"win": "wins", "loss": "losses", "tie": "ties"}
+    return joined(f"{counts[name]} {name if counts[name] == 1 else words.get(name, name)}" for name in OUTCOMES)
+
+
+def _head_to_head(primary: Sequence[Contrast]) -> list[str]:
+    pairs: dict[tuple[str, str], list[Contrast]] = {}
+    for contrast in primary:
+        pairs.setdefault((contrast.first.label, contrast.second.label), []).append(contrast)
     return [
-        f"{spoken(first)} against {spoken(second)}: better in {count['better']}, worse in {count['worse']}, "
-        f"not separated in {count['open']} of {count.total()}."
-        for (first, second), count in counts.items()
+        f"{spoken(first)} against {spoken(second)}: {_tally(found)}" + (f" of {len(found)}." if len(found) > 1 else ".")
+        for (first, second), found in pairs.items()
     ]
-
-
-def _focus(comparison: Comparison) -> list[str]:
-    return [c.label for c in comparison.setting.entries if c.model == FOCUS and c.label in comparison.intervals]
 
 
 def _floors(every: Sequence[Comparison]) -> list[str]:
@@ -82,37 +87,33 @@ def _floors(every: Sequence[Comparison]) -> list[str]:
     return [f"No model is clearly below the best floor in {counted(len(lost), 'test')}: {listed}."]
 
 
-def finding(comparison: Comparison) -> str:
-    """One sentence on one comparison."""
+def finding(comparison: Comparison, judged: Sequence[Contrast]) -> str:
+    """One sentence on one comparison.
+
+    Args:
+        comparison: of one setting.   judged: from `contrasts`, of the whole report.
+    """
+    here = of_comparison(judged, comparison)
     order = comparison.order()
-    best = comparison.best
-    if len(order) == 1:
-        text = _quoted(comparison, order[0])
-    elif best is not None:
-        second = next(label for label in order if label != best)
-        relation = "is better than" if len(order) == 2 else "separates from all others, next"
-        text = f"{_quoted(comparison, best)} {relation} {_quoted(comparison, second)}"
-    else:
-        first = order[0]
-        open_to = [label for label in order[1:] if comparison.relation(first, label) == "open"]
-        text = (
-            f"no model separates from all others; the lowest median is that of {_quoted(comparison, first)}, whose "
-            f"interval overlaps with {joined(_quoted(comparison, label) for label in open_to)}"
-        )
-        if len(order) == 2:
-            text = f"the two do not separate, {joined(_quoted(comparison, label) for label in order)}"
-        if math.isinf(comparison.intervals[first].estimate):
-            text = "every model failed in more than half of its replicas"
-    losses = [
-        f"{_quoted(comparison, label)} is worse than {joined(map(spoken, ahead))}"
-        for label in _focus(comparison)
-        if (ahead := [other for other in order if other != label and comparison.relation(label, other) == "worse"])
-        # Said already: the next to the one that separates from all others.
-        and not (ahead == [best] and label == order[1])
-    ]
-    losses += _against_floor(comparison)
+    told = [_told(contrast) for contrast in here]
+    paired = {entry.label for contrast in here for entry in (contrast.first, contrast.second)}
+    alone = [label for label in order if label not in paired]
+    if alone:
+        reason = " (other seeds or data sets: not tested against the first)" if len(order) > 1 else ""
+        told.append(joined(_quoted(comparison, label) for label in alone) + reason)
+    if math.isinf(comparison.intervals[order[0]].estimate):
+        told.append("every model failed in more than half of its replicas")
     title = comparison.title[0].upper() + comparison.title[1:]
-    return f"{title}: {'; '.join([text, *losses])}."
+    kind = "" if comparison.primary or not here else " (exploratory)"
+    return f"{title}{kind}: {'; '.join([*told, *_against_floor(comparison)])}."
+
+
+def _told(contrast: Contrast) -> str:
+    found, comparison = contrast.decision, contrast.comparison
+    first, second = (_quoted(comparison, entry.label) for entry in (contrast.first, contrast.second))
+    verdict = verdict_words(found.verdict, matched=contrast.matched, seeds_needed=found.seeds_needed)
+    p = f"corrected p = {decimal(found.corrected)}" if found.primary else f"p = {decimal(found.pvalue)}"
+    return f"{first} against {second}: {verdict}, ratio {ratio_words(found)}, {p}"
 
 
 def _against_floor(comparison: Comparison) -> list[str]:
@@ -139,10 +140,11 @@ def caveats(found: Sequence[Setting]) -> list[str]:
         out.append("Some runs have a single seed: they have no interval and can neither win nor lose.")
     few = [n for n in sizes if 1 < n < SEEDS_FOR_INTERVAL]
     if few:
-        reach = 100 * (1 - 2.0 ** (1 - few[0]))
+        covered = [c.coverages[label] for c in every for label, v in c.values.items() if v.size == few[0]]
         out.append(
-            f"With {few[0]} seeds no interval for a median can cover more than {reach:.4g} %, whatever level it aims "
-            f"at: at least {SEEDS_FOR_INTERVAL} seeds are needed for 95 %."
+            f"With {few[0]} seeds the interval of a median covers at most {coverage_words([max(covered)])}, and p "
+            f"cannot fall below {decimal(2.0 ** (1 - few[0]))}, so that nothing wins or loses at {ALPHA:g}: at least "
+            f"{SEEDS_FOR_INTERVAL} seeds are needed for either."
         )
     unequal = _unequal(found)
     if unequal:
@@ -151,7 +153,7 @@ def caveats(found: Sequence[Setting]) -> list[str]:
         out.append("Some tasks have no out-of-distribution test.")
     if sum(len(comparison.intervals) > 1 for comparison in every) > 1:
         out.append(
-            "The intervals are not corrected for how many comparisons are made at once; the paired tests below are."
+            "Neither intervals nor exploratory p-values are corrected for how many comparisons are made at once."
         )
     return out
 

@@ -10,74 +10,69 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ddl_dyn.config.formats import decimal
-from ddl_dyn.metrics.significance import Ranking, critical_difference, holm, paired_test, seeds_needed
-from ddl_dyn.metrics.statistics import probability_of_improvement
-from ddl_dyn.results.comparison.groups import Comparison, Entry, Setting, spoken
-from ddl_dyn.runs import Run
+from ddl_dyn.config.formats import DASH, counted, decimal
+from ddl_dyn.metrics.decisions import ALPHA, RATIO
+from ddl_dyn.metrics.significance import Ranking, critical_difference
+from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
+from ddl_dyn.results.comparison.verdicts import FAMILY, Contrast, coverage_words, seed_words, verdict_words
 from ddl_dyn.runs.result import SPLIT_NAMES
 
-from .document import ReportTable, TableCell, TableColumn, text_cells, text_columns
-from .headline import FOCUS
+from .document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
+from .tables import ratio_words
 
 
-def pairs(comparison: Comparison) -> list[tuple[str, str]]:
-    """Entries that are tested against each other: every DDL against every other model, else the first against all.
+def paired_table(judged: Sequence[Contrast]) -> ReportTable | None:
+    """Verdict, ratio and tests of every contrast; None where there is none.
 
-    Only runs with the same seeds are pairs.
+    Args:
+        judged: from `contrasts`, of the whole report.
     """
-    here = [c for c in comparison.setting.entries if c.label in comparison.values]
-    focus = [c for c in here if c.model == FOCUS] or here[:1]
-    return [
-        (first.label, second.label)
-        for first in focus
-        for second in here
-        if second not in focus and _same_seeds(first, second) and comparison.values[first.label].size > 1
-    ]
-
-
-def _same_seeds(first: Entry, second: Entry) -> bool:
-    def seeds(run: Run) -> tuple[object, object]:
-        return run.config.get("seed"), run.config.get("seeds")
-
-    return seeds(first.run) == seeds(second.run)
-
-
-def paired_table(found: Sequence[Setting]) -> ReportTable | None:
-    """Probability of improvement, signed-rank test with Holm's correction over the whole table, seeds needed."""
-    cases = [(c, *pair) for setting in found for c in setting.comparisons for pair in pairs(c)]
-    if not cases:
+    if not judged:
         return None
-    raw = [paired_test(c.values[a], c.values[b]) for c, a, b in cases]
-    rows = []
-    for (comparison, a, b), p, adjusted in zip(cases, raw, holm(raw), strict=True):
-        first, second = comparison.values[a], comparison.values[b]
-        better = probability_of_improvement(first, second)
-        wanted = seeds_needed(first, second)
-        rows.append(
-            (
-                *text_cells(comparison.setting.task, comparison.setting.protocol, comparison.title),
-                TableCell(f"{spoken(a)} against {spoken(b)}"),
-                TableCell(f"{better.estimate:.2f} [{better.low:.2f}, {better.high:.2f}]", better.estimate),
-                TableCell(decimal(p), p),
-                TableCell(decimal(float(adjusted)), float(adjusted), strong=bool(adjusted < 0.05)),
-                TableCell("no difference seen" if math.isinf(wanted) else f"{wanted:,.0f}", wanted),
-            )
-        )
+    family = sum(contrast.decision.primary for contrast in judged)
     columns = (
-        *text_columns("task", "protocol", "test", "pair"),
-        TableColumn("first is better", numeric=True, help="share of seeds on which the first has the lower error"),
-        TableColumn("p", numeric=True, help="two-sided Wilcoxon signed-rank test over seeds"),
-        TableColumn("p, corrected", numeric=True, help="Holm's correction over all rows"),
-        TableColumn("seeds needed", numeric=True, help="for power .8 at level .05, were these differences typical"),
+        *text_columns("task", "protocol", "test", "pair", "comparison"),
+        TableColumn("verdict", help="win or loss: p < .05 and a ratio that far from 1; tie: shown to lie within"),
+        TableColumn("ratio of medians", numeric=True, help="first by second, with its bootstrap interval"),
+        TableColumn("first is lower", numeric=True, help="seeds on which the first has the lower error, of all seeds"),
+        TableColumn("data sets agree", numeric=True, help="data sets whose seeds point where the ratio points"),
+        TableColumn("p", numeric=True, help="two-sided sign-flip test on ranks, stratified by data set"),
+        TableColumn("p, corrected", numeric=True, help=f"Holm's correction over the primary comparisons, {family}"),
+        TableColumn("p of a tie", numeric=True, help="the larger of two one-sided tests"),
+        TableColumn("seeds needed", numeric=True, help="to resolve it with power .8, were these differences typical"),
     )
-    least = 2.0 ** (1 - max(c.values[a].size for c, a, _ in cases))
+    covered = coverage_words(contrast.decision.coverage for contrast in judged)
+    seeds = seed_words((contrast.decision.seeds, contrast.decision.data_sets) for contrast in judged)
+    least = 2.0 ** (1 - max(contrast.decision.seeds for contrast in judged))
     note = (
-        f"Same data, same order of batches, same seeds. Brackets: Wilson's 95 % interval. With the seeds at hand p "
-        f"cannot fall below {decimal(least)}, and after Holm's correction over {len(cases)} rows not below "
-        f"{decimal(min(1.0, least * len(cases)))} for all of them."
+        f"Same data, same order of batches, same seeds: {seeds}. Primary: {FAMILY}; {counted(family, 'comparison')}, "
+        f"over which p is corrected. All others are exploratory, their p is not corrected. Win: p < {ALPHA:g} and "
+        f"ratio ≤ {RATIO:g}. Loss: p < {ALPHA:g} and ratio ≥ {1 / RATIO:g}. Tie: p of a tie < {ALPHA:g}, ratio within "
+        f"[{RATIO:g}, {1 / RATIO:g}]. Else unresolved. With the seeds at hand p cannot fall below {decimal(least)}."
     )
-    return ReportTable("Seed by seed", columns, tuple(rows), note)
+    if covered:
+        note += f" Brackets: bootstrap interval, which covers at most {covered}."
+    return ReportTable("Seed by seed", columns, tuple(map(_row, judged)), note)
+
+
+def _row(contrast: Contrast) -> tuple[TableCell, ...]:
+    found, comparison = contrast.decision, contrast.comparison
+    resolved = found.verdict != "unresolved"
+    verdict = verdict_words(found.verdict, matched=contrast.matched, seeds_needed=math.nan)
+    wanted = DASH if resolved or math.isnan(found.seeds_needed) else f"{found.seeds_needed:,.0f}"
+    return (
+        *text_cells(comparison.setting.task, comparison.setting.protocol, comparison.title),
+        TableCell(f"{spoken(contrast.first.label)} against {spoken(contrast.second.label)}"),
+        TableCell("primary" if found.primary else "exploratory"),
+        TableCell(verdict, strong=contrast.marked),
+        TableCell(ratio_words(found), sort_value(found.ratio.estimate)),
+        TableCell(f"{found.lower} of {found.seeds}", found.lower / found.seeds),
+        TableCell(f"{found.agreeing} of {found.data_sets}", found.agreeing / found.data_sets),
+        TableCell(decimal(found.pvalue), found.pvalue),
+        TableCell(decimal(found.corrected), sort_value(found.corrected)),
+        TableCell(decimal(found.pvalue_tie), found.pvalue_tie),
+        TableCell("no number would" if math.isinf(found.seeds_needed) else wanted, sort_value(found.seeds_needed)),
+    )
 
 
 def rankings(found: Sequence[Setting]) -> dict[str, tuple[Ranking, list[str], int]]:

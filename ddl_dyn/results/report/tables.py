@@ -8,25 +8,29 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ddl_dyn.config.formats import DASH, bracketed, decimal, joined
 from ddl_dyn.config.labels import model_label
-from ddl_dyn.metrics.registry import PRIMARY, Metric, in_group
-from ddl_dyn.metrics.statistics import median_interval
-from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
+from ddl_dyn.metrics.decisions import Decision, covered_median
+from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric, in_group
+from ddl_dyn.results.comparison.groups import Comparison, Setting, data_sets, spoken
+from ddl_dyn.results.comparison.verdicts import FAMILY, Contrast, coverage_words, seed_words, starred
+from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
 
 from .document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
 
-PLACE = text_columns("task", "protocol", "model")
+LATENT = METRICS["latent_dim"]
+PLACE = (*text_columns("task", "protocol", "model"), TableColumn(LATENT.heading, numeric=True, help=LATENT.help))
 
 
 def place(setting: Setting, label: str) -> tuple[TableCell, ...]:
-    """Cells under `PLACE`."""
-    return text_cells(setting.task, setting.protocol, spoken(label))
+    """Cells under `PLACE`; no latent size for what is not an entry of the setting."""
+    size = next((at(entry.run.result, LATENT.path) for entry in setting.entries if entry.label == label), None)
+    named = text_cells(setting.task, setting.protocol, spoken(label))
+    return (*named, TableCell(LATENT.page(size), sort_value(size)))
 
 
 def metric_column(metric: Metric) -> TableColumn:
@@ -35,8 +39,12 @@ def metric_column(metric: Metric) -> TableColumn:
     return TableColumn(metric.heading, numeric=True, help="; ".join(filter(None, (metric.help, direction))))
 
 
-def comparison_table(found: Sequence[Setting]) -> ReportTable:
-    """Median primary error with its interval for every entry, then the floors, for each split and horizon."""
+def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> ReportTable:
+    """Median primary error with its interval for every entry, then the floors, for each split and horizon.
+
+    Args:
+        found: settings.   judged: from `contrasts`, of these settings.
+    """
     every = [c for setting in found for c in setting.comparisons]
     known = {(c.split, c.horizon) for c in every}
     shapes = [shape for shape in itertools.product(SPLIT_NAMES, PRIMARY.horizons) if shape in known]
@@ -54,7 +62,7 @@ def comparison_table(found: Sequence[Setting]) -> ReportTable:
             scores = [c.values[entry.label] for c in setting.comparisons if entry.label in c.values]
             if scores:
                 lost = max(int(np.isinf(values).sum()) for values in scores)
-                cells = [_score(by_shape.get(shape), entry.label) for shape in shapes]
+                cells = [_score(by_shape.get(shape), entry.label, judged) for shape in shapes]
                 failed = TableCell(f"{lost} of {max(values.size for values in scores)}", float(lost))
                 rows.append((*place(setting, entry.label), *cells, failed))
         for name in (name for name in FLOORS if any(name in c.floors for c in setting.comparisons)):
@@ -63,19 +71,33 @@ def comparison_table(found: Sequence[Setting]) -> ReportTable:
             cells = [TableCell(PRIMARY.page(value), sort_value(value)) for value in values]
             rows.append((*place(setting, f"floor: {model_label(name)}"), *cells, TableCell(DASH)))
     note = (
-        f"{PRIMARY.title}: {PRIMARY.help}. Brackets: 95 % bootstrap interval of the median over seeds. ★ marks a model "
-        "whose interval lies below that of every other in its setting; where intervals overlap nothing is marked. "
+        f"{PRIMARY.title}: {PRIMARY.help}. {_brackets(every)}★ marks a primary win ({FAMILY}) against every other "
+        "model of its setting at parameters matched within 5 %; every other column is exploratory. "
         "Floors are what a model must beat to have learned anything."
     )
     caption = f"Free-run error on unseen initial states, {PRIMARY.better} is better"
     return ReportTable(caption, tuple(columns), tuple(rows), note, frozenset(muted))
 
 
-def _score(comparison: Comparison | None, label: str) -> TableCell:
+def _brackets(every: Sequence[Comparison]) -> str:
+    """What the brackets behind a median are, and what they cover."""
+    covered = coverage_words(value for c in every for value in c.coverages.values())
+    seeds = seed_words(
+        (values.size, len(set(data_sets(entry.run, values.size))))
+        for c in every
+        for entry in c.setting.entries
+        if (values := c.values.get(entry.label)) is not None
+    )
+    return (
+        f"Brackets: bootstrap interval of the median over {seeds}, which covers at most {covered}. " if covered else ""
+    )
+
+
+def _score(comparison: Comparison | None, label: str, judged: Sequence[Contrast]) -> TableCell:
     if comparison is None or label not in comparison.intervals:
         return TableCell(DASH)
     interval = comparison.intervals[label]
-    best = comparison.best == label
+    best = starred(judged, comparison, label)
     return TableCell(quoted(interval) + (" ★" if best else ""), sort_value(interval.estimate), strong=best)
 
 
@@ -84,35 +106,49 @@ def quoted(interval: tuple[float, float, float]) -> str:
     return bracketed(*interval, PRIMARY.digits)
 
 
+def ratio_words(found: Decision) -> str:
+    """The ratio of medians with its interval."""
+    return bracketed(*found.ratio)
+
+
 def motion_table(found: Sequence[Setting]) -> ReportTable | None:
     """Valid prediction time and errors of period and amplitude; None where no run has any."""
     metrics = [metric for _, metric in in_group("motion")]
     rows: list[tuple[TableCell, ...]] = []
+    coverages: list[float] = []
     for setting in found:
         for split, name in SPLIT_NAMES.items():
             for entry in setting.entries:
-                cells = [_median(at(entry.run.result, metric.found_at(split=split)), metric) for metric in metrics]
+                cells = [_median(entry.run, metric, split, coverages) for metric in metrics]
                 if any(cell.text != DASH for cell in cells):
                     rows.append((*place(setting, entry.label), TableCell(name), *cells))
     if not rows:
         return None
     columns = (*PLACE, TableColumn("test"), *map(metric_column, metrics))
+    covered = coverage_words(coverages)
+    brackets = f"Brackets: bootstrap interval, which covers at most {covered}. " if covered else ""
     note = (
-        "Medians over seeds with 95 % bootstrap intervals. Valid prediction time is in units of the task's time scale "
-        "(period, relaxation or Lyapunov time). A dash: the quantity is not defined for the true motion; "
+        f"Medians over the seeds that have a value. {brackets}Valid prediction time is in units of the task's time "
+        "scale (period, relaxation or Lyapunov time). A dash: the quantity is not defined for the true motion; "
         "failed: it is for the truth and not for the free runs."
     )
     return ReportTable("How long the forecast holds, and whether the motion is right", columns, tuple(rows), note)
 
 
-def _median(values: Any, metric: Metric) -> TableCell:
-    known = [float(v) for v in values if v is not None and not math.isnan(v)] if isinstance(values, list) else []
+def _median(run: Run, metric: Metric, split: str, coverages: list[float]) -> TableCell:
+    """Median over the seeds that have a value; what its interval covers is added to `coverages`."""
+    stored = at(run.result, metric.found_at(split=split))
+    values = stored if isinstance(stored, list) else []
+    known = [r for r, value in enumerate(values) if value is not None and not math.isnan(value)]
     if not known:
         return TableCell(DASH)
+    numbers = [float(values[r]) for r in known]
     if metric.share:
-        middle = float(np.median(known))
+        middle = float(np.median(numbers))
         return TableCell(metric.page(middle), middle)
-    interval = median_interval(known, resamples=2000, seed=0)
+    sets = data_sets(run, len(values))
+    interval, covered = covered_median(numbers, [sets[r] for r in known], resamples=2000, seed=0)
+    coverages.append(covered)
     return TableCell(bracketed(*interval, metric.digits), sort_value(interval.estimate))
 
 
