@@ -17,8 +17,6 @@ from scipy import special, stats
 from ddl_dyn.metrics.statistics import ordered_scores, paired_scores
 
 Array = NDArray[np.float64]
-# Monte-Carlo draws of a permutation test whose 2^R sign patterns are too many to enumerate.
-PERMUTATIONS = 9999
 # Largest study `seeds_needed` searches; beyond it the difference is of no practical interest.
 MAX_SEEDS = 1_000_000
 
@@ -70,35 +68,6 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Array:
     # Two failures of the same kind are a tie, although inf − inf is NaN.
     with np.errstate(invalid="ignore"):
         return np.where(x == y, 0.0, x - y)
-
-
-def paired_test(a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test of no difference between paired scores.
-
-    Of d = a − b with Pratt's zeros, exact where there are no ties, by random sign flips otherwise; infinite differences
-    take the largest rank. With R pairs the least attainable p is 2^(1−R): .0625 at R = 5.
-
-    Args:
-        a: (R,), scores paired with b.
-        b: (R,).
-        seed: of random flips where patterns are not enumerated.
-    Returns:
-        p in (0, 1]; 1 when all pairs are equal.
-    Raises:
-        ValueError: on NaN or shapes that differ.
-    Source:
-        Wilcoxon (1945), Individual comparisons by ranking methods, doi:10.2307/3001968.
-    """
-    d = _differences(a, b)
-    if not d.any() or d.size < 2:
-        return 1.0
-    # Ranks see the order of |d| alone, so a signed rank stands in for d and infinities need no special case.
-    d = np.sign(d) * stats.rankdata(np.abs(d))
-    untied = np.unique(np.abs(d)).size == d.size and d.all()
-    flips = stats.PermutationMethod(n_resamples=PERMUTATIONS, rng=np.random.default_rng(seed))
-    # Exact tables cost little up to this size; the normal approximation is sharp above it.
-    choice = ("exact" if d.size <= 50 else "asymptotic") if untied else flips
-    return float(stats.wilcoxon(d, zero_method="pratt", method=choice).pvalue)
 
 
 def sign_flip_test(
@@ -175,7 +144,7 @@ def critical_difference(scores: ArrayLike, *, alpha: float = 0.05) -> Ranking:
     table = ordered_scores(scores, name="scores")
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
         raise ValueError(
-            f"scores must have shape (K ≥ 2 tasks, M ≥ 3 models), got {table.shape}; compare two models by paired_test"
+            f"scores must have shape (K ≥ 2 tasks, M ≥ 3 models), got {table.shape}; for two use sign_flip_test"
         )
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must lie in (0, 1), got {alpha!r}")

@@ -1,4 +1,4 @@
-"""Statistics over replicas and tasks: bootstrap intervals, probability of improvement, the rule for a winner.
+"""Statistics over replicas and tasks: scores that may be infinite, bootstrap intervals.
 
 Axes: K tasks, R replicas (seeds), B bootstrap resamples. A failed replica carries the score ∞ (or −∞ where larger is
 better): it is a score like any other, so a median is ∞ when half of the replicas failed. NaN has no order and is
@@ -7,12 +7,11 @@ refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 # Maps (B, n) scores to (B,) statistics.
@@ -118,50 +117,3 @@ def paired_scores(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     if x.shape != y.shape:
         raise ValueError(f"paired scores must have one shape (same seeds, same order), got {x.shape} and {y.shape}")
     return x, y
-
-
-def probability_of_improvement(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Probability that the error a is below b on the same task and seed, with Wilson's score interval.
-
-    P̂ = mean(1[a < b] + ½·1[a = b]) over pairs; bounds (P̂ + z²/2n ± z√(P̂(1−P̂)/n + z²/4n²)) / (1 + z²/n).
-
-    Wilson's interval and not a bootstrap: five wins of five would bootstrap to [1, 1]; here they give [.57, 1].
-
-    Args:
-        a: (R,) or (K, R), scores paired with b.
-        b: same shape as a.
-        level: coverage aimed at, in (0, 1).
-    Returns:
-        Interval in [0, 1]; two failures are a tie.
-    Raises:
-        ValueError: on NaN or shapes that differ.
-    Source:
-        Wilson (1927), Probable inference …, doi:10.1080/01621459.1927.10502953;
-        Agarwal et al. (2021), Deep RL at the edge of the statistical precipice, arXiv:2108.13264.
-    """
-    x, y = paired_scores(a, b)
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must lie in (0, 1), got {level!r}")
-    p, n = float(np.mean((x < y) + 0.5 * (x == y))), x.size
-    z = float(stats.norm.ppf(0.5 + level / 2.0))
-    centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    scale = 1 + z**2 / n
-    return Interval(p, max(0.0, float((centre - half) / scale)), min(1.0, float((centre + half) / scale)))
-
-
-def separated(first: Interval, second: Interval) -> bool:
-    """Whether two intervals do not overlap; a missing (NaN) bound never separates."""
-    return bool(first.high < second.low or second.high < first.low)
-
-
-def winner(intervals: Mapping[str, Interval]) -> str | None:
-    """The name whose interval of errors lies below every other's; None where intervals overlap.
-
-    Raises:
-        ValueError: when fewer than two names are given.
-    """
-    if len(intervals) < 2:
-        raise ValueError(f"a winner needs at least two entries, got {list(intervals)}")
-    best = min(intervals, key=lambda name: intervals[name].estimate)
-    others = (interval for name, interval in intervals.items() if name != best)
-    return best if all(separated(intervals[best], other) for other in others) else None

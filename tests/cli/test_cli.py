@@ -23,6 +23,7 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.sweep.grid import resolve_compare
 from ddl_dyn.experiments.sweep.record import read_cells
+from ddl_dyn.results.comparison.verdicts import OUTCOMES
 from ddl_dyn.runs import annotate
 from tests.helpers import fake_runs
 from tests.helpers.commands import (
@@ -383,8 +384,9 @@ def test_a_comparison_of_runs(tmp_path: Path) -> None:
     assert sorted(found.members) == sorted(table["id"])
     assert [cell["run"] for cell in read_cells(found)] == found.members
     rows = found.result["rows"]
-    best = {row["model"]: row["best"] for row in rows if row["split"] == "test"}
-    assert best == {"ddl": True, "resnet": False, "persistence": False}
+    first = {row["model"]: row["first"] for row in rows if row["primary"]}
+    assert first == {"ddl": None, "resnet": "ddl"}
+    assert all(row["verdict"] in OUTCOMES for row in rows if row["first"])
     assert (found.path / "comparison.csv").read_text().startswith("task,protocol,split,horizon,model,median")
     assert (found.path / "figures" / "comparison.png").stat().st_size > 1000
 

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ddl_dyn.metrics.decisions import PairedScores, attained_coverage, decide
+from ddl_dyn.metrics.decisions import PairedScores, attained_coverage, covered_median, decide
 from ddl_dyn.metrics.significance import least_pairs, paired_power, sign_flip_test
+from ddl_dyn.metrics.statistics import median_interval
 
 INF = math.inf
 FOUR = np.repeat(range(4), 3)
@@ -262,3 +263,26 @@ def test_every_decision_is_whole(scores, random):
 def test_bad_input_is_refused_with_the_reason(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_median_of_one_data_set_is_the_plain_bootstrap_with_its_coverage():
+    scores = NOISE[0, :5]
+    plain = median_interval(scores, resamples=2000, seed=0)
+    assert covered_median(scores, None, resamples=2000, seed=0) == (plain, 0.9375)
+    assert covered_median(scores, [0] * 5, resamples=2000, seed=0) == (plain, 0.9375)
+    # Seeds that have a data set each are one sample.
+    assert covered_median(scores, range(5), resamples=2000, seed=0) == (plain, 0.9375)
+    assert covered_median([0.5], None, resamples=2000, seed=0)[1] == 0.0
+
+
+def test_median_over_data_sets_is_resampled_within_each():
+    # Seeds of a data set agree, data sets do not: resampling within them leaves the median where it is.
+    scores = np.repeat([1.0, 2.0, 3.0, 9.0], 3)
+    interval, coverage = covered_median(scores, FOUR, resamples=2000, seed=0)
+    assert interval == (2.5, 2.5, 2.5)
+    assert coverage == pytest.approx(min(0.95, attained_coverage([3, 3, 3, 3])))
+    assert covered_median(scores, None, resamples=2000, seed=0)[0].high > 2.5
+    with pytest.raises(ValueError, match="NaN"):
+        covered_median([1.0, math.nan], None, resamples=2000, seed=0)
+    with pytest.raises(ValueError, match="shape"):
+        covered_median([1.0, 2.0], [0], resamples=2000, seed=0)
