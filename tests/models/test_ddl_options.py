@@ -237,7 +237,7 @@ CHANGES = [
     ({"generator": "mlp"}, {"generator": "constant"}),
     ({"gate": "linear"}, {"gate": "tanh"}),
     ({"gate": "linear"}, {"gate": "constant"}),
-    ({"lift": "linear"}, {"channels": "repeated"}),
+    ({"lift": "linear", "value_dim": 4}, {"channels": "repeated", "value_dim": 4}),
     ({"value": "state"}, {"value": "constant"}),
     ({"norm": False}, {"norm": True}),
     ({"value_dim": 2}, {"value_dim": 4}),

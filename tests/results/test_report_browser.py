@@ -175,14 +175,14 @@ def test_every_figure_is_drawn(browser):
 def test_a_click_sorts_by_number_and_back(browser):
     before = column(browser, 1)
     assert before[:3] == ["DDL", "ResNet", "Highway"]
-    click = f"{TABLE}.tHead.rows[0].cells[2].querySelector('button').click()"
+    click = f"{TABLE}.tHead.rows[0].cells[3].querySelector('button').click()"
     browser.evaluate(click)
     # The floor (persistence, .9) lies between DDL (.2) and ResNet (10).
     assert column(browser, 1) == ["Highway", "DDL", "floor: persistence", "ResNet"]
-    assert sorted_state(browser)[2] == "ascending"
+    assert sorted_state(browser)[3] == "ascending"
     browser.evaluate(click)
     assert column(browser, 1) == ["ResNet", "floor: persistence", "DDL", "Highway"]
-    assert sorted_state(browser)[2] == "descending"
+    assert sorted_state(browser)[3] == "descending"
     browser.evaluate(click)
     assert column(browser, 1) == before
     assert set(sorted_state(browser)) == {"none"}
