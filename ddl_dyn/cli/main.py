@@ -84,12 +84,12 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
     differ = _add(commands, "diff", "what differs between two runs", run=True)
     differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
-    resume = _add(commands, "resume", "continue an interrupted, failed or dead run", run=True)
+    resume = _add(commands, "resume", "continue a run, comparison or sweep that is not complete", run=True)
     resume.add_argument("--store", metavar="URL", help="copy the run to MongoDB too: mongodb://…")
     replay = _add(commands, "replay", "run a finished run again and report max |Δ|", run=True)
     replay.add_argument("--tolerance", type=float, metavar="X", help="fail when max |Δ| exceeds this")
-    missing = _add(commands, "missing", "what is left of a sweep and why")
-    missing.add_argument("sweep", nargs="?", metavar="SWEEP", help="id or folder of a sweep, or last (all of them)")
+    missing = _add(commands, "missing", "what is left of a sweep or comparison and why")
+    missing.add_argument("sweep", nargs="?", metavar="SWEEP", help="id or folder of one, or last (all of them)")
     for parser in (portrait, analyse, resume, replay):
         trust = "file of code that the run may execute, where its model or task is a user's own; several times"
         parser.add_argument("--trust", metavar="FILE", action="append", default=[], help=trust)
