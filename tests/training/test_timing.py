@@ -87,6 +87,34 @@ def test_peak_memory_sees_what_was_needed_and_given_back():
     assert int(done.stdout) == pytest.approx(64 * 2**20, rel=0.1)
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux lets a process reset its high water")
+def test_peak_memory_of_a_process_that_is_used_again_is_that_of_a_fresh_one():
+    code = (
+        "import sys, numpy as np, torch\n"
+        "from ddl_dyn.training import memory\n"
+        "def work(blocks):\n"
+        "    return [np.ones(2**12) for _ in range(blocks)]\n"
+        "earlier = work(2048)\n"
+        # Held above the rest, so that the allocator keeps what lies below it.
+        "last = work(1)\n"
+        "del earlier\n"
+        "if sys.argv[1] == 'keep':\n"
+        "    memory._give_back_free_pages = lambda: True\n"
+        "with memory.peak_memory(torch.device('cpu')) as peak:\n"
+        "    work(1024)\n"
+        "print(peak.bytes)\n"
+    )
+
+    def measured(word):
+        done = subprocess.run([sys.executable, "-c", code, word], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    # 1,024 blocks of 32 KiB; the C library keeps some pages of them to itself.
+    assert measured("give back") == pytest.approx(32 * 2**20, rel=0.15)
+    # Negative control: pages that are kept hide the whole of it.
+    assert measured("keep") < 4 * 2**20
+
+
 def wall_clock(**changes):
     settings = {
         "task": "rotation",
