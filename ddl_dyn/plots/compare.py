@@ -54,7 +54,7 @@ def interval_chart(
         "▸: diverged, or an interval that leaves the panel; ◂: smaller than the axis shows" if _leaves(rows) else "",
         note,
     )
-    height = 0.125 * sum(heights) + 0.45 * len(protocols) + 0.75 + 0.25 * bool(title)
+    height = 0.125 * sum(heights) + 0.6 * len(protocols) + 0.75 + 0.25 * bool(title)
     figure = new_figure(PAGE_WIDTH, height, title=title, caption=caption)
     axes = figure.subplots(
         len(protocols), len(horizons), sharex="col", sharey="row", squeeze=False, height_ratios=heights
@@ -64,7 +64,8 @@ def interval_chart(
         span = _span(here)
         for i, p in enumerate(protocols):
             _panel(axes[i, j], [r for r in here if r["protocol"] == p], tasks[p], models, slot, span)
-            axes[i, j].set_title(h if len(protocols) == 1 and not p else f"{p}, {h}" if p else h)
+            # On two lines: three columns of long protocols would run into one another.
+            axes[i, j].set_title(f"{p}\n{h}" if p else h)
         axes[-1, j].set_xlabel(PRIMARY.heading)
     legend(figure, handles=[_handle(m) for m in models] + [_handle(f) for f in floors])
     return figure

@@ -92,7 +92,7 @@ def rows() -> list[dict[str, Any]]:
 def test_comparison_has_a_panel_per_protocol_and_horizon() -> None:
     figure = draw(plots.interval_chart(rows(), seeds=5))
     titles = [a.get_title("left") for a in figure.axes]
-    assert titles == [f"{p}, {h}" for p in ("carry = observed", "carry = latent") for h in ("20 steps", "100 steps")]
+    assert titles == [f"{p}\n{h}" for p in ("carry = observed", "carry = latent") for h in ("20 steps", "100 steps")]
     assert [len(a.get_yticks()) for a in figure.axes] == [2, 2, 1, 1]
     assert labels(figure) == ["DDL", "ResNet", "GRU", "training mean"]
     assert len(gids(figure, "median")) == 12
