@@ -27,10 +27,17 @@ ARGUMENTS = [
 ]
 
 
-def start(*arguments: str) -> subprocess.Popen[bytes]:
+def start(*arguments: str, **extra: str) -> subprocess.Popen[bytes]:
     full = [sys.executable, "-m", "tests.helpers.quick_checkpoints", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(full, cwd=ROOT, env=environment(), start_new_session=True, **pipes)
+    return subprocess.Popen(full, cwd=ROOT, env=environment(**extra), start_new_session=True, **pipes)
+
+
+def write(gate: Path, number: int) -> None:
+    """Allow held training to go on to a number; whole at once, for it may be read at any moment."""
+    new = gate.with_suffix(".new")
+    new.write_text(str(number))
+    new.replace(gate)
 
 
 @pytest.mark.slow
@@ -38,20 +45,21 @@ def test_a_run_killed_ten_times_ends_bit_for_bit_like_an_untouched_one(tmp_path:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert start("run", "with", *ARGUMENTS, "--runs", str(whole)).wait(timeout=900) == 0
     rng = np.random.default_rng(0)
-    kills, process = 0, start("run", "with", *ARGUMENTS, "--runs", str(broken))
-    while kills < 10:
+    gate, kills = tmp_path / "gate", 10
+    held = {"HOLD": str(gate)}
+    write(gate, 60)
+    process = start("run", "with", *ARGUMENTS, "--runs", str(broken), **held)
+    for number in range(kills):
         # Each attempt must get so far as to have something to lose.
-        wait_for(lambda known=kills, child=process: _attempts(broken) > known or child.poll() is not None, 300)
+        wait_for(lambda known=number, child=process: _attempts(broken) > known or child.poll() is not None, 300)
         time.sleep(float(rng.uniform(0.0, 4.0)))
-        if process.poll() is not None:
-            break
+        assert process.poll() is None, "held training ended"
         process.kill()
         process.wait()
-        kills += 1
         assert runs.open_run("1", broken).status == "DEAD"
-        process = start("resume", "1", "--runs", str(broken))
+        write(gate, 60 * (number + 2) if number < kills - 1 else 1000)
+        process = start("resume", "1", "--runs", str(broken), **held)
     assert process.wait(timeout=900) == 0
-    assert kills >= 5, "the run ended before it was killed often enough to prove anything"
 
     first, second = runs.open_run("1", whole), runs.open_run("1", broken)
     assert second.status == "COMPLETED"
@@ -112,15 +120,19 @@ def test_a_comparison_killed_at_random_moments_ends_with_the_same_table(tmp_path
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert start("compare", "with", *COMPARISON, "--runs", str(whole)).wait(timeout=900) == 0
     rng = np.random.default_rng(1)
-    process = start("compare", "with", *COMPARISON, "--runs", str(broken))
+    gate = tmp_path / "gate"
+    held = {"HOLD": str(gate), "HOLD_RUNS": "1"}
+    write(gate, 2)
+    process = start("compare", "with", *COMPARISON, "--runs", str(broken), **held)
     for attempt in range(3):
         wait_for(lambda known=attempt, child=process: _attempts(broken) > known or child.poll() is not None, 300)
         wait_for(lambda known=attempt, child=process: done(broken) >= 2 * known or child.poll() is not None, 300)
         time.sleep(float(rng.uniform(0.0, 3.0)))
-        assert process.poll() is None, "the comparison ended before it was killed often enough to prove anything"
+        assert process.poll() is None, "the held comparison ended"
         kill(process, workers=attempt % 2 == 0)
         assert runs.open_run("1", broken).status == "DEAD"
-        process = start("resume", "1", "--runs", str(broken))
+        write(gate, 2 * attempt + 4 if attempt < 2 else 1000)
+        process = start("resume", "1", "--runs", str(broken), **held)
     assert process.wait(timeout=900) == 0
     ended = runs.open_run("1", broken)
     assert (ended.status, len(ended.entry["attempts"])) == ("COMPLETED", 4)
