@@ -179,6 +179,11 @@ class Replicas(ReplicaState):
         """
         return self.transition(s, l, u)[0]
 
+    @property
+    def compiled(self) -> bool:
+        """True where free runs, and their gradients, run compiled."""
+        return self._compiled is not None
+
     def compile(self) -> bool:
         """Compile free runs; where that cannot be done they run eagerly, and `why_eager` says why.
 
@@ -194,7 +199,7 @@ class Replicas(ReplicaState):
             except (NoCompilerError, WrongResultError) as error:
                 self.why_eager = str(error)
                 warnings.warn(f"free runs are not compiled: {error}", RuntimeWarning, stacklevel=2)
-        return self._compiled is not None
+        return self.compiled
 
     def _proved(self) -> FreeRun:
         """Compiled free runs that agree with the ordinary ones."""

@@ -6,6 +6,7 @@ Axes: R replicas, B batch, N trajectories, T steps, D observed state, U inputs.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -17,14 +18,20 @@ from ddl_dyn.training.series import DataSets
 
 # An update's random windows are drawn in blocks: one seeding and one transfer for many updates.
 UPDATES_PER_BLOCK = 64
-# Compiling costs seconds, an eager step with its gradient a quarter of a millisecond or more: below this many steps of
-# training it cannot pay.
-COMPILE_ABOVE = 20_000
+# Milliseconds of an eager step with its gradient, at all and for each replica (default models, batch 64), and seconds
+# of training below which compiling, which takes 4 to 7 of them, cannot pay.
+EAGER_STEP, EAGER_REPLICA, COMPILE_ABOVE = 0.25, 0.1, 7.0
 
 
-def worth_compiling(config: TrainConfig) -> bool:
-    """True for a training that is to run compiled where it can: by configuration, or by its length."""
-    return config.compile == "on" or (config.compile == "auto" and config.updates * config.horizon > COMPILE_ABOVE)
+def worth_compiling(config: TrainConfig, stages: Iterable[tuple[int, float]]) -> bool:
+    """True for a training that is to run compiled where it can: by configuration, or by the time it takes eagerly.
+
+    Args:
+        config: of the training.
+        stages: replicas trained at once, and updates, of each part of it.
+    """
+    milliseconds = sum(updates * config.horizon * (EAGER_STEP + EAGER_REPLICA * size) for size, updates in stages)
+    return config.compile == "on" or (config.compile == "auto" and milliseconds > 1e3 * COMPILE_ABOVE)
 
 
 def rate_shape(config: TrainConfig, update: int) -> float:

@@ -75,7 +75,9 @@ class Trainer:
     def compile(self) -> bool:
         """Compile free runs where the configuration asks for it or where it is worth its time, and set the threads."""
         config = self.config
-        wanted = worth_compiling(config) and (self.updates > 0 or config.compile == "on")
+        worth = worth_compiling(config, [(self.replicas.size, config.updates)])
+        # Compiled before, they stay it: trials share with one another what each alone would be too short for.
+        wanted = (worth and (self.updates > 0 or config.compile == "on")) or self.replicas.compiled
         compiled = wanted and self.runs.compile() and self.replicas.compile()
         if config.compile == "on" and not compiled:
             why = self.runs.why_eager or self.replicas.why_eager

@@ -115,7 +115,8 @@ def tune(
     """
     rates, begun = sorted(config.lr_grid), state
     told = None if on_epoch is None else lambda progress: on_epoch(replace(progress, trial=True))
-    if worth_compiling(config):
+    trained = [(stage.size, share * config.updates) for stage, share in stages(replicas, config)]
+    if not replicas.template.closed_form and worth_compiling(config, trained):
         # A trial alone might be too short to pay for what its copies share with the rest.
         replicas.compile()
 

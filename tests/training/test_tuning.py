@@ -10,8 +10,10 @@ import torch
 
 from ddl_dyn import Replicas, TrainConfig, fit, make_model
 from ddl_dyn.config.sections import LR_GRID
+from ddl_dyn.engine.cpp import toolchain
 from ddl_dyn.training import tuning
 from ddl_dyn.training.result import FitResult, Progress
+from ddl_dyn.training.schedule import worth_compiling
 from ddl_dyn.training.tuning import Trials, stages, tune
 
 
@@ -207,3 +209,24 @@ def test_selected_replicas_are_copies():
     for name, value in source.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
     assert all(p.requires_grad for p in copy.parameters.values())
+
+
+@pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler")
+def test_a_tuning_worth_compiling_runs_compiled_though_no_part_of_it_would():
+    settings = config(compile="auto", updates=500, horizon=9)
+    parts = [(part.size, share * settings.updates) for part, share in stages(stack(), settings)]
+    assert not any(worth_compiling(settings, [part]) for part in parts)
+    assert worth_compiling(settings, parts)
+    short = settings.model_copy(update={"updates": 8, "validate_every": 4})
+    for compiled in (False, True):
+        replicas = stack()
+        if compiled:
+            replicas.compile()
+        assert tune(replicas, TRAIN, VAL, short, trials=Trials())[0].compiled == compiled
+
+
+@pytest.mark.parametrize(
+    ("size", "updates", "worth"), [(1, 600, False), (1, 1100, True), (12, 200, False), (12, 300, True)]
+)
+def test_compiling_depends_on_replicas_and_updates(size, updates, worth):
+    assert worth_compiling(config(compile="auto", horizon=20), [(size, updates)]) == worth
