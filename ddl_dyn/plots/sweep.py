@@ -1,0 +1,154 @@
+"""Scores along an axis of a sweep, and verdicts as a matrix.
+
+Axes: R replicas, P points on the axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+from numpy.typing import ArrayLike
+
+from .bands import band, log_limits
+from .style import PAGE_WIDTH, caption_of, legend, new_figure, styled
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#44AA99", "#666666")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
+OUTCOMES = ("win", "tie", "unresolved", "loss", "")
+OUTCOME_COLOURS = ("#2b8cbe", "#d9d9d9", "#ffffff", "#e6845a", "#f7f7f7")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One panel of scores.
+
+    Args:
+        title: printed above it.
+        lines: label -> place on the axis -> (R,) scores; a line may lack places.
+        levels: label -> a score that does not depend on the axis, such as a baseline's.
+    """
+
+    title: str
+    lines: Mapping[str, Mapping[float, ArrayLike]]
+    levels: Mapping[str, float] = field(default_factory=dict)
+
+
+@styled
+def scores_against(
+    panels: Sequence[Panel],
+    *,
+    axis: str,
+    score: str,
+    log_x: bool = False,
+    log_y: bool = True,
+    level: float = 0.95,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Median scores over replicas, with bars over the central share of them, against an axis of a sweep.
+
+    Args:
+        panels: one or more; labels keep their colour and marker in all of them.
+        axis, score: printed on the axes.   log_x, log_y: logarithmic axes.
+        level: share of the replicas inside a bar.   title, note: printed above and below.
+    Raises:
+        ValueError: when there is no panel, or a level outside (0, 1].
+    """
+    if not panels:
+        raise ValueError("scores_against needs one panel or more, got none")
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    caption = caption_of(f"Medians over seeds; bars hold {100 * level:.4g} % of them", note)
+    figure = new_figure(PAGE_WIDTH, 2.1 * rows + 0.8, title=title, caption=caption)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    labels = list(dict.fromkeys(label for panel in panels for label in panel.lines))
+    for i, panel in enumerate(panels):
+        _scores(axes[i // columns, i % columns], panel, labels, level, log_x=log_x, log_y=log_y)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for j in range(columns):
+        # The lowest visible panel of a column carries the axis.
+        last = max(i for i in range(len(panels)) if i % columns == j)
+        ax = axes[last // columns, j]
+        ax.set_xlabel(axis)
+        ax.tick_params(labelbottom=True)
+    for i in range(rows):
+        axes[i, 0].set_ylabel(score)
+    legend(figure, [ax for ax in axes.flat if ax.get_visible()])
+    return figure
+
+
+def _scores(ax: Axes, panel: Panel, labels: Sequence[str], level: float, *, log_x: bool, log_y: bool) -> None:
+    places = sorted({float(x) for line in panel.lines.values() for x in line})
+    # Side by side, so that equal scores do not hide one another.
+    shift = 0.012 * (np.log(places[-1] / places[0]) if log_x and len(places) > 1 else (places[-1] - places[0]) or 1.0)
+    known: list[float] = []
+    for label, line in panel.lines.items():
+        number = labels.index(label)
+        xs = np.array(sorted(line))
+        middle, low, high = np.array([band(np.asarray(line[x], dtype=float), level) for x in xs]).T
+        offset = shift * (number - (len(labels) - 1) / 2)
+        at = xs * np.exp(offset) if log_x else xs + offset
+        drawn = np.isfinite(middle)
+        style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+        ax.plot(at[drawn], middle[drawn], label=label, markersize=4, linewidth=1.0, **style)
+        ends = np.where(np.isfinite(high), high, middle)
+        ax.vlines(at[drawn], low[drawn], ends[drawn], color=style["color"], linewidth=0.8, alpha=0.6)
+        known += [*middle[drawn], *low[drawn], *ends[drawn]]
+    for name, value in panel.levels.items():
+        ax.axhline(value, color="#888888", linestyle=":", linewidth=1.0, label=name)
+        known.append(value)
+    ax.set_title(panel.title)
+    if log_x:
+        ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(places))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticklabels([f"{x:g}" for x in places])
+    if log_y:
+        ax.set_yscale("log")
+        ax.set_ylim(*log_limits([known]))
+
+
+@styled
+def outcome_matrix(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    outcomes: Sequence[Sequence[str]],
+    *,
+    texts: Sequence[Sequence[str]] | None = None,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Verdicts as a coloured matrix.
+
+    Args:
+        rows, columns: labels.   outcomes: a row of `OUTCOMES` for each row; "" where nothing was compared.
+        texts: printed in the cells instead of the outcomes, such as ratios.   title, note: printed above and below.
+    Raises:
+        ValueError: when an outcome is none of `OUTCOMES` or the shapes do not fit.
+    """
+    if len(outcomes) != len(rows) or any(len(line) != len(columns) for line in outcomes):
+        raise ValueError(f"outcomes must have {len(rows)} rows of {len(columns)}")
+    strange = {outcome for line in outcomes for outcome in line} - set(OUTCOMES)
+    if strange:
+        raise ValueError(f"outcomes must be {', '.join(filter(None, OUTCOMES))} or empty, got {sorted(strange)}")
+    numbers = [[OUTCOMES.index(outcome) for outcome in line] for line in outcomes]
+    figure = new_figure(PAGE_WIDTH, 0.34 * len(rows) + 1.3, title=title, caption=caption_of(note))
+    ax = figure.subplots()
+    ax.imshow(numbers, cmap=ListedColormap(OUTCOME_COLOURS), vmin=-0.5, vmax=len(OUTCOMES) - 0.5, aspect="auto")
+    for i, line in enumerate(texts or outcomes):
+        for j, text in enumerate(line):
+            ax.text(j, i, text, ha="center", va="center", fontsize=7)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="white", linewidth=2)
+    ax.tick_params(which="both", length=0)
+    return figure

@@ -1,0 +1,164 @@
+"""Tables of finished cells: one CSV of cells and one of scores a question, small enough to be kept with the code.
+
+`cells.csv` has a line a cell: the hash of its canonical configuration, the commit, the configuration as JSON, its size
+and its tuned learning rate. `scores.csv` has a line a cell, seed, test set, radius and horizon. A cell that stands in
+the tables is done.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddl_dyn.analysis.latent import latent_spectrum, manifold_distance
+from ddl_dyn.experiments.setup import restore_setup
+from ddl_dyn.results.comparison.groups import data_sets
+from ddl_dyn.runs import COMPLETED, Run, scan
+from ddl_dyn.runs.atomic_files import write_text
+from ddl_dyn.runs.result import at, horizon_steps
+
+CELLS = ("cell", "commit", "task", "model", "carry", "lift", "options", "parameters", "latent_dim", "lr", "edge",
+         "compiled", "linear", "persistence", "config")  # fmt: skip
+SCORES = ("cell", "seed", "data_set", "split", "radius", "steps", "measure", "value")
+# Numbers of a run, one a seed, that are no error of a free run: name -> path in its result.
+PER_SEED = {
+    "reversing": "gates.reversing",
+    "effective_reflections": "gates.effective_reflections",
+    "accuracy_trained": "tracking.accuracy_trained",
+    "accuracy_longest": "tracking.accuracy_longest",
+}
+ERRORS = ("nrmse", "start_median", "start_beyond")
+# Starts and steps of the latent map's exponents, and steps after which its distance from the manifold is kept.
+STARTS, STEPS, DISTANCES = 8, 400, (1, 20, 100)
+
+
+def path_of(question: str, table: str, folder: Path) -> Path:
+    """The file of a question's table (`cells` or `scores`)."""
+    return folder / f"{question}_{table}.csv"
+
+
+def read(question: str, table: str, folder: Path) -> list[dict[str, str]]:
+    """Lines of a table; empty where it has not been written."""
+    path = path_of(question, table, folder)
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def done(question: str, folder: Path) -> set[str]:
+    """Hashes of the cells that stand in a question's table."""
+    return {line["cell"] for line in read(question, "cells", folder)}
+
+
+def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
+    """Add the finished runs of a folder to a question's tables.
+
+    Args:
+        question: its name.   base: of the runs.   wanted: hashes of the question's cells.   folder: of the tables.
+    Returns:
+        Cells added.
+    """
+    known, wanted = done(question, folder), set(wanted)
+    cells, scores = read(question, "cells", folder), read(question, "scores", folder)
+    count = 0
+    for run in scan(base):
+        if run.kind != "run" or run.status != COMPLETED:
+            continue
+        digest = str(run.entry.get("config_hash"))
+        if digest in wanted and digest not in known:
+            cells.append(_cell(digest, run))
+            scores += list(_scores(digest, run))
+            known.add(digest)
+            count += 1
+    if count:
+        _write(path_of(question, "cells", folder), CELLS, cells)
+        _write(path_of(question, "scores", folder), SCORES, scores)
+    return count
+
+
+def _write(path: Path, names: tuple[str, ...], lines: Iterable[Mapping[str, Any]]) -> None:
+    text = [",".join(names)]
+    for line in lines:
+        text.append(",".join(_quoted(str(line[name])) for name in names))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "\n".join(text) + "\n")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text
+
+
+def _cell(digest: str, run: Run) -> dict[str, Any]:
+    config, result = run.config, run.result
+    arguments = config["model_args"]
+    options = {key: value for key, value in arguments.items() if key not in ("carry", "lift", "hidden_dim")}
+    return {
+        "cell": digest,
+        "commit": at(run.entry, "git.commit") or "",
+        "task": config["task"],
+        "model": config["model"],
+        "carry": arguments.get("carry", ""),
+        "lift": arguments.get("lift", ""),
+        "options": json.dumps(options, sort_keys=True),
+        "parameters": result["parameters"],
+        "latent_dim": result["latent_dim"],
+        "lr": at(result, "tuning.lr") or config["train"]["lr"],
+        "edge": bool(at(result, "tuning.edge")),
+        "compiled": result["training"]["compiled"],
+        "linear": at(result, "floors.linear.test.nrmse_short"),
+        "persistence": at(result, "floors.persistence.test.nrmse_short"),
+        "config": json.dumps(config, sort_keys=True),
+    }
+
+
+def _scores(digest: str, run: Run) -> Iterator[dict[str, Any]]:
+    config, result = run.config, run.result
+    count = int(config["seeds"])
+    sets = data_sets(run, count)
+
+    def lines(values: Any, **place: Any) -> Iterator[dict[str, Any]]:
+        for r in range(count) if isinstance(values, list) and len(values) == count else ():
+            value = values[r]
+            if value is not None:
+                seed = int(config["seed"]) + r
+                yield {"cell": digest, "seed": seed, "data_set": sets[r], **place, "value": f"{float(value):.6g}"}
+
+    nowhere = {"split": "test", "radius": "", "steps": ""}
+    for split in ("test", "ood"):
+        for horizon in ("short", "long"):
+            steps = horizon_steps(run, split, horizon)
+            place = {"split": split, "radius": "", "steps": steps}
+            for name in ERRORS:
+                yield from lines(at(result, f"{split}.{name}_{horizon}"), measure=name, **place)
+    for each in result.get("radii") or ():
+        for horizon in ("short", "long"):
+            place = {"split": "radius", "radius": each["radius"], "steps": each[f"steps_{horizon}"]}
+            for name in ERRORS:
+                yield from lines(each.get(f"{name}_{horizon}"), measure=name, **place)
+    for name, path in PER_SEED.items():
+        yield from lines(at(result, path), measure=name, **nowhere)
+    yield from lines(at(result, "training.failed_to_train"), measure="failed_to_train", **nowhere)
+    if config["model_args"].get("carry") == "latent" and "tracking" not in result:
+        for name, values in _off_manifold(run).items():
+            yield from lines(values, measure=name, **nowhere)
+
+
+def _off_manifold(run: Run) -> dict[str, list[float]]:
+    """Neutral directions of the latent map, its largest exponent across the manifold, its distance from it; each (R,)."""
+    setup = restore_setup(run)
+    model = setup.replicas
+    if model.template.carried_dim <= setup.task.state_dim:
+        return {}
+    x0 = setup.normalizer.normalize(setup.data.test.states[:STARTS, 0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        spectrum = latent_spectrum(model, x0, STEPS, transient=100)
+        distance = np.median(manifold_distance(model, x0, max(DISTANCES)), axis=1)
+    found = {"neutral": spectrum.neutral.astype(float), "largest_off": spectrum.off[:, 0]}
+    found |= {f"distance_{steps}": distance[:, steps] for steps in DISTANCES}
+    return {name: np.nan_to_num(values, nan=np.inf).tolist() for name, values in found.items()}
