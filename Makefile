@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint docs bench clean
+.PHONY: help install demo test lint docs bench study study-report clean
 
 help:
 	@echo "make demo     install if needed, then train and compare; results in demo/"
@@ -12,6 +12,8 @@ help:
 	@echo "make lint     ruff (format and rules) and mypy"
 	@echo "make docs     run what README, docs/, CONTRIBUTING and examples/ show"
 	@echo "make bench    install if needed, with the peers; then measure speed (about an hour)"
+	@echo "make study    run the cells of the study that stand in no table (hours; may be stopped and continued)"
+	@echo "make study-report  figures, tables and verdicts of docs/study.md from studies/results"
 	@echo "make clean    remove the virtual environment, caches and demo/ (never runs/)"
 
 install: $(STAMP)
@@ -46,6 +48,13 @@ docs: install
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks.throughput
+
+study: install
+	$(BIN)/python -m studies list
+	$(BIN)/python -m studies run
+
+study-report: install
+	$(BIN)/python -m studies report
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

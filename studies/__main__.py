@@ -1,9 +1,9 @@
 """Run, tabulate, replay and report the study.
 
-    python -m studies run [q3 …]      all cells that stand in no table, in order; may be stopped and continued
-    python -m studies list [q3 …]     cells done and missing
-    python -m studies replay [N]      N cells drawn from the tables, done again; max |Δ| of their scores
-    python -m studies report          figures, tables and verdicts of docs/study.md from the tables alone
+python -m studies run [q3 …]      all cells that stand in no table, in order; may be stopped and continued
+python -m studies list [q3 …]     cells done and missing
+python -m studies replay [N]      N cells drawn from the tables, done again; max |Δ| of their scores
+python -m studies report          figures, tables and verdicts of docs/study.md from the tables alone
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def run(questions: list[str], base: Path, jobs: int | None) -> int:
         for config, cells in sweeps(question):
             wanted = [cell.digest for cell in cells]
             known = tables.done(question, RESULTS)
-            missing = [cell for cell in cells if cell.digest not in known]
+            missing = [cell for cell in cells if cell.digest[: tables.DIGITS] not in known]
             print(f"{question}: {len(cells) - len(missing)} of {len(cells)} cells are in the tables", flush=True)
             try:
                 if missing:
@@ -48,7 +48,7 @@ def show(questions: list[str]) -> int:
     for question in questions:
         cells = [cell for _, each in sweeps(question) for cell in each]
         known = tables.done(question, RESULTS)
-        left = [cell for cell in cells if cell.digest not in known]
+        left = [cell for cell in cells if cell.digest[: tables.DIGITS] not in known]
         print(f"{question}: {len(cells) - len(left)} of {len(cells)} cells done")
         for cell in left[:5]:
             print(f"  missing: {cell.title}")

@@ -1,8 +1,8 @@
 """Tables of finished cells: one CSV of cells and one of scores a question, small enough to be kept with the code.
 
-`cells.csv` has a line a cell: the hash of its canonical configuration, the commit, the configuration as JSON, its size
-and its tuned learning rate. `scores.csv` has a line a cell, seed, test set, radius and horizon. A cell that stands in
-the tables is done.
+`cells.csv` has a line a cell: the first digits of the hash of its canonical configuration, the commit, its size, its
+tuned learning rate and the configuration as JSON. `scores.csv` has a line a cell, seed, test set, radius and horizon. A
+cell that stands in the tables is done.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ PER_SEED = {
     "accuracy_trained": "tracking.accuracy_trained",
     "accuracy_longest": "tracking.accuracy_longest",
 }
+# Digits of a cell's hash: 64 bits.
+DIGITS = 16
 ERRORS = ("nrmse", "start_median", "start_beyond")
 # Starts and steps of the latent map's exponents, and steps after which its distance from the manifold is kept.
 STARTS, STEPS, DISTANCES = 8, 400, (1, 20, 100)
@@ -64,13 +66,13 @@ def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
     Returns:
         Cells added.
     """
-    known, wanted = done(question, folder), set(wanted)
+    known, wanted = done(question, folder), {digest[:DIGITS] for digest in wanted}
     cells, scores = read(question, "cells", folder), read(question, "scores", folder)
     count = 0
     for run in scan(base):
         if run.kind != "run" or run.status != COMPLETED:
             continue
-        digest = str(run.entry.get("config_hash"))
+        digest = str(run.entry.get("config_hash"))[:DIGITS]
         if digest in wanted and digest not in known:
             cells.append(_cell(digest, run))
             scores += list(_scores(digest, run))
@@ -83,9 +85,7 @@ def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
 
 
 def _write(path: Path, names: tuple[str, ...], lines: Iterable[Mapping[str, Any]]) -> None:
-    text = [",".join(names)]
-    for line in lines:
-        text.append(",".join(_quoted(str(line[name])) for name in names))
+    text = [",".join(names), *(",".join(_quoted(str(line[name])) for name in names) for line in lines)]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "\n".join(text) + "\n")
 
@@ -127,7 +127,7 @@ def _scores(digest: str, run: Run) -> Iterator[dict[str, Any]]:
             value = values[r]
             if value is not None:
                 seed = int(config["seed"]) + r
-                yield {"cell": digest, "seed": seed, "data_set": sets[r], **place, "value": f"{float(value):.6g}"}
+                yield {"cell": digest, "seed": seed, "data_set": sets[r], **place, "value": float(value)}
 
     nowhere = {"split": "test", "radius": "", "steps": ""}
     for split in ("test", "ood"):
@@ -150,7 +150,7 @@ def _scores(digest: str, run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _off_manifold(run: Run) -> dict[str, list[float]]:
-    """Neutral directions of the latent map, its largest exponent across the manifold, its distance from it; each (R,)."""
+    """Neutral directions, largest exponent across the manifold and distance from it, of the latent map; each (R,)."""
     setup = restore_setup(run)
     model = setup.replicas
     if model.template.carried_dim <= setup.task.state_dim:

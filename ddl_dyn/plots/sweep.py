@@ -5,6 +5,7 @@ Axes: R replicas, P points on the axis.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from .style import PAGE_WIDTH, caption_of, legend, new_figure, styled
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#44AA99", "#666666")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
+DASHES = (":", "--", "-.", (0, (6, 2, 1, 2, 1, 2)))
 OUTCOMES = ("win", "tie", "unresolved", "loss", "")
 OUTCOME_COLOURS = ("#2b8cbe", "#d9d9d9", "#ffffff", "#e6845a", "#f7f7f7")
 
@@ -62,7 +64,7 @@ def scores_against(
     """
     if not panels:
         raise ValueError("scores_against needs one panel or more, got none")
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
     caption = caption_of(f"Medians over seeds; bars hold {100 * level:.4g} % of them", note)
     figure = new_figure(PAGE_WIDTH, 2.1 * rows + 0.8, title=title, caption=caption)
@@ -96,13 +98,13 @@ def _scores(ax: Axes, panel: Panel, labels: Sequence[str], level: float, *, log_
         offset = shift * (number - (len(labels) - 1) / 2)
         at = xs * np.exp(offset) if log_x else xs + offset
         drawn = np.isfinite(middle)
-        style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-        ax.plot(at[drawn], middle[drawn], label=label, markersize=4, linewidth=1.0, **style)
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        ax.plot(at[drawn], middle[drawn], label=label, markersize=4, linewidth=1.0, color=colour, marker=marker)
         ends = np.where(np.isfinite(high), high, middle)
-        ax.vlines(at[drawn], low[drawn], ends[drawn], color=style["color"], linewidth=0.8, alpha=0.6)
+        ax.vlines(at[drawn], low[drawn], ends[drawn], color=colour, linewidth=0.8, alpha=0.6)
         known += [*middle[drawn], *low[drawn], *ends[drawn]]
-    for name, value in panel.levels.items():
-        ax.axhline(value, color="#888888", linestyle=":", linewidth=1.0, label=name)
+    for dashes, (name, value) in zip(itertools.cycle(DASHES), panel.levels.items()):
+        ax.axhline(value, color="#777777", linestyle=dashes, linewidth=1.0, label=name)
         known.append(value)
     ax.set_title(panel.title)
     if log_x:
@@ -151,4 +153,29 @@ def outcome_matrix(
     ax.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
+    return figure
+
+
+@styled
+def scatter(
+    points: Mapping[str, tuple[ArrayLike, ArrayLike]], *, x: str, y: str, log_x: bool = False, log_y: bool = True,
+    title: str = "", note: str = "",
+) -> Figure:  # fmt: skip
+    """Two scores of every cell of a sweep against one another.
+
+    Args:
+        points: label -> the two scores, (P,) each.   x, y: printed on the axes.   log_x, log_y: logarithmic axes.
+        title, note: printed above and below.
+    """
+    figure = new_figure(PAGE_WIDTH, 3.2, title=title, caption=caption_of(note))
+    ax = figure.subplots()
+    for i, (label, (a, b)) in enumerate(points.items()):
+        marker = MARKERS[i % len(MARKERS)]
+        ax.scatter(np.asarray(a), np.asarray(b), s=22, label=label, color=COLOURS[i % len(COLOURS)], marker=marker)
+    ax.set(xlabel=x, ylabel=y)
+    if log_x:
+        ax.set_xscale("log")
+    if log_y:
+        ax.set_yscale("log")
+    legend(figure, ax)
     return figure
