@@ -17,7 +17,7 @@ def test_scores_are_drawn_at_their_medians_with_bars_and_levels():
     np.testing.assert_allclose(line.get_xdata(), [0.5, 2.0])
     assert list(level.get_ydata()) == [2.5, 2.5]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "2"]
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("β", "error", "a")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("β", "error", "a")
 
 
 def test_a_place_where_most_seeds_failed_is_left_out():
