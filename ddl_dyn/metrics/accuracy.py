@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -199,7 +199,7 @@ def survival_curve(time: ArrayLike, censored: ArrayLike) -> SurvivalCurve:
         doi:10.1080/01621459.1958.10501452.
     """
     t, c = _times(time, censored)
-    sf = stats.ecdf(stats.CensoredData.right_censored(t, c)).sf
+    sf = scipy.stats.ecdf(scipy.stats.CensoredData.right_censored(t, c)).sf
     times, survival = np.asarray(sf.quantiles), np.asarray(sf.probabilities)
     # The transform is undefined at Ŝ = 0 and 1, where the estimate carries no variance; the widest bounds stand there.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -211,7 +211,7 @@ def _greenwood_bounds(t: Array, c: Bools, times: Array, survival: Array) -> tupl
     at_risk = (t >= times[:, None]).sum(axis=1)
     deaths = ((t == times[:, None]) & ~c).sum(axis=1)
     variance = np.cumsum(deaths / (at_risk * (at_risk - deaths))) / np.log(survival) ** 2
-    half_width = stats.norm.ppf(0.975) * np.sqrt(variance)
+    half_width = scipy.stats.norm.ppf(0.975) * np.sqrt(variance)
     low, high = survival ** np.exp(half_width), survival ** np.exp(-half_width)
     inside = (survival > 0) & (survival < 1)
     return np.where(inside, low, np.where(survival >= 1, 1.0, 0.0)), np.where(inside, high, survival)

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
 from ddl_dyn.metrics.statistics import ordered_scores, paired_scores
 
@@ -99,7 +99,7 @@ def sign_flip_test(
         raise ValueError(f"alternative must be 'two-sided', 'less' or 'greater', got {alternative!r}")
     # Twice a rank is whole even where ranks are shared, and so is the least common multiple over a stratum's size.
     common = math.lcm(*(int(n) for n in sizes))
-    weights = np.rint(2 * stats.rankdata(np.abs(d))).astype(np.int64) * (common // sizes)
+    weights = np.rint(2 * scipy.stats.rankdata(np.abs(d))).astype(np.int64) * (common // sizes)
     below = _cumulative(tuple(sorted(int(w) for w in weights[d != 0])))
     positive, total = int(weights[d > 0].sum()), len(below) - 1
     less, greater = below[positive], below[total - positive]
@@ -149,12 +149,12 @@ def critical_difference(scores: ArrayLike, *, alpha: float = 0.05) -> Ranking:
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must lie in (0, 1), got {alpha!r}")
     tasks, models = table.shape
-    ranks = stats.rankdata(table, axis=1)
+    ranks = scipy.stats.rankdata(table, axis=1)
     if np.ptp(ranks) == 0:
         statistic, pvalue = 0.0, 1.0
     else:
-        statistic, pvalue = (float(v) for v in stats.friedmanchisquare(*ranks.T))
-    q = float(stats.studentized_range.ppf(1.0 - alpha, models, np.inf)) / np.sqrt(2.0)
+        statistic, pvalue = (float(v) for v in scipy.stats.friedmanchisquare(*ranks.T))
+    q = float(scipy.stats.studentized_range.ppf(1.0 - alpha, models, np.inf)) / np.sqrt(2.0)
     difference = float(q * np.sqrt(models * (models + 1) / (6.0 * tasks)))
     mean_ranks = ranks.mean(axis=0)
     return Ranking(mean_ranks, statistic, pvalue, difference, _groups(mean_ranks, difference))
@@ -189,9 +189,9 @@ def paired_power(effect: float, pairs: int, *, alpha: float = 0.05) -> float:
     """
     if pairs < 2 or not np.isfinite(effect):
         raise ValueError(f"power needs at least 2 pairs and a finite effect, got pairs={pairs!r}, effect={effect!r}")
-    critical, shift = special.stdtrit(pairs - 1, 1 - alpha / 2), abs(effect) * np.sqrt(pairs)
+    critical, shift = scipy.special.stdtrit(pairs - 1, 1 - alpha / 2), abs(effect) * np.sqrt(pairs)
     # NaN stands for what lies so far below a large shift that its series ends before it begins: nothing.
-    far, near = np.nan_to_num(special.nctdtr(pairs - 1, shift, [-critical, critical]))
+    far, near = np.nan_to_num(scipy.special.nctdtr(pairs - 1, shift, [-critical, critical]))
     return float(far + 1.0 - near)
 
 
@@ -220,7 +220,7 @@ def seeds_needed(a: ArrayLike, b: ArrayLike, *, power: float = 0.8, alpha: float
     least = int(np.ceil(1.0 - np.log2(alpha)))
     if not np.isfinite(d).all():
         share = float(np.mean((d < 0) + 0.5 * (d == 0)))
-        z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
+        z = float(scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(power))
         wanted = np.inf if share == 0.5 else np.ceil(z**2 / (4 * (share - 0.5) ** 2))
     elif (spread := float(np.std(d, ddof=1))) == 0.0:
         wanted = least if d.any() else np.inf
