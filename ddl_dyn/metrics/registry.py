@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ddl_dyn.config.formats import decimal, number, percent
 
-Group = Literal["error", "motion", "failure", "gates", "size", "cost", "accuracy"]
+Group = Literal["error", "starts", "words", "motion", "failure", "gates", "size", "cost", "accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,46 @@ METRICS: dict[str, Metric] = {
         group="error",
         title="NRMSE",
         horizons=("short", "long"),
-        help="root mean square error of free runs in units of the training standard deviation; about 1 for a mean "
-        "forecast, about 1.41 for an independent copy of the motion",
+        help="root mean square error of free runs, pooled over starts, in units of the training standard deviation; "
+        "about 1 for a mean forecast, about 1.41 for an independent copy of the motion",
+    ),
+    "start_median": Metric(
+        path="{split}.start_median_{horizon}",
+        group="starts",
+        title="median over starts",
+        horizons=("short", "long"),
+        help="median over starts (initial states) of each start's NRMSE",
+    ),
+    "start_beyond": Metric(
+        path="{split}.start_beyond_{horizon}",
+        group="starts",
+        title="starts beyond the threshold",
+        horizons=("short", "long"),
+        help="share of starts whose NRMSE exceeds eval.threshold",
+        share=True,
+    ),
+    "token_error": Metric(
+        path="{split}.token_error_{horizon}",
+        group="words",
+        title="token error",
+        horizons=("short", "long"),
+        help="share of tokens after which the state is wrong, 1 − token accuracy; 1 − 1/C for guessing among C states",
+    ),
+    "accuracy_trained": Metric(
+        path="tracking.accuracy_trained",
+        group="words",
+        title="token accuracy",
+        help="share of words whose state is right at the longest length trained on",
+        better="higher",
+        share=True,
+    ),
+    "accuracy_longest": Metric(
+        path="tracking.accuracy_longest",
+        group="words",
+        title="token accuracy",
+        help="share of words whose state is right at the longest length tested",
+        better="higher",
+        share=True,
     ),
     "vpt": Metric(
         path="{split}.vpt",
@@ -177,8 +215,8 @@ METRICS: dict[str, Metric] = {
         path="accuracy.turning_timing", group="accuracy", title="turning points off by", unit="time scales", digits=4
     ),
 }
-# The error that models are compared by.
-PRIMARY = METRICS["nrmse"]
+# The error that models are compared by, and the one where states are one-hot codes, whose distances say nothing.
+PRIMARY, PRIMARY_OF_WORDS = METRICS["nrmse"], METRICS["token_error"]
 
 
 def in_group(group: Group) -> Iterable[tuple[str, Metric]]:

@@ -40,10 +40,15 @@ def start_errors(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int,
     Raises:
         ValueError: as `nrmse`.
     """
+    each = each_start(pred, true, sigma, steps)
+    return StartErrors(np.median(each, axis=-1), (each > threshold).mean(axis=-1))
+
+
+def each_start(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int) -> Array:
+    """NRMSE (..., N) of each start over steps 1 … K; arguments and errors as for `start_errors`."""
     p = np.asarray(pred, dtype=np.float64)
     # Each start as a pool of its own.
-    each = nrmse(p[..., None, :, :], np.asarray(true, dtype=np.float64)[..., None, :, :], sigma, steps)
-    return StartErrors(np.median(each, axis=-1), (each > threshold).mean(axis=-1))
+    return nrmse(p[..., None, :, :], np.asarray(true, dtype=np.float64)[..., None, :, :], sigma, steps)
 
 
 def few_starts_decide(pooled: ArrayLike, median: ArrayLike) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """Intervals from overlapping windows of one recorded series, whose errors are not independent.
 
-Axes: N windows in the order of time, T steps, D state components, B bootstrap resamples.
+Axes: R replicas, N windows in the order of time, T steps, D state components, B bootstrap resamples.
 """
 
 from __future__ import annotations
@@ -63,3 +63,29 @@ def block_bootstrap(
     starts = np.random.default_rng(seed).integers(n, size=(resamples, -(-n // block)))
     rows = ((starts[..., None] + np.arange(block)) % n).reshape(resamples, -1)[:, :n]
     return Interval(estimate, *percentile_bounds(statistic(scores[rows]), level))
+
+
+def pooled_interval(errors: ArrayLike, *, block: int, resamples: int, seed: int, level: float = 0.95) -> Interval:
+    """Median over replicas of their pooled error, with its interval over blocks of windows.
+
+    θ = median_r √( mean_n e_rn² ); all replicas see the same windows, so that these are drawn for all of them together.
+
+    Args:
+        errors: (R, N), root mean square error of each window; infinite where a free run failed.
+        block: as for `block_bootstrap`; with more than N/2 there is no interval.
+        resamples: B, at least 100.   seed: of the resampling.   level: coverage aimed at, in (0, 1).
+    Returns:
+        Interval; the bounds are NaN where there are not two blocks.
+    Raises:
+        ValueError: on NaN, a block below 1, too few resamples or a level outside (0, 1).
+    """
+    squares = np.square(ordered_scores(errors, name="errors"))
+
+    def statistic(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        drawn = rows.astype(np.int64)
+        return np.median([np.sqrt(one[drawn].mean(axis=-1)) for one in squares], axis=0)
+
+    count = squares.shape[-1]
+    return block_bootstrap(
+        np.arange(count), statistic, block=min(block, count), resamples=resamples, seed=seed, level=level
+    )

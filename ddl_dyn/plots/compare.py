@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.metrics.registry import PRIMARY, Metric
 
 from .bands import log_limits
 from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
@@ -25,7 +25,7 @@ _FIELDS = ("task", "model", "protocol", "horizon", "median", "low", "high")
 
 @styled
 def interval_chart(
-    rows: Sequence[Row], *, level: float = 0.95, seeds: int | None = None, title: str = "",
+    rows: Sequence[Row], *, level: float = 0.95, seeds: int | None = None, metric: Metric = PRIMARY, title: str = "",
     note: str = "",
 ) -> Figure:  # fmt: skip
     """Dot and interval per task and model on a logarithmic axis: a column per horizon, a row of panels per protocol.
@@ -36,6 +36,7 @@ def interval_chart(
             infinite `high` runs into it. Rows of a floor (persistence, mean, linear, analogue) become grey strokes.
         level: coverage of the intervals [low, high], for the caption; 0 where there are none.
         seeds: number of replicas, for the caption.
+        metric: which error the rows hold.
     Raises:
         ValueError: when there are no rows, or a row lacks a field.
     """
@@ -49,8 +50,8 @@ def interval_chart(
     over = f" over {seeds} seeds" if seeds else ""
     covered = f" with its {100 * level:.4g} % interval" if level else ""
     caption = caption_of(
-        f"Median {PRIMARY.title}{over} on unseen initial states{covered}",
-        f"{PRIMARY.better.capitalize()} is better" if PRIMARY.better else "",
+        f"Median {metric.title}{over} on unseen initial states{covered}",
+        f"{metric.better.capitalize()} is better" if metric.better else "",
         "▸: diverged, or an interval that leaves the panel; ◂: smaller than the axis shows" if _leaves(rows) else "",
         note,
     )
@@ -66,7 +67,7 @@ def interval_chart(
             _panel(axes[i, j], [r for r in here if r["protocol"] == p], tasks[p], models, slot, span)
             # On two lines: three columns of long protocols would run into one another.
             axes[i, j].set_title(f"{p}\n{h}" if p else h)
-        axes[-1, j].set_xlabel(PRIMARY.heading)
+        axes[-1, j].set_xlabel(metric.heading)
     legend(figure, handles=[_handle(m) for m in models] + [_handle(f) for f in floors])
     return figure
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddl_dyn.config.formats import number
 from ddl_dyn.config.parsing import nearest_key
-from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.metrics.registry import PRIMARY, PRIMARY_OF_WORDS
 from ddl_dyn.runs.result import SPLIT_NAMES
 from ddl_dyn.runs.run import RunError, load_runs
 
@@ -49,9 +49,10 @@ def export(where: str | os.PathLike[str], form: str, columns: Sequence[str] | No
 def _results(table: pd.DataFrame) -> list[str]:
     """Columns of the primary errors, and of results that are one number a run."""
     errors = {
-        f"result.{PRIMARY.found_at(split=split, horizon=horizon)}"
+        f"result.{metric.found_at(split=split, horizon=horizon)}"
+        for metric in (PRIMARY, PRIMARY_OF_WORDS)
         for split in SPLIT_NAMES
-        for horizon in PRIMARY.horizons
+        for horizon in metric.horizons
     }
     found = []
     for name in table.columns:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.metrics.registry import PRIMARY, PRIMARY_OF_WORDS, Metric
 from ddl_dyn.runs.run import Run
 
 # Splits in a run's result and their names in tables.
@@ -28,15 +28,21 @@ def at(value: Any, path: str) -> Any:
     return value
 
 
-def scores(run: Run, split: str, horizon: str) -> np.ndarray | None:
-    """Primary error of each replica.
+def primary_of(run: Run) -> Metric:
+    """The error that a finished run is compared by: NRMSE, or the token error where its states are one-hot codes."""
+    return PRIMARY_OF_WORDS if isinstance(at(run.result, "tracking"), Mapping) else PRIMARY
+
+
+def scores(run: Run, split: str, horizon: str, metric: Metric | None = None) -> np.ndarray | None:
+    """An error of each replica.
 
     Args:
         run: a finished run.   split: of `SPLIT_NAMES`.   horizon: of `PRIMARY.horizons`.
+        metric: which error; by default the run's primary one.
     Returns:
         (R,), infinite for a replica that failed; None where the run has no such test.
     """
-    stored = at(run.result, PRIMARY.found_at(split=split, horizon=horizon))
+    stored = at(run.result, (metric or primary_of(run)).found_at(split=split, horizon=horizon))
     values = stored.get("values") if isinstance(stored, Mapping) else stored
     if not isinstance(values, (list, tuple)) or not values:
         return None

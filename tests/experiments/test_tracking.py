@@ -48,7 +48,7 @@ def setup(name: str, data: Any, seeds: int = 2, **options: Any) -> Setup:
 
 
 def test_the_exact_map_is_right_at_every_length(data: Any) -> None:
-    numbers, arrays = word_tracking(setup("exact_map", data))
+    numbers, arrays = word_tracking(setup("exact_map", data), TRAINED)
     assert arrays["tracking_accuracy"].shape == (2, 512)  # permutation groups are tested to 512 tokens
     assert (arrays["tracking_sequence"] == 1).all()
     assert numbers["longest_length"] == [512, 512]
@@ -66,7 +66,7 @@ def short(data: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_model_that_stands_still_scores_chance(short: Any) -> None:
     still = setup("persistence", short, seeds=1)
     fit(still.replicas, short.train, short.val, TrainConfig(updates=0, horizon=1, compile="off"))
-    numbers, arrays = word_tracking(still)
+    numbers, arrays = word_tracking(still, TRAINED)
     # Uniform tokens of a group make successive states independent and uniform: SHORT · WORDS draws at p = 1/6 have a
     # share with standard error .004.
     assert arrays["tracking_accuracy"].mean() == pytest.approx(1 / 6, abs=0.016)
@@ -77,15 +77,15 @@ def test_a_model_that_stands_still_scores_chance(short: Any) -> None:
 def test_words_depend_on_the_test_seed_alone(short: Any) -> None:
     both = setup("ddl", short, carry="latent")
     words = [both.config.model_copy(update={"data": DataConfig(test_seed=seed)}) for seed in (0, 0, 1)]
-    first, again, other = (word_tracking(replace(both, config=config))[1] for config in words)
+    first, again, other = (word_tracking(replace(both, config=config), TRAINED)[1] for config in words)
     np.testing.assert_array_equal(first["tracking_accuracy"], again["tracking_accuracy"])
     assert (first["tracking_accuracy"] != other["tracking_accuracy"]).any()
-    alone = word_tracking(replace(both, replicas=Replicas(lambda: both.replicas.model(1), [1])))[1]
+    alone = word_tracking(replace(both, replicas=Replicas(lambda: both.replicas.model(1), [1])), TRAINED)[1]
     np.testing.assert_array_equal(alone["tracking_accuracy"][0], first["tracking_accuracy"][1])
 
 
 def test_an_untied_stack_is_tested_as_far_as_it_reaches(data: Any) -> None:
-    numbers, arrays = word_tracking(setup("ddl", data, sharing="untied", layers=9, carry="latent"))
+    numbers, arrays = word_tracking(setup("ddl", data, sharing="untied", layers=9, carry="latent"), TRAINED)
     assert numbers["longest_tested"] == 9
     assert arrays["tracking_accuracy"].shape == (2, 9)
 
@@ -94,7 +94,7 @@ def test_diverged_runs_are_wrong_and_no_crash(short: Any) -> None:
     broken = setup("ddl", short, carry="latent")
     state = broken.replicas.state_dict()
     broken.replicas.load_state_dict({name: torch.full_like(t, torch.nan) for name, t in state.items()})
-    assert (word_tracking(broken)[1]["tracking_accuracy"] == 0).all()
+    assert (word_tracking(broken, TRAINED)[1]["tracking_accuracy"] == 0).all()
 
 
 def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:
@@ -108,9 +108,20 @@ def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:
     run(resolve_run(config), Launch(base=tmp_path, options={"--id": "parity"}))
     made = open_run("parity", tmp_path)
     assert made.arrays["tracking_accuracy"].shape == (2, 256)  # cyclic groups are tested to 256 tokens
-    assert made.result["tracking"]["chance"] == 0.5
+    facts = made.result["tracking"]
+    assert facts["chance"] == 0.5
+    # Windows of two tokens were trained on, cut from words of six: to two it is shaded, and what is called accuracy at
+    # the trained length is that at two.
+    assert facts["trained_length"] == 2
+    assert facts["accuracy_trained"] == made.arrays["tracking_accuracy"][:, 1].tolist()
     figure = known("stored")["tracking"].draw(RunView(made))
     assert labels(figure) == ["DDL", "trained", "chance"]
+    shaded = [
+        patch.get_extents().transformed(patch.axes.transData.inverted())
+        for patch in gids(figure, "trained")
+        if patch.axes
+    ]
+    assert [box.x1 for box in shaded] == pytest.approx([2, 2])
     # Distances between one-hot codes and scores mean nothing, and no figure of them is made.
     answers = {name: why_not for name, _, why_not in available(made)}
     drawn = {name for name, why_not in answers.items() if not why_not}

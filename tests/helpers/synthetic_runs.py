@@ -83,7 +83,9 @@ def numbers(scores: Mapping[tuple[str, str], Sequence[float]], *, parameters: in
         part |= {"period_error": [0.01] * count, "amplitude_error": [None] * count}
         part |= {"diverged": [0.0] * count, "solver_failed": [0.0] * count}
         part[f"nrmse_{horizon}"] = list(values)
-        result["floors"]["persistence"].setdefault(split, {})[f"nrmse_{horizon}"] = 0.9
+        part |= {f"start_median_{horizon}": list(values), f"start_beyond_{horizon}": [0.25] * count}
+        floor = result["floors"]["persistence"].setdefault(split, {})
+        floor |= {f"nrmse_{horizon}": 0.9, f"start_median_{horizon}": 0.8, f"start_beyond_{horizon}": 1.0}
     return result
 
 

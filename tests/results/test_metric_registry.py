@@ -70,7 +70,7 @@ def test_figures_name_the_primary_metric(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_every_metric_stands_where_its_path_says(tmp_path: Path) -> None:
     run = write_run(tmp_path, "1", scores=SCORES, arrays={})
-    optional = {"gates", "accuracy"}
+    optional = {"gates", "accuracy", "words"}
     for name, metric in METRICS.items():
         for horizon in metric.horizons or ("",):
             found = at(run.result, metric.found_at(split="test", horizon=horizon))

@@ -16,7 +16,8 @@ from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import Status, rollout
 from ddl_dyn.experiments.evaluation.phase_space import describe_map
-from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, word_tracking
+from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, token_errors, word_tracking
+from ddl_dyn.experiments.evaluation.windows import window_intervals
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.accuracy import nrmse, nrmse_curve, valid_prediction_time
 from ddl_dyn.metrics.oscillation import amplitude_error, period_error
@@ -56,6 +57,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
     """
     config, data, replicas = setup.config, setup.data, setup.replicas
     parts = [setup.of_data_set(g) for g in range(len(setup.data_sets))] if setup.others else [setup]
+    categorical = setup.task.state_kind == "categorical"
     floors = [(part, fit_floors(part)) for part in parts] if setup.task.state_kind == "continuous" else []
     last = _last(setup, result)
     numbers: dict[str, Any] = {
@@ -77,6 +79,10 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         run = free_run(setup, truth, steps, failed=result.untrained)
         true = truth.states[:, : steps + 1]
         numbers[split] = score(setup, run["pred"], true) | failure_shares(run["status"])
+        if categorical:
+            numbers[split] |= token_errors(setup, run["pred"], true)
+        if setup.task.recorded:
+            numbers[split]["windows"] = window_intervals(setup, run["pred"], true)
         if last is not None:
             pred = free_run(last, truth, steps, failed=result.untrained)["pred"]
             numbers.setdefault("last", {})[split] = errors(last, pred, true)
@@ -94,9 +100,9 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
             found[split] = {key: _median([one[key][0] for one in each]) for key in each[0]}
             curves = [pooled_curve(pred, true, part.sigma)[0] for part, pred in preds]
             arrays[f"{split}_nrmse_{name}"] = np.median(curves, axis=0)
-    numbers["theory"] = theory_numbers(setup, numbers["test"]["nrmse_short"])
-    if setup.task.state_kind == "categorical":
-        numbers["tracking"], tracked = word_tracking(setup)
+    numbers["theory"] = theory_numbers(setup, numbers["test"]["token_error_short" if categorical else "nrmse_short"])
+    if categorical:
+        numbers["tracking"], tracked = word_tracking(setup, _longest_window(setup, result))
         arrays |= tracked
     numbers["gates"], audited = gate_audit(setup)
     described = describe_map(setup, chosen_replica(result))
@@ -116,6 +122,11 @@ def _last(setup: Setup, result: FitResult) -> Setup | None:
     replicas = setup.replicas.select(range(setup.replicas.size))
     replicas.load_state_dict(result.last)
     return replace(setup, replicas=replicas)
+
+
+def _longest_window(setup: Setup, result: FitResult) -> int:
+    """Steps of the longest window that training saw; the whole training split where it was solved at once."""
+    return max(row.horizon for row in result.history) if result.updates else setup.data.train.steps
 
 
 def _median(values: list[float | None]) -> float | None:

@@ -17,7 +17,7 @@ from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.tracking import longest_length, sequence_accuracy, token_accuracy, token_correct
 
 Array = NDArray[Any]
-# A map counts as represented when the typical replica's short free runs are this good (training σ = 1).
+# A map counts as represented when the typical replica's short free runs err by less (in σ, or as a share of tokens).
 REPRESENTED = 0.1
 # Free runs whose gates are audited: steps and initial states.
 AUDIT_STEPS, AUDIT_STATES = 20, 16
@@ -25,17 +25,17 @@ AUDIT_STEPS, AUDIT_STATES = 20, 16
 WORDS, BATCH = 256, 2**24
 
 
-def theory_numbers(setup: Setup, nrmse_short: list[float]) -> dict[str, Any]:
+def theory_numbers(setup: Setup, short: list[float]) -> dict[str, Any]:
     """Prediction from the task's obstruction and the model's class and options, and whether the outcome refutes it.
 
     Args:
-        setup: of the run.   nrmse_short: (R,), of the test set.
+        setup: of the run.   short: (R,), primary error of the test set over the short horizon.
     Returns:
-        verdict, reason, source, scope; represented (the median replica's error is below a tenth of σ); failed (what
+        verdict, reason, source, scope; represented (the median replica's error is below a tenth); failed (what
         was called impossible was represented: either the label or the theorem's use is wrong).
     """
     found = theory.predict_for(setup.task, setup.replicas.template)
-    represented = bool(np.quantile(nrmse_short, 0.5, method="inverted_cdf") < REPRESENTED)
+    represented = bool(np.quantile(short, 0.5, method="inverted_cdf") < REPRESENTED)
     return {
         "verdict": found.verdict,
         "reason": found.reason,
@@ -86,21 +86,35 @@ def gate_audit(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     return numbers, arrays
 
 
-def word_tracking(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
+def token_errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float]]:
+    """Share of tokens after which the state is wrong, of each replica at both horizons.
+
+    Args:
+        setup: of a categorical task.   pred: (R, N, T+1, C).   true: (N, T+1, C), one-hot codes.
+    Returns:
+        token_error_short, token_error_long: R numbers in [0, 1]; what is not finite is wrong.
+    """
+    correct, steps = token_correct(pred, true), true.shape[1] - 1
+    shown = {"short": min(setup.config.eval.short, steps), "long": steps}
+    return {f"token_error_{name}": (1.0 - correct[..., :n].mean(axis=(1, 2))).tolist() for name, n in shown.items()}
+
+
+def word_tracking(setup: Setup, trained: int) -> tuple[dict[str, Any], dict[str, Array]]:
     """State-tracking accuracy at every length up to the task's longest, on words of their own.
 
     The seed of the test set gives every model the same words.
 
     Args:
-        setup: of a categorical task (.inputs, .simulate and .longest); the length of its training split is what was
-            trained.
+        setup: of a categorical task (.inputs, .simulate and .longest).   trained: tokens of the longest window that
+            training saw.
     Returns:
         numbers: words, chance = 1/C, trained_length, longest_tested, and per replica accuracy_trained, accuracy_longest
         (token accuracy at these two lengths), sequence_longest, and longest_length (up to which token accuracy stays at
         or above .99); arrays tracking_accuracy and tracking_sequence, (R, T) at lengths 1 … T.
     """
-    task, replicas, trained = setup.task, setup.replicas, setup.data.train.steps
-    steps = min(int(getattr(task, "longest", trained)), replicas.max_steps or int(getattr(task, "longest", trained)))
+    task, replicas = setup.task, setup.replicas
+    longest = int(getattr(task, "longest", setup.data.train.steps))
+    steps = min(longest, replicas.max_steps or longest)
     # A key of its own keeps these words apart from the streams that the splits are drawn from.
     rng = np.random.default_rng([setup.config.data.test_seed, 0x776F7264])
     x0 = task.initial_states(WORDS, rng=rng, split="test")

@@ -25,7 +25,7 @@ from ddl_dyn.experiments.tracking.sacred import MongoObserver, force_bson_encode
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.checkpoint import TRAINING
-from ddl_dyn.runs.result import SPLIT_NAMES, scores
+from ddl_dyn.runs.result import SPLIT_NAMES, primary_of, scores
 
 FORM = "mongodb://[user:password@]host[:port]/database, user and password percent-encoded"
 DATABASE = "sacred"
@@ -163,9 +163,12 @@ def _summary(run: Run) -> dict[str, Any]:
     """Medians over replicas, by split and horizon; of a comparison how many of its runs there are and failed."""
     if run.kind != "run":
         return {"runs": len(run.members), "failed": len(run.result.get("failed", []))}
-    found = {
-        f"{split} nrmse {horizon}": scores(run, split, horizon) for split in SPLIT_NAMES for horizon in PRIMARY.horizons
-    }
+    places = [
+        (split, horizon, primary_of(run).found_at(split=split, horizon=horizon))
+        for split in SPLIT_NAMES
+        for horizon in PRIMARY.horizons
+    ]
+    found = {path.replace(".", " ").replace("_", " "): scores(run, split, horizon) for split, horizon, path in places}
     return {name: float(np.median(values)) for name, values in found.items() if values is not None}
 
 

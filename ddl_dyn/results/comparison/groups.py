@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from ddl_dyn.config.labels import MODEL_LABELS
 from ddl_dyn.config.parsing import flatten
 from ddl_dyn.metrics.decisions import covered_median
-from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric
+from ddl_dyn.metrics.starts import few_starts_decide
 from ddl_dyn.metrics.statistics import Interval
 from ddl_dyn.runs import COMPLETED, Run, RunError
-from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, scores
+from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, primary_of, scores
 
+# What a pooled error hides of its starts.
+STARTS = (METRICS["start_median"], METRICS["start_beyond"])
 # Where and how fast a run is computed changes no claim made about it.
 NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every"}
 
@@ -57,6 +60,11 @@ class Setting:
         """Task and protocol."""
         return f"{self.task} ({self.protocol})"
 
+    @property
+    def metric(self) -> Metric:
+        """The error that its entries are compared by."""
+        return primary_of(self.entries[0].run)
+
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
         """One comparison for each split and horizon that any of the runs was tested on."""
@@ -65,7 +73,7 @@ class Setting:
 
     def _compared(self, split: str, horizon: str) -> Comparison:
         comparison = Comparison(self, split, horizon, horizon_steps(self.entries[0].run, split, horizon))
-        path = PRIMARY.found_at(split=split, horizon=horizon)
+        path = self.metric.found_at(split=split, horizon=horizon)
         for entry in self.entries:
             values = scores(entry.run, split, horizon)
             if values is None:
@@ -75,11 +83,24 @@ class Setting:
             comparison.intervals[entry.label], comparison.coverages[entry.label] = covered_median(
                 values, data_sets(entry.run, values.size), resamples=resamples, seed=0
             )
+            comparison.starts[entry.label] = self._starts(entry.run, split, horizon)
+            comparison.windows[entry.label] = at(entry.run.result, f"{split}.windows.{horizon}")
             for name in FLOORS:
                 value = at(entry.run.result, f"floors.{name}.{path}")
                 if isinstance(value, (int, float)) and not math.isnan(value):
                     comparison.floors.setdefault(name, float(value))
+                    places = [m.found_at(split=split, horizon=horizon) for m in STARTS]
+                    known = [at(entry.run.result, f"floors.{name}.{place}") for place in places]
+                    comparison.starts.setdefault(name, (known[0], known[1]))
         return comparison
+
+    def _starts(self, run: Run, split: str, horizon: str) -> tuple[float | None, float | None]:
+        """Of one-hot codes, between which distances say nothing, there are none."""
+        if self.metric is not PRIMARY:
+            return None, None
+        found = [scores(run, split, horizon, metric) for metric in STARTS]
+        median, beyond = (None if values is None else float(np.median(values)) for values in found)
+        return median, beyond
 
 
 @dataclass(frozen=True)
@@ -90,6 +111,8 @@ class Comparison:
         setting: whose entries.   split: `test` or `ood`.   horizon: `short` or `long`.   steps: of the free runs.
         values: label -> (R,), infinite where a replica failed.   intervals: label -> median with its interval.
         coverages: label -> the most that its interval covers.   floors: name -> score.
+        starts: label or floor -> median over starts and share of starts beyond the threshold, medians over replicas.
+        windows: label -> interval over blocks of a recorded series' windows as the run stores it; None for others.
     """
 
     setting: Setting
@@ -100,6 +123,14 @@ class Comparison:
     intervals: dict[str, Interval] = field(default_factory=dict)
     coverages: dict[str, float] = field(default_factory=dict)
     floors: dict[str, float] = field(default_factory=dict)
+    starts: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    windows: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+
+    def few_starts(self, name: str) -> bool:
+        """Whether few starts decide the pooled error of an entry or a floor (`metrics.starts.few_starts_decide`)."""
+        median = self.starts[name][0]
+        pooled = self.intervals[name].estimate if name in self.intervals else self.floors[name]
+        return median is not None and bool(few_starts_decide(pooled, median))
 
     @property
     def title(self) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results.comparison.groups import Comparison, Entry, data_sets, group_runs
 from ddl_dyn.results.comparison.terminal import as_table, decisions, expectations
-from ddl_dyn.results.comparison.verdicts import Contrast, contrasts, of_comparison, starred
+from ddl_dyn.results.comparison.verdicts import Contrast, contrasts, evidence_words, of_comparison, starred
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.observer import RunStore
@@ -25,6 +25,7 @@ from ddl_dyn.runs.result import at
 
 FIELDS = (
     "task", "protocol", "split", "horizon", "model", "median", "low", "high", "coverage", "seeds", "data_sets",
+    "start_median", "start_beyond", "few_starts", "windows_low", "windows_high", "windows_block", "evidence",
     "failed", "best", "first", "primary", "verdict", "ratio", "ratio_low", "ratio_high", "ratio_coverage", "p",
     "p_corrected", "family", "seeds_needed", "matched", "latent_dim", "parameters", "seconds", "run", "metric",
 )  # fmt: skip
@@ -36,11 +37,15 @@ def comparison_rows(members: Iterable[Run]) -> list[dict[str, Any]]:
     Args:
         members: runs; those that are not complete are left out.
     Returns:
-        records with the keys of `FIELDS`. `low`, `high`: bootstrap interval of the median, which covers at most
-        `coverage`. `first`: the entry that `verdict`, `ratio` (of its median by this record's) and the p-values are
-        on; None in its own records. `primary`: False for an exploratory comparison, whose p is not corrected.
-        `best` marks a first entry that wins against every other at matched parameters. Floors have one record per
-        comparison, with no interval.
+        records with the keys of `FIELDS`, and `windows` (the interval over them as the run stores it). `low`, `high`:
+        bootstrap interval of the median, which covers at most `coverage`. `first`: the entry that `verdict`, `ratio`
+        (of its median by this record's) and the p-values are on; None in its own records. `primary`: False for an
+        exploratory comparison, whose p is not corrected. `best` marks a first entry that wins against every other at
+        matched parameters. `start_median`, `start_beyond`: median over starts, and share of starts beyond the
+        threshold; `few_starts` where the former and the pooled error are more than a factor of three apart.
+        `windows_low`, `windows_high`: interval over blocks of `windows_block` overlapping windows of a recorded series,
+        None where there are not two blocks or no series. `evidence`: of the task, from `evidence_words`. Floors have
+        one record per comparison, with no interval.
     """
     out: list[dict[str, Any]] = []
     settings = group_runs(list(members))
@@ -48,14 +53,14 @@ def comparison_rows(members: Iterable[Run]) -> list[dict[str, Any]]:
     for setting in settings:
         for comparison in setting.comparisons:
             place = {"task": setting.task, "protocol": setting.protocol, "split": comparison.split}
-            place |= {"horizon": comparison.over, "metric": PRIMARY.heading}
+            place |= {"horizon": comparison.over, "metric": setting.metric.heading, "evidence": evidence_words(setting)}
             here = of_comparison(judged, comparison)
             for entry in setting.entries:
                 if entry.label in comparison.values:
                     against = next((contrast for contrast in here if contrast.second is entry), None)
                     best = {"best": starred(here, comparison, entry.label)}
                     out.append(place | _model(comparison, entry) | best | _verdict(against))
-            out += [place | _floor(name, value) for name, value in comparison.floors.items()]
+            out += [place | _floor(comparison, name) for name in comparison.floors]
     return out
 
 
@@ -63,6 +68,7 @@ def _model(comparison: Comparison, entry: Entry) -> dict[str, Any]:
     label, run = entry.label, entry.run
     values, interval = comparison.values[label], comparison.intervals[label]
     sets = len(set(data_sets(run, values.size)))
+    windows = comparison.windows[label] or {}
     return {
         "model": label,
         "median": interval.estimate,
@@ -74,7 +80,17 @@ def _model(comparison: Comparison, entry: Entry) -> dict[str, Any]:
         "failed": int(np.isinf(values).sum()),
         "primary": comparison.primary,
         "run": run.id,
+        **_starts(comparison, label),
+        **dict(zip(_WINDOWS, (*(windows.get(name) for name in ("low", "high", "block")), windows), strict=True)),
     } | {name: at(run.result, METRICS[name].path) for name in ("latent_dim", "parameters", "seconds")}
+
+
+def _starts(comparison: Comparison, name: str) -> dict[str, Any]:
+    median, beyond = comparison.starts[name]
+    return {"start_median": median, "start_beyond": beyond, "few_starts": comparison.few_starts(name)}
+
+
+_WINDOWS = ("windows_low", "windows_high", "windows_block", "windows")
 
 
 def _verdict(contrast: Contrast | None) -> dict[str, Any]:
@@ -94,11 +110,12 @@ _VERDICT = (
 )  # fmt: skip
 
 
-def _floor(name: str, value: float) -> dict[str, Any]:
+def _floor(comparison: Comparison, name: str) -> dict[str, Any]:
+    value = comparison.floors[name]
     measured = {"median": value, "low": math.nan, "high": math.nan, "coverage": None, "best": False}
     counts = {"seeds": 1, "data_sets": None, "failed": int(not math.isfinite(value))}
-    nothing = dict.fromkeys(("run", "primary", "latent_dim", "parameters", "seconds"))
-    return {"model": name} | nothing | measured | counts | _verdict(None)
+    nothing = dict.fromkeys(("run", "primary", "latent_dim", "parameters", "seconds", *_WINDOWS))
+    return {"model": name} | nothing | measured | counts | _starts(comparison, name) | _verdict(None)
 
 
 def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
@@ -155,7 +172,11 @@ def draw_comparison(
     inside = [record for record in found if record["split"] == "test"]
     seeds = max((int(record["seeds"]) for record in inside), default=1)
     level = min((record["coverage"] for record in inside if record["coverage"] is not None), default=0.0)
-    figure = plots.interval_chart(inside, level=level, seeds=seeds)
-    made = plots.save(figure, folder / "figures" / "comparison")
+    made: list[Path] = []
+    for metric in dict.fromkeys(setting.metric for setting in group_runs(members)):
+        own = [record for record in inside if record["metric"] == metric.heading]
+        figure = plots.interval_chart(own, level=level, seeds=seeds, metric=metric)
+        name = "comparison" if metric is PRIMARY else f"comparison_{metric.title.replace(' ', '_')}"
+        made += plots.save(figure, folder / "figures" / name)
     page = report.write_page(folder, [run.path for run in members], jobs=jobs)
     return [folder / "comparison.csv", *made, page]

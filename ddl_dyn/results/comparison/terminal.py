@@ -7,9 +7,24 @@ from typing import Any
 
 from ddl_dyn.config.formats import DASH, number
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
+from ddl_dyn.metrics.starts import DISAGREEMENT
 from ddl_dyn.results.comparison.groups import Setting
-from ddl_dyn.results.comparison.verdicts import FAMILY, coverage_words, seed_words, verdict_words
+from ddl_dyn.results.comparison.verdicts import (
+    FAMILY,
+    NO_EVIDENCE_SAYS,
+    coverage_words,
+    seed_words,
+    verdict_words,
+    window_words,
+)
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
+
+# Of a column of errors: 80 columns hold four.
+WIDTH = 11
+FEW = (
+    f"! few starts decide this number: {PRIMARY.title} pooled over starts and its median over starts are more than a "
+    f"factor of {DISAGREEMENT:g} apart"
+)
 
 
 def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
@@ -22,9 +37,28 @@ def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
         blocks.setdefault((record["task"], record["protocol"]), []).append(record)
     parts = [Text(_head(records))]
     for (task, protocol), block in blocks.items():
-        parts += [Text(), Text(f"{task}, {protocol}", style="bold"), _block(block)]
+        parts += [Text(), Text(_title(task, protocol, block), style="bold"), _block(block)]
         parts += [Text(_told(record)) for record in block if record["primary"] and record["verdict"]]
+        parts += [Text(line) for line in _over_windows(block)]
+    if any(record["few_starts"] for record in records):
+        parts += [Text(), Text(FEW)]
     return Group(*parts)
+
+
+def _title(task: str, protocol: str, block: Sequence[Mapping[str, Any]]) -> str:
+    """Task and protocol; the error where it is not the usual one, and the mark of a task that shows nothing."""
+    metric = block[0]["metric"]
+    return ", ".join(filter(None, [task, protocol, metric if metric != PRIMARY.heading else "", block[0]["evidence"]]))
+
+
+def _over_windows(block: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for each entry on a recorded series: what its interval is over the windows that all seeds share."""
+    lines: dict[str, list[str]] = {}
+    for record in block:
+        if record["windows"]:
+            told = f"{record['horizon']}: {window_words(record['windows'], PRIMARY)}"
+            lines.setdefault(record["model"], []).append(told)
+    return [f"{model}, interval over windows (shared by all seeds), {'; '.join(told)}" for model, told in lines.items()]
 
 
 def _head(records: Sequence[Mapping[str, Any]]) -> str:
@@ -32,7 +66,13 @@ def _head(records: Sequence[Mapping[str, Any]]) -> str:
     covered = coverage_words(record["coverage"] for record in models)
     seeds = seed_words((record["seeds"], record["data_sets"]) for record in models)
     below = f", its {covered} interval below" if covered else ""
-    head = f"{PRIMARY.heading} of free runs: median over {seeds}{below}"
+    errors = dict.fromkeys(record["metric"] for record in records)
+    head = f"{' or '.join(errors)} of free runs: median over {seeds}{below}"
+    if any(record["start_median"] is not None for record in records):
+        head += (
+            f"\nThe primary score is {PRIMARY.title} pooled over starts; in the last line of a cell its "
+            "median over starts,\nand the share of starts beyond the threshold"
+        )
     family = {record["family"] for record in models if record["family"]}
     if not family:
         return head
@@ -40,12 +80,14 @@ def _head(records: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"{head}\nVerdicts: {FAMILY}; p corrected by Holm over {over}. "
         "Every other column is exploratory.\n* wins against every other, parameters matched"
-    )
+    ) + (f"\n{NO_EVIDENCE_SAYS}" if any(record["evidence"] for record in records) else "")
 
 
 def _told(record: Mapping[str, Any]) -> str:
     """One primary verdict in words."""
-    verdict = verdict_words(record["verdict"], matched=record["matched"], seeds_needed=record["seeds_needed"])
+    verdict = verdict_words(
+        record["verdict"], matched=record["matched"], seeds_needed=record["seeds_needed"], evidence=record["evidence"]
+    )
     ratio, low, high = (number(record[name]) for name in ("ratio", "ratio_low", "ratio_high"))
     bounds = f" [{low}, {high}] ({coverage_words([record['ratio_coverage']])})" if low and high else ""
     against = f"{record['first']} against {record['model']}"
@@ -65,7 +107,7 @@ def _block(records: Sequence[Mapping[str, Any]]) -> Any:
     table.add_column("model", min_width=12, no_wrap=True)
     for split, horizon in horizons:
         place = SPLIT_NAMES[split].replace(" distribution", "\ndistr.")
-        table.add_column(f"{place},\n{horizon}", justify="right", min_width=11, no_wrap=True)
+        table.add_column(f"{place},\n{horizon}", justify="right", min_width=WIDTH, no_wrap=True)
     latent, size = METRICS["latent_dim"], METRICS["parameters"]
     table.add_column(latent.heading, justify="right", no_wrap=True)
     table.add_column(size.heading.replace("parameters", "para-\nmeters"), justify="right", no_wrap=True)
@@ -83,9 +125,14 @@ def _cell(record: Mapping[str, Any] | None) -> Any:
     if record is None:
         return Text("")
     low, median, high = (_short(record[name]) for name in ("low", "median", "high"))
-    text = Text(("* " if record["best"] else "") + median, style="bold" if record["best"] else "")
+    marks = "* " if record["best"] else "", "!" if record["few_starts"] else ""
+    text = Text(f"{marks[0]}{median}{marks[1]}", style="bold" if record["best"] else "")
     if low:
         text.append(f"\n{low}–{high}", style="dim")
+    if record["start_median"] is not None:
+        beyond = METRICS["start_beyond"].text(record["start_beyond"])
+        middle = _short(record["start_median"])
+        text.append(f"\n{middle},{' ' if len(middle + beyond) <= WIDTH - 2 else chr(10)}{beyond}", style="dim")
     return text
 
 

@@ -6,12 +6,13 @@ Axes: R replicas.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ddl_dyn.config.formats import counted
 from ddl_dyn.metrics.decisions import Decision, Outcome, PairedScores, decide
-from ddl_dyn.metrics.registry import METRICS
+from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric
 from ddl_dyn.results.comparison.groups import Comparison, Entry, Setting, data_sets
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import at
@@ -20,6 +21,14 @@ from ddl_dyn.runs.result import at
 MATCHED = 0.05
 # What every text calls the comparisons that p is corrected over.
 FAMILY = "first model against each other, in distribution, short horizon, per task and protocol"
+# A least-squares linear map with a lower error than this, in distribution over the short horizon, solves the task: a
+# model that is better still shows nothing about the motion's nonlinearity.
+LINEAR_SUFFICES = 0.1
+NO_EVIDENCE = "linear: no evidence"
+NO_EVIDENCE_SAYS = (
+    f"“{NO_EVIDENCE}” marks tasks on which a linear map's {PRIMARY.title}, in distribution over the short horizon, is "
+    f"below {LINEAR_SUFFICES:g}; verdicts there are not counted as wins"
+)
 OUTCOMES: tuple[Outcome, ...] = ("win", "loss", "tie", "unresolved")
 
 
@@ -44,9 +53,24 @@ class Contrast:
         return all(isinstance(size, int) for size in sizes) and max(sizes) <= (1 + MATCHED) * min(sizes)
 
     @property
+    def evidence(self) -> str:
+        """`NO_EVIDENCE` on a task that a linear map solves, else empty."""
+        return evidence_words(self.comparison.setting)
+
+    @property
     def marked(self) -> bool:
-        """Whether it is a primary win at matched parameters, and is set off as one."""
-        return self.decision.primary and self.decision.verdict == "win" and self.matched
+        """Whether it is a primary win at matched parameters, on a task no linear map solves, and is set off as one."""
+        return self.decision.primary and self.decision.verdict == "win" and self.matched and not self.evidence
+
+
+def evidence_words(setting: Setting) -> str:
+    """`NO_EVIDENCE` where the linear baseline's error, in distribution over the short horizon, is below .1; else empty.
+
+    Verdicts on such a setting are shown, and not counted as wins.
+    """
+    primary = [comparison for comparison in setting.comparisons if comparison.primary]
+    solved = any(c.floors.get("linear", math.inf) < LINEAR_SUFFICES for c in primary)
+    return NO_EVIDENCE if solved else ""
 
 
 def contrasts(found: Sequence[Setting]) -> list[Contrast]:
@@ -102,19 +126,35 @@ def starred(judged: Iterable[Contrast], comparison: Comparison, label: str) -> b
     return bool(own) and len(own) == len(comparison.values) - 1 and all(contrast.marked for contrast in own)
 
 
-def verdict_words(verdict: str, *, matched: bool, seeds_needed: float) -> str:
-    """A verdict with what qualifies it: unequal sizes, or the seeds that would resolve it.
+def verdict_words(verdict: str, *, matched: bool, seeds_needed: float, evidence: str = "") -> str:
+    """A verdict with what qualifies it: unequal sizes, a task that shows nothing, or the seeds that would resolve it.
 
     Args:
         verdict: of `OUTCOMES`.   matched: whether the two have equally many parameters.
         seeds_needed: pairs that would resolve an unresolved one; ∞ where none would, NaN where nothing is known.
+        evidence: from `evidence_words`, of its setting.
     """
+    qualified = [evidence] if evidence else []
     if verdict != "unresolved":
-        return verdict if matched else f"{verdict} (parameters not matched)"
-    if math.isnan(seeds_needed):
-        return verdict
-    wanted = "no number of seeds" if math.isinf(seeds_needed) else f"about {seeds_needed:,.0f} seeds"
-    return f"{verdict} ({wanted} would resolve it)"
+        qualified += [] if matched else ["parameters not matched"]
+    elif not math.isnan(seeds_needed):
+        wanted = "no number of seeds" if math.isinf(seeds_needed) else f"about {seeds_needed:,.0f} seeds"
+        qualified.append(f"{wanted} would resolve it")
+    return f"{verdict} ({'; '.join(qualified)})" if qualified else verdict
+
+
+def window_words(windows: Mapping[str, Any], metric: Metric) -> str:
+    """Interval over blocks of a recorded series' windows, as `.1 to .2 over blocks of 3 overlapping windows`.
+
+    Args:
+        windows: as a run stores them for one split and horizon.   metric: whose digits are printed.
+    """
+    block = f"blocks of {windows['block']} overlapping windows"
+    if windows["block"] == 1:
+        block = f"{windows['windows']} windows that do not overlap"
+    if windows["low"] is None:
+        return f"none (fewer than two {block if windows['block'] > 1 else 'windows'})"
+    return f"{metric.text(float(windows['low']))} to {metric.text(float(windows['high']))} over {block}"
 
 
 def coverage_words(coverages: Iterable[float]) -> str:

@@ -121,9 +121,10 @@ def _result(found: Sequence[Setting], judged: Sequence[Contrast]) -> ReportSecti
 
 
 def _tables(found: Sequence[Setting], judged: Sequence[Contrast]) -> Iterator[ReportTable]:
-    if any(setting.comparisons for setting in found):
-        yield tables.comparison_table(found, judged)
-    for table in (tables.motion_table(found), significance.paired_table(judged)):
+    shown = [setting for setting in found if setting.comparisons]
+    for metric in dict.fromkeys(setting.metric for setting in shown):
+        yield tables.comparison_table([setting for setting in shown if setting.metric == metric], judged)
+    for table in (tables.starts_table(shown), tables.motion_table(found), significance.paired_table(judged)):
         if table is not None:
             yield table
 

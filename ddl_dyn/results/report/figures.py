@@ -6,6 +6,7 @@ Axes: R replicas, N trajectories, T steps, D observed state, P grid points, L la
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,24 +50,27 @@ def report_figure(figure: Any, name: str, alt: str, caption: str = "") -> Report
 def comparison_figures(found: Sequence[Setting]) -> list[ReportFigure]:
     """Medians and intervals of every entry, one figure for each split."""
     out = []
-    for split, name in SPLIT_NAMES.items():
-        here = [c for setting in found for c in setting.comparisons if c.split == split]
+    kinds = itertools.product(dict.fromkeys(setting.metric for setting in found), SPLIT_NAMES.items())
+    for metric, (split, name) in kinds:
+        every = [c for setting in found if setting.metric == metric for c in setting.comparisons]
+        here = [c for c in every if c.split == split]
         rows = [row for comparison in here for row in _rows(comparison)]
         if rows:
             sizes = sorted({v.size for comparison in here for v in comparison.values.values()})
             seeds = sizes[0] if len(sizes) == 1 else None
             covered = [value for comparison in here for value in comparison.coverages.values()]
-            figure = plots.interval_chart(rows, level=min(covered), seeds=seeds, note=f"Test: {name}")
+            figure = plots.interval_chart(rows, level=min(covered), seeds=seeds, metric=metric, note=f"Test: {name}")
             between = f" with {coverage_words(covered)} intervals" if any(covered) else ""
-            alt = f"Median {PRIMARY.title}{between} of each model, {name}. Lowest medians: "
+            alt = f"Median {metric.title}{between} of each model, {name}. Lowest medians: "
             alt += "; ".join(f"{c.setting.title}, {c.over}: {_lowest(c)}" for c in here) + "."
-            out.append(report_figure(figure, f"comparison_{split}", alt))
+            own = "" if metric is PRIMARY else f"_{metric.title.replace(' ', '_')}"
+            out.append(report_figure(figure, f"comparison_{split}{own}", alt))
     return out
 
 
 def _lowest(comparison: Comparison) -> str:
     first = comparison.order()[0]
-    return f"{spoken(first)} {PRIMARY.page(comparison.intervals[first].estimate)}"
+    return f"{spoken(first)} {comparison.setting.metric.page(comparison.intervals[first].estimate)}"
 
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
 from ddl_dyn.results.comparison.verdicts import (
     FAMILY,
     MATCHED,
+    NO_EVIDENCE_SAYS,
     OUTCOMES,
     Contrast,
     coverage_words,
@@ -41,11 +42,16 @@ def headline(found: Sequence[Setting], judged: Sequence[Contrast]) -> list[str]:
         return ["No run has a result yet, so there is nothing to compare."]
     primary = [contrast for contrast in judged if contrast.decision.primary]
     if judged:
+        family, counts = len(primary), [contrast for contrast in judged if not contrast.evidence]
+        primary = [contrast for contrast in counts if contrast.decision.primary]
         out = [
-            f"Primary comparisons ({FAMILY}; p corrected by Holm over {_these(len(primary))}): {_tally(primary)}.",
+            f"Primary comparisons ({FAMILY}; p corrected by Holm over {_these(family)}): {_tally(primary)}.",
             *_head_to_head(primary),
         ]
-        other = [contrast for contrast in judged if not contrast.decision.primary]
+        solved = dict.fromkeys(contrast.comparison.setting.title for contrast in judged if contrast.evidence)
+        if solved:
+            out.append(f"{NO_EVIDENCE_SAYS}, nor as anything else in these counts: {joined(solved)}.")
+        other = [contrast for contrast in counts if not contrast.decision.primary]
         if other:
             out.append(f"Exploratory comparisons (other horizons and test sets, p not corrected): {_tally(other)}.")
     elif any(len(comparison.intervals) > 1 for comparison in every):
@@ -111,7 +117,9 @@ def finding(comparison: Comparison, judged: Sequence[Contrast]) -> str:
 def _told(contrast: Contrast) -> str:
     found, comparison = contrast.decision, contrast.comparison
     first, second = (_quoted(comparison, entry.label) for entry in (contrast.first, contrast.second))
-    verdict = verdict_words(found.verdict, matched=contrast.matched, seeds_needed=found.seeds_needed)
+    verdict = verdict_words(
+        found.verdict, matched=contrast.matched, seeds_needed=found.seeds_needed, evidence=contrast.evidence
+    )
     p = f"corrected p = {decimal(found.corrected)}" if found.primary else f"p = {decimal(found.pvalue)}"
     return f"{first} against {second}: {verdict}, ratio {ratio_words(found)}, {p}"
 
@@ -145,6 +153,14 @@ def caveats(found: Sequence[Setting]) -> list[str]:
             f"With {few[0]} seeds the interval of a median covers at most {coverage_words([max(covered)])}, and p "
             f"cannot fall below {decimal(2.0 ** (1 - few[0]))}, so that nothing wins or loses at {ALPHA:g}: at least "
             f"{SEEDS_FOR_INTERVAL} seeds are needed for either."
+        )
+    few = [f"{c.setting.title}, {c.over}, {spoken(n)}" for c in every for n in c.values if c.few_starts(n)]
+    if few:
+        out.append(f"Few starts decide the pooled error (see the table of starts): {'; '.join(few)}.")
+    if any(any(c.windows.values()) for c in every):
+        out.append(
+            "Seeds share the overlapping windows of a recorded series: intervals over seeds and p-values hold for these"
+            " windows alone; the table of starts has intervals over blocks of windows."
         )
     unequal = _unequal(found)
     if unequal:

@@ -58,7 +58,7 @@ def paired_table(judged: Sequence[Contrast]) -> ReportTable | None:
 def _row(contrast: Contrast) -> tuple[TableCell, ...]:
     found, comparison = contrast.decision, contrast.comparison
     resolved = found.verdict != "unresolved"
-    verdict = verdict_words(found.verdict, matched=contrast.matched, seeds_needed=math.nan)
+    verdict = verdict_words(found.verdict, matched=contrast.matched, seeds_needed=math.nan, evidence=contrast.evidence)
     wanted = DASH if resolved or math.isnan(found.seeds_needed) else f"{found.seeds_needed:,.0f}"
     return (
         *text_cells(comparison.setting.task, comparison.setting.protocol, comparison.title),

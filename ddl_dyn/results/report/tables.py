@@ -15,14 +15,29 @@ from ddl_dyn.config.formats import DASH, bracketed, decimal, joined
 from ddl_dyn.config.labels import model_label
 from ddl_dyn.metrics.decisions import Decision, covered_median
 from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric, in_group
+from ddl_dyn.metrics.starts import DISAGREEMENT
 from ddl_dyn.results.comparison.groups import Comparison, Setting, data_sets, spoken
-from ddl_dyn.results.comparison.verdicts import FAMILY, Contrast, coverage_words, seed_words, starred
+from ddl_dyn.results.comparison.verdicts import (
+    FAMILY,
+    NO_EVIDENCE_SAYS,
+    Contrast,
+    coverage_words,
+    evidence_words,
+    seed_words,
+    starred,
+    window_words,
+)
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
 
 from .document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
 
 LATENT = METRICS["latent_dim"]
+FEW_MARK = "‡"
+FEW = (
+    f"{FEW_MARK} few starts decide this number: {PRIMARY.title} pooled over starts and its median over starts are more "
+    f"than a factor of {DISAGREEMENT:g} apart."
+)
 PLACE = (*text_columns("task", "protocol", "model"), TableColumn(LATENT.heading, numeric=True, help=LATENT.help))
 
 
@@ -43,18 +58,20 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
     """Median primary error with its interval for every entry, then the floors, for each split and horizon.
 
     Args:
-        found: settings.   judged: from `contrasts`, of these settings.
+        found: settings of one error.   judged: from `contrasts`, of these settings.
     """
+    metric = found[0].metric
     every = [c for setting in found for c in setting.comparisons]
     known = {(c.split, c.horizon) for c in every}
-    shapes = [shape for shape in itertools.product(SPLIT_NAMES, PRIMARY.horizons) if shape in known]
+    shapes = [shape for shape in itertools.product(SPLIT_NAMES, metric.horizons) if shape in known]
     columns = [*PLACE]
     for split, horizon in shapes:
         steps = sorted({c.steps or 0 for c in every if (c.split, c.horizon) == (split, horizon)})
         over = "–".join(dict.fromkeys((str(steps[0]), str(steps[-1]))))
         title = f"{SPLIT_NAMES[split]}, {over} steps"
-        columns.append(TableColumn(title, numeric=True, help=f"median {PRIMARY.heading} over seeds"))
+        columns.append(TableColumn(title, numeric=True, help=f"median {metric.heading} over seeds"))
     columns.append(TableColumn("failed seeds", numeric=True, help="of all seeds, those with a free run that failed"))
+    columns.append(TableColumn("evidence", help=NO_EVIDENCE_SAYS))
     rows, muted = [], set()
     for setting in found:
         by_shape = {(c.split, c.horizon): c for c in setting.comparisons}
@@ -64,18 +81,27 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
                 lost = max(int(np.isinf(values).sum()) for values in scores)
                 cells = [_score(by_shape.get(shape), entry.label, judged) for shape in shapes]
                 failed = TableCell(f"{lost} of {max(values.size for values in scores)}", float(lost))
-                rows.append((*place(setting, entry.label), *cells, failed))
+                told = TableCell(evidence_words(setting) or DASH)
+                rows.append((*place(setting, entry.label), *cells, failed, told))
         for name in (name for name in FLOORS if any(name in c.floors for c in setting.comparisons)):
             muted.add(len(rows))
             values = [by_shape[shape].floors.get(name) if shape in by_shape else None for shape in shapes]
-            cells = [TableCell(PRIMARY.page(value), sort_value(value)) for value in values]
-            rows.append((*place(setting, f"floor: {model_label(name)}"), *cells, TableCell(DASH)))
+            cells = [TableCell(metric.page(value), sort_value(value)) for value in values]
+            rows.append(
+                (*place(setting, f"floor: {model_label(name)}"), *cells, *text_cells("", evidence_words(setting)))
+            )
     note = (
-        f"{PRIMARY.title}: {PRIMARY.help}. {_brackets(every)}★ marks a primary win ({FAMILY}) against every other "
+        f"{metric.title}: {metric.help}. {_brackets(every)}★ marks a primary win ({FAMILY}) against every other "
         "model of its setting at parameters matched within 5 %; every other column is exploratory. "
         "Floors are what a model must beat to have learned anything."
     )
-    caption = f"Free-run error on unseen initial states, {PRIMARY.better} is better"
+    if any(c.few_starts(label) for c in every for label in c.values):
+        note += f" {FEW}"
+    if any(map(evidence_words, found)):
+        note += f" {NO_EVIDENCE_SAYS}."
+    caption = (
+        f"Free-run {'token ' if metric is not PRIMARY else ''}error on unseen initial states, {metric.better} is better"
+    )
     return ReportTable(caption, tuple(columns), tuple(rows), note, frozenset(muted))
 
 
@@ -98,7 +124,8 @@ def _score(comparison: Comparison | None, label: str, judged: Sequence[Contrast]
         return TableCell(DASH)
     interval = comparison.intervals[label]
     best = starred(judged, comparison, label)
-    return TableCell(quoted(interval) + (" ★" if best else ""), sort_value(interval.estimate), strong=best)
+    marks = (" ★" if best else "") + (f" {FEW_MARK}" if comparison.few_starts(label) else "")
+    return TableCell(quoted(interval) + marks, sort_value(interval.estimate), strong=best)
 
 
 def quoted(interval: tuple[float, float, float]) -> str:
@@ -109,6 +136,48 @@ def quoted(interval: tuple[float, float, float]) -> str:
 def ratio_words(found: Decision) -> str:
     """The ratio of medians with its interval."""
     return bracketed(*found.ratio)
+
+
+def starts_table(found: Sequence[Setting]) -> ReportTable | None:
+    """Pooled error beside its median over starts and the share of starts beyond the threshold; None without any.
+
+    Args:
+        found: settings; those of a recorded series bring the interval over blocks of its windows.
+    """
+    median, beyond = METRICS["start_median"], METRICS["start_beyond"]
+    rows, muted = [], set()
+    every = [c for setting in found for c in setting.comparisons]
+    series = any(c.windows.values() and any(c.windows.values()) for c in every)
+    for c in every:
+        for name in [*c.values, *c.floors]:
+            middle, share = c.starts[name]
+            if middle is None:
+                continue
+            if name in c.floors:
+                muted.add(len(rows))
+            pooled = c.intervals[name].estimate if name in c.values else c.floors[name]
+            mark = f" {FEW_MARK}" if c.few_starts(name) else ""
+            label = f"floor: {model_label(name)}" if name in c.floors else name
+            windows = c.windows.get(name)
+            over = text_cells(window_words(windows, PRIMARY) if windows else "") if series else ()
+            cells = (TableCell(median.page(middle), sort_value(middle)), TableCell(beyond.page(share), share))
+            first = TableCell(PRIMARY.page(pooled) + mark, sort_value(pooled))
+            rows.append((*place(c.setting, label), TableCell(c.title), first, *cells, *over))
+    if not rows:
+        return None
+    score = TableColumn(f"{PRIMARY.heading}, pooled (primary score)", numeric=True, help=PRIMARY.help)
+    last = text_columns("interval over windows") if series else ()
+    columns = (*PLACE, TableColumn("test"), score, metric_column(median), metric_column(beyond), *last)
+    limits = sorted({at(entry.run.config, "eval.threshold") for setting in found for entry in setting.entries})
+    note = f"Medians over seeds. The threshold is {joined(map(decimal, limits))}."
+    if any("‡" in row[len(PLACE) + 1].text for row in rows):
+        note += f" {FEW}"
+    if series:
+        note += (
+            " Windows of a recorded series are shared by all seeds, and overlap: intervals over seeds leave out what "
+            "other windows would have given, the last column is the interval of the pooled error over them."
+        )
+    return ReportTable("What the pooled error hides of its starts", columns, tuple(rows), note, frozenset(muted))
 
 
 def motion_table(found: Sequence[Setting]) -> ReportTable | None:

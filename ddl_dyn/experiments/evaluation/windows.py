@@ -1,0 +1,38 @@
+"""Intervals over the windows of a recorded series, which overlap and which all replicas share.
+
+Axes: R replicas, N windows, T steps, D observed state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.starts import each_start
+from ddl_dyn.metrics.windows import pooled_interval, window_overlap
+
+Array = NDArray[Any]
+
+
+def window_intervals(setup: Setup, pred: Array, true: Array) -> dict[str, dict[str, Any]]:
+    """Interval of the median replica's NRMSE over blocks of windows, at both horizons.
+
+    Args:
+        setup: its training scale, horizons and number of resamples.
+        pred: (R, N, T+1, D) in physical units.   true: (N, T+1, D), windows in the order of time.
+    Returns:
+        short, long: windows (N), block (consecutive ones that share samples over that horizon), low and high, None
+        where there are not two blocks.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    longest = true.shape[1] - 1
+    for name, steps in (("short", min(setup.config.eval.short, longest)), ("long", longest)):
+        block = window_overlap(true[:, : steps + 1])
+        errors = each_start(pred, true, setup.sigma, steps)
+        interval = pooled_interval(errors, block=block, resamples=setup.config.eval.bootstrap, seed=0)
+        low, high = (None if math.isnan(bound) else bound for bound in (interval.low, interval.high))
+        found[name] = {"windows": len(true), "block": block, "low": low, "high": high}
+    return found
