@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from ddl_dyn import make_model, plots
-from ddl_dyn.config.sections import DataConfig, TrainConfig
+from ddl_dyn.config.sections import DataConfig, EvalConfig, TrainConfig
 from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
-from ddl_dyn.experiments.evaluation.probes import WORDS, word_tracking
+from ddl_dyn.experiments.evaluation.probes import WORDS, token_errors, word_tracking
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.setup import Setup
@@ -155,3 +155,16 @@ def test_the_figure_refuses_what_does_not_fit() -> None:
         plots.tracking_accuracy({"ddl": shares}, {"gru": shares})
     with pytest.raises(ValueError, match=r"shape \(R, T\)"):
         plots.tracking_accuracy({"ddl": shares[0]}, {"ddl": shares[0]})
+
+
+def test_the_token_error_is_the_share_of_wrong_states_over_a_horizon(short: Any) -> None:
+    codes = np.eye(6)[np.arange(24).reshape(4, 6) % 6]
+    right, wrong = codes.copy(), codes.copy()
+    wrong[:, 3:] = np.roll(wrong[:, 3:], 1, axis=-1)
+    wrong[0, 5] = np.nan
+    settings = setup("ddl", short, carry="latent")
+    settings = replace(settings, config=settings.config.model_copy(update={"eval": EvalConfig(short=3, long=5)}))
+    # States 3, 4 and 5 of five are wrong; over the short horizon the third alone.
+    found = token_errors(settings, np.stack([right, wrong]), codes)
+    assert found["token_error_short"] == pytest.approx([0.0, 1 / 3])
+    assert found["token_error_long"] == pytest.approx([0.0, 3 / 5])
