@@ -154,9 +154,9 @@ def caveats(found: Sequence[Setting]) -> list[str]:
             f"cannot fall below {decimal(2.0 ** (1 - few[0]))}, so that nothing wins or loses at {ALPHA:g}: at least "
             f"{SEEDS_FOR_INTERVAL} seeds are needed for either."
         )
-    few = [f"{c.setting.title}, {c.over}, {spoken(n)}" for c in every for n in c.values if c.few_starts(n)]
-    if few:
-        out.append(f"Few starts decide the pooled error (see the table of starts): {'; '.join(few)}.")
+    decided = [f"{c.setting.title}, {c.title}, {spoken(n)}" for c in every for n in c.values if c.few_starts(n)]
+    if decided:
+        out.append(f"Few starts decide the pooled error (see the table of starts): {'; '.join(decided)}.")
     if any(any(c.windows.values()) for c in every):
         out.append(
             "Seeds share the overlapping windows of a recorded series: intervals over seeds and p-values hold for these"

@@ -145,9 +145,10 @@ def starts_table(found: Sequence[Setting]) -> ReportTable | None:
         found: settings; those of a recorded series bring the interval over blocks of its windows.
     """
     median, beyond = METRICS["start_median"], METRICS["start_beyond"]
-    rows, muted = [], set()
+    rows: list[tuple[TableCell, ...]] = []
+    muted: set[int] = set()
     every = [c for setting in found for c in setting.comparisons]
-    series = any(c.windows.values() and any(c.windows.values()) for c in every)
+    series = any(any(c.windows.values()) for c in every)
     for c in every:
         for name in [*c.values, *c.floors]:
             middle, share = c.starts[name]
@@ -170,7 +171,7 @@ def starts_table(found: Sequence[Setting]) -> ReportTable | None:
     columns = (*PLACE, TableColumn("test"), score, metric_column(median), metric_column(beyond), *last)
     limits = sorted({at(entry.run.config, "eval.threshold") for setting in found for entry in setting.entries})
     note = f"Medians over seeds. The threshold is {joined(map(decimal, limits))}."
-    if any("‡" in row[len(PLACE) + 1].text for row in rows):
+    if any(FEW_MARK in row[len(PLACE) + 1].text for row in rows):
         note += f" {FEW}"
     if series:
         note += (

@@ -73,7 +73,7 @@ def _error(*views: RunView) -> Any:
         exponents=exponents,
         trust=trust if isinstance(trust, int) else None,
         title=own["title"],
-        note=(_member(views[0]) if exponents else "") + own["note"] if len(views) == 1 else "",
+        note=(_averaged(views[0]) if exponents else "") + own["note"] if len(views) == 1 else "",
     )
 
 
@@ -96,14 +96,15 @@ def largest_exponents(view: RunView) -> dict[str, tuple[float, float]]:
     return {name: (float(v) * dt, float(e) * dt) for name, (v, e) in known.items() if np.isfinite(v)}
 
 
-def _member(view: RunView) -> str:
-    """Which member of a family exponents are those of; empty for a single system."""
+def _averaged(view: RunView) -> str:
+    """Over how many steps exponents are averaged, and which member of a family they are those of."""
     if view.stored_only:
         pairs = [("input", value) for value in view.analysis["held"]]
     else:
         pairs = list(zip(view.setup.task.input_names, view.setup.held, strict=True))
     each = ", ".join(f"{name} = {value:.3g}" for name, value in pairs)
-    return f"Exponents at {each}. " if each else ""
+    assert view.spectrum is not None
+    return f"Exponents over {view.spectrum['steps']} steps{f' at {each}' if each else ''}. "
 
 
 @figure("survival", "Kaplan–Meier curve of valid prediction times", unless=lambda view: view.codes)
