@@ -71,7 +71,7 @@ def _head(records: Sequence[Mapping[str, Any]]) -> str:
     if any(record["start_median"] is not None for record in records):
         head += (
             f"\nThe primary score is {PRIMARY.title} pooled over starts; in the last line of a cell its "
-            "median over starts,\nand the share of starts beyond the threshold"
+            "median over starts, and the share of starts beyond the threshold"
         )
     family = {record["family"] for record in models if record["family"]}
     if not family:
