@@ -167,11 +167,13 @@ def test_views_and_examples_name_tasks_that_exist() -> None:
     assert set(gallery.EXAMPLES) == {name for name, cls in TASKS.items() if facts.required_parameters(cls)}
 
 
-def test_the_gallery_in_docs_is_the_registry() -> None:
+def test_the_gallery_in_docs_says_what_the_registry_says() -> None:
     text = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| <img")]
     named = [re.search(r"\*\*(\w+)\*\*", row).group(1) for row in rows]  # type: ignore[union-attr]
-    assert sorted(named) == sorted(TASKS)
+    # It is drawn anew with every release, and shows all tasks then.
+    unreleased = "\n## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert set(named) <= set(TASKS) if unreleased else set(named) == set(TASKS), "run `ddl-dyn tasks --gallery docs`"
     for name, row in zip(named, rows, strict=True):
         path = re.search(r'src="([^"]+)"', row).group(1)  # type: ignore[union-attr]
         assert path == f"figures/tasks/{name}.png"
@@ -179,8 +181,8 @@ def test_the_gallery_in_docs_is_the_registry() -> None:
         # Five columns: every bar inside a cell is escaped.
         assert len(re.findall(r"(?<!\\)\|", row)) == 6
     figures = {path.stem for path in (ROOT / "docs" / "figures" / "tasks").iterdir()}
-    assert figures == set(TASKS)
-    assert text == gallery.page_text(), "run `ddl-dyn tasks --gallery docs`"
+    assert figures == set(named)
+    assert text == gallery.page_text([name for name in TASKS if name in named]), "run `ddl-dyn tasks --gallery docs`"
 
 
 def test_the_list_of_models_is_the_registry_in_compact_lines(capsys: pytest.CaptureFixture[str]) -> None:
