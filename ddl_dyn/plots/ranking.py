@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import percent
-from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.metrics.registry import METRICS, PRIMARY
 
 from .bands import finite
 from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
@@ -77,7 +77,7 @@ def survival_curves(
     *,
     censored: Mapping[str, ArrayLike] | None = None,
     horizon: float | None = None,
-    xlabel: str = "valid prediction time",
+    xlabel: str = METRICS["vpt"].title,
     threshold: float | None = None,
     level: float = 0.95,
     title: str = "",

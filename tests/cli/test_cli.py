@@ -23,6 +23,7 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.sweep.grid import resolve_compare
 from ddl_dyn.experiments.sweep.record import read_cells
+from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.results.comparison.verdicts import OUTCOMES
 from ddl_dyn.runs import annotate
 from tests.helpers import fake_runs
@@ -258,7 +259,7 @@ def test_run_then_list_show_diff_tag_note_export(capsys: pytest.CaptureFixture[s
     assert main(["run", "with", *SMALL_ARGUMENTS, "tags=first", "-c", "words"]) == 0
     out, errors = said(capsys)
     assert "run 1 COMPLETED: runs/1" in out
-    assert "NRMSE over 5 steps, in distribution" in out
+    assert f"{PRIMARY.title} over 5 steps, in distribution" in out
     assert 1 <= len(errors) <= 4, "off a terminal a few plain lines at most"
     assert main(["--runs", "runs", "run", "with", *SMALL_ARGUMENTS, "model=resnet", "-n", "second"]) == 0
     assert main(["tag", "2", "new", "-first", "--", "other"]) in (0, 1)

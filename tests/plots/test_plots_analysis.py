@@ -15,6 +15,7 @@ from matplotlib.collections import LineCollection, QuadMesh
 from PIL import Image
 
 from ddl_dyn import plots
+from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.plots.spectra import recurrences
 from tests.helpers.figure_structure import caption, draw, gids, labels, plane, rotation_runs
 
@@ -226,7 +227,7 @@ def test_survival_curves_start_at_one_and_mark_censoring() -> None:
     (mark,) = gids(figure, "censored")
     assert mark.get_ydata().tolist() == [0.5]
     assert figure.axes[0].get_ylim() == (0, 1.03)
-    assert "NRMSE ≤ 0.4" in caption(figure)
+    assert f"{PRIMARY.title} ≤ 0.4" in caption(figure)
 
 
 def test_animation_is_a_gif_of_the_asked_length(tmp_path: Path) -> None:

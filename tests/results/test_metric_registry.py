@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+import ddl_dyn
 from ddl_dyn.cli.summary import result_lines
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results import report
@@ -55,6 +58,22 @@ def test_a_change_of_one_entry_is_seen_everywhere(tmp_path: Path, monkeypatch: p
         assert (".123456" if name == "csv" else ".12346") in text, name
     monkeypatch.setitem(vars(METRICS["vpt"]), "title", "horizon of validity")
     assert "horizon of validity" in everything(runs, tmp_path)["page"]
+
+
+def test_a_printed_name_stands_in_the_registry_alone() -> None:
+    # Phrases and abbreviations; "training" or "step" are words of every day.
+    titles = [one.title for one in METRICS.values() if " " in one.title or re.search("[A-Z]{2}", one.title)]
+    assert {"NRMSE", "sMAPE", "valid prediction time"} <= set(titles)
+    printed = re.compile("|".join(rf"(?<!\w){re.escape(title)}" for title in titles))
+    found = []
+    for path in sorted(Path(ddl_dyn.__file__).parent.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # A text that is a statement of its own is a docstring.
+        documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
+                found += [f"{path.name}: {node.value!r}"] if printed.search(node.value) else []
+    assert {line.partition(":")[0] for line in found} == {"registry.py"}, found
 
 
 def test_figures_name_the_primary_metric(monkeypatch: pytest.MonkeyPatch) -> None:

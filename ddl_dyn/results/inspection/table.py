@@ -8,7 +8,7 @@ from typing import Any
 
 from ddl_dyn.config.formats import DASH, number, percent
 from ddl_dyn.config.labels import REGIMES
-from ddl_dyn.metrics.registry import PRIMARY, in_group
+from ddl_dyn.metrics.registry import METRICS, PRIMARY, in_group
 
 Row = tuple[str, str, str]
 
@@ -172,13 +172,13 @@ def _constants(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  #
 
 
 def _laws(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
-    yield "max |e⁺ − (1 − β) e|", "0", over_seeds(part["law_error"])
+    yield METRICS["law_error"].title, "0", over_seeds(part["law_error"])
     if "jacobian_gap" in part:
         yield "closed-form Jacobian − autograd", "0", over_seeds(part["jacobian_gap"])
     for i, regime in enumerate(REGIMES):
         shares = [sum(layer[i] for layer in each) / len(each) for each in part["occupancy"]]
         yield f"gates: {regime.replace('_', '-')}", "", over_seeds(shares)
-    yield "effective reflections a step", "", over_seeds(part["effective_reflections"])
+    yield f"{METRICS['effective_reflections'].title} a step", "", over_seeds(part["effective_reflections"])
     if "mirror_angle" in part:
         yield "angle between mirrors [rad]", "", over_seeds(part["mirror_angle"])
         yield "  rotation that they make [rad]", "", over_seeds(part["rotation_angle"])

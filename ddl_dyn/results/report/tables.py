@@ -197,9 +197,10 @@ def motion_table(found: Sequence[Setting]) -> ReportTable | None:
     columns = (*PLACE, TableColumn("test"), *map(metric_column, metrics))
     covered = coverage_words(coverages)
     brackets = f"Brackets: bootstrap interval, which covers at most {covered}. " if covered else ""
+    time = METRICS["vpt"].title
     note = (
-        f"Medians over the seeds that have a value. {brackets}Valid prediction time is in units of the task's time "
-        "scale (period, relaxation or Lyapunov time). A dash: the quantity is not defined for the true motion; "
+        f"Medians over the seeds that have a value. {brackets}{time[:1].upper()}{time[1:]} is in units of the task's "
+        "time scale (period, relaxation or Lyapunov time). A dash: the quantity is not defined for the true motion; "
         "failed: it is for the truth and not for the free runs."
     )
     return ReportTable("How long the forecast holds, and whether the motion is right", columns, tuple(rows), note)

@@ -62,7 +62,7 @@ def _eigenvalues(view: RunView) -> Any:
 
 def _not_audited(view: RunView) -> str:
     audited = "audit_beta" in view.arrays
-    return "" if audited else "no gates were audited: not a DDL stack, or its free runs left the finite range"
+    return "" if audited else "no gates were audited: not a DDL stack, or its free runs did not stay finite"
 
 
 @figure("gate_time", "gate β over depth and time", unless=_not_audited)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ddl_dyn import plots
 from ddl_dyn.metrics.accuracy import nrmse_curve, survival_curve, valid_prediction_time
+from ddl_dyn.metrics.registry import METRICS
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import SPLIT, RunView, heading
 from ddl_dyn.runs.result import FLOORS, at
@@ -107,7 +108,7 @@ def _averaged(view: RunView) -> str:
     return f"Exponents over {view.spectrum['steps']} steps{f' at {each}' if each else ''}. "
 
 
-@figure("survival", "Kaplan–Meier curve of valid prediction times", unless=lambda view: view.codes)
+@figure("survival", f"Kaplan–Meier curve of the {METRICS['vpt'].title}", unless=lambda view: view.codes)
 def _survival(view: RunView) -> Any:
     timescale = float(view.task.get("timescale", 1.0))
     threshold = float(view.run.config["eval"]["threshold"])
@@ -119,7 +120,7 @@ def _survival(view: RunView) -> Any:
         {view.model: survival_curve(time, censored)},
         censored={view.model: np.unique(time[censored])} if censored.any() else None,
         horizon=dt * (curve.shape[-1] - 1),
-        xlabel="valid prediction time [time scales of the task]",
+        xlabel=f"{METRICS['vpt'].title} [time scales of the task]",
         threshold=threshold,
         title=view.title,
         note=f"{curve.shape[0]} seeds, {curve.shape[1]} initial states. {view.note}",
