@@ -13,6 +13,7 @@ from ddl_dyn.cli.main import main
 from ddl_dyn.results.figures import stored
 from ddl_dyn.results.figures.catalogue import draw_figures
 from ddl_dyn.results.figures.registry import FIGURES, figure, known
+from ddl_dyn.results.report import write_report
 from ddl_dyn.results.report.figures import run_figures
 from tests.helpers.synthetic_runs import write_run
 
@@ -21,7 +22,8 @@ from ddl_dyn.plots.style import PAGE_WIDTH, new_figure
 from ddl_dyn.results.figures.registry import figure
 
 
-@figure("ends", "where runs end", alt="last states", unless=lambda v: "" if v.dim == 2 else "it needs a plane")
+@figure("ends", "where runs end", alt="last states", by_default=True,
+        unless=lambda v: "" if v.dim == 2 else "it needs a plane")
 def _ends(view):
     drawn = new_figure(PAGE_WIDTH, 3.0, **{"title": view.title, "caption": view.note})
     drawn.subplots().plot(*view.pred[0, :, -1].T, "o")
@@ -46,14 +48,20 @@ def test_a_figure_in_one_file_is_drawn_listed_and_described(tmp_path: Path, caps
     run = write_run(tmp_path / "runs", "1")
     names = [path.name for path in draw_figures(run, ["ends"], tmp_path / "out")]
     assert names == ["ends.png", "ends.svg"]
-    (shown,), problems = run_figures(run, ["ends"])
+    shown, problems = run_figures(run)
     assert problems == []
-    assert shown.alt == "ddl on harmonic, run 1: last states"
+    assert "ddl on harmonic, run 1: last states" in [picture.alt for picture in shown]
+    # The list goes on to figures of the trained map, which a run of chosen numbers has none of.
+    main(["--runs", str(tmp_path / "runs"), "portrait", "1", "--what", "list"])
+    assert "where runs end" in capsys.readouterr().out
+    page = write_report([run], tmp_path / "page.md", markdown=True)
+    assert "run 1: last states" in page.read_text(encoding="utf-8")
     # Its predicate refuses in one line, and its name is among those that one may have meant.
     line = {name: values[..., :1] for name, values in run.arrays.items() if name in ("test_true", "test_pred")}
     other = write_run(tmp_path / "runs", "2", arrays={**run.arrays, **line})
     with pytest.raises(ValueError, match=r"run 2 \(ddl on harmonic\) has no ends: it needs a plane"):
         draw_figures(other, ["ends"], tmp_path / "out")
+    assert not [picture for picture in run_figures(other)[0] if "last states" in picture.alt]
     assert main(["--runs", str(tmp_path / "runs"), "portrait", "1", "--what", "end", "--out", str(tmp_path)]) == 1
     assert "unknown figure 'end' (did you mean 'ends'?)" in capsys.readouterr().err
 

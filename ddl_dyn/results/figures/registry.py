@@ -26,8 +26,10 @@ class RunFigure:
     Args:
         name: on the command line, and of the file.   shows: in a phrase, for lists.   alt: what stands for it where it
             cannot be seen.
-        needs: the run's stored arrays, or its trained map.   by_default: drawn where no figure is named.
-        together: takes several runs side by side.
+        needs: the run's stored arrays, or its trained map.
+        by_default: drawn where no figure is named, and on a report's page if it needs stored arrays alone.
+        together: takes several runs side by side; on a page, all models of a task.
+        instead_of: another figure, which a page leaves out where it has this one.
         unless: why it means nothing for a run; "" where it does.
         build: makes the figure, or an animation, of a view (of several where `together`).
     """
@@ -38,6 +40,7 @@ class RunFigure:
     needs: Needs
     by_default: bool
     together: bool
+    instead_of: str
     unless: Predicate
     build: Callable[..., Any]
 
@@ -69,11 +72,12 @@ def figure(
     unless: Predicate = never,
     by_default: bool = False,
     together: bool = False,
+    instead_of: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the function that draws a kind of figure.
 
     Args:
-        name, shows, unless, by_default, together: as of `RunFigure`.   alt: `shows` where it is left out.
+        name, shows, unless, by_default, together, instead_of: as of `RunFigure`.   alt: `shows` where it is left out.
     Raises:
         ValueError: when the name is taken.
     """
@@ -84,7 +88,7 @@ def figure(
         needs: Needs = "trained" if ".trained." in build.__module__ else "stored"
         FIGURES[name] = RunFigure(
             name=name, shows=shows, alt=alt or shows, needs=needs, by_default=by_default, together=together,
-            unless=unless, build=build,
+            instead_of=instead_of, unless=unless, build=build,
         )  # fmt: skip
         return build
 
@@ -101,6 +105,16 @@ def known(needs: Needs = "trained") -> dict[str, RunFigure]:
         _import_all(f"{__package__}.{folder}")
     found = [one for one in FIGURES.values() if needs == "trained" or one.needs == "stored"]
     return {one.name: one for one in sorted(found, key=lambda one: (not one.by_default, one.needs, one.name))}
+
+
+def on_page(*, together: bool) -> list[RunFigure]:
+    """Figures that a report shows, in the order in which they stand in their files.
+
+    Args:
+        together: those that take the models of a task side by side, or those of one run each.
+    """
+    shown = [one for one in known("stored").values() if one.by_default and one.together is together]
+    return sorted(shown, key=lambda one: (one.build.__module__, one.build.__code__.co_firstlineno))
 
 
 def _import_all(package: str) -> None:

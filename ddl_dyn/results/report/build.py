@@ -17,9 +17,6 @@ from ddl_dyn.runs.result import at
 from . import dynamics, figures, gates, headline, provenance, significance, tables
 from .document import Report, ReportSection, ReportTable, without_constant
 
-# Shown folded under each setting, for every run of it.
-FOLDED = ("gates", "eigenvalues", "training")
-
 
 def expand(runs: Sequence[Run]) -> list[Run]:
     """The runs with every comparison replaced by those of its runs that lie beside it, each run once."""
@@ -142,15 +139,11 @@ def _panel(setting: Setting, number: int) -> ReportSection:
     pictures, problems = figures.panel(setting)
     folded, more = [], []
     for entry in setting.entries:
-        own, trouble = figures.run_figures(entry.run, FOLDED)
+        own, trouble = figures.run_figures(entry.run)
         folded += own
         more += trouble
     details = (
-        (
-            ReportSection(
-                f"more-{number}", "Gates, layer spectra and training of each run", tuple(more), pictures=tuple(folded)
-            ),
-        )
+        (ReportSection(f"more-{number}", "Figures of each run", tuple(more), pictures=tuple(folded)),)
         if folded or more
         else ()
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ddl_dyn.metrics.significance import Ranking
 from ddl_dyn.plots.style import style
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
 from ddl_dyn.results.comparison.verdicts import coverage_words
-from ddl_dyn.results.figures.registry import RunFigure, known
+from ddl_dyn.results.figures.registry import on_page
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import SPLIT_NAMES
@@ -104,24 +104,16 @@ def panel(setting: Setting) -> tuple[list[ReportFigure], list[str]]:
     if not views:
         return pictures, problems
     shown = joined(spoken(view.model) for view in views)
-    for one in _side_by_side(views[0]):
+    suited = [one for one in on_page(together=True) if not one.unless(views[0])]
+    for one in suited:
+        if any(other.instead_of == one.name for other in suited):
+            continue
         alt = f"{one.alt[:1].upper()}{one.alt[1:]}: {shown}; {setting.task}, {setting.protocol}"
         try:
-            if not one.unless(views[0]):
-                pictures.append(report_figure(one.draw(*views), f"{setting.task}_{one.name}", alt))
+            pictures.append(report_figure(one.draw(*views), f"{setting.task}_{one.name}", alt))
         except PROBLEMS as error:
             problems.append(f"The figure “{one.name}” could not be drawn: {error}")
     return pictures, problems
-
-
-def _side_by_side(first: RunView) -> Iterator[RunFigure]:
-    """Phase space as fits the dimension, errors, components."""
-    figures = known("stored")
-    driven = first.dim > 3 and "portrait_grid" not in first.arrays
-    # A plane of two among many components that inputs drive shows nothing of the motion.
-    if not driven:
-        yield figures[{1: "cobweb", 3: "portrait_3d"}.get(first.dim, "portrait")]
-    yield from (figures["error"], figures["trajectories"])
 
 
 def _views(setting: Setting) -> tuple[list[RunView], list[str]]:
@@ -150,26 +142,20 @@ def _check(view: RunView) -> None:
         )
 
 
-def run_figures(run: Run, names: Sequence[str]) -> tuple[list[ReportFigure], list[str]]:
-    """A run's own figures: from its figures folder where they lie there, else drawn from its arrays.
-
-    Args:
-        run: whose.   names: of figures of stored arrays; those that mean nothing for the run are left out.
-    """
+def run_figures(run: Run) -> tuple[list[ReportFigure], list[str]]:
+    """A run's own figures, those that mean something for it: from its figures folder, else drawn from its arrays."""
     pictures, problems = [], []
-    for name in names:
-        one = known("stored")[name]
+    view = RunView(run, stored_only=True)
+    for one in on_page(together=False):
+        name, stored = f"run_{run.id}_{one.name}", _stored(run, one.name)
         alt = f"{run.config.get('model')} on {run.config.get('task')}, run {run.id}: {one.alt}"
-        stored = _stored(run, name)
-        if stored is not None:
-            pictures.append(ReportFigure(f"run_{run.id}_{name}", stored.suffix[1:], stored.read_bytes(), alt))
-            continue
         try:
-            view = RunView(run, stored_only=True)
-            if not one.unless(view):
-                pictures.append(report_figure(one.draw(view), f"run_{run.id}_{name}", alt))
+            if stored is not None:
+                pictures.append(ReportFigure(name, stored.suffix[1:], stored.read_bytes(), alt))
+            elif not one.unless(view):
+                pictures.append(report_figure(one.draw(view), name, alt))
         except PROBLEMS as error:
-            problems.append(f"Run {run.id}: the figure “{name}” could not be drawn: {error}")
+            problems.append(f"Run {run.id}: the figure “{one.name}” could not be drawn: {error}")
     return pictures, problems
 
 

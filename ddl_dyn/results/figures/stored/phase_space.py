@@ -10,7 +10,11 @@ from ddl_dyn.results.figures.run_view import RunView, heading
 
 
 def _no_plane(view: RunView) -> str:
-    return view.codes or ("" if view.dim >= 2 else "a phase plane needs two components")
+    if view.dim < 2:
+        return view.codes or "a phase plane needs two components"
+    # Two among many components that inputs drive show nothing of the motion.
+    driven = view.dim > 3 and "portrait_grid" not in view.arrays
+    return view.codes or ("a plane shows nothing of many components that inputs drive" if driven else "")
 
 
 @figure(
@@ -50,6 +54,7 @@ def _portrait(*views: RunView) -> Any:
     unless=lambda view: view.codes or ("" if view.dim == 3 else f"the state has {view.dim} components, not three"),
     by_default=True,
     together=True,
+    instead_of="portrait",
 )
 def _portrait_3d(*views: RunView) -> Any:
     first = views[0]
