@@ -107,8 +107,10 @@ def test_an_edited_a_foreign_and_a_later_one_are_refused(writer: RunWriter, monk
     save_training(writer, STATE)
     with pytest.raises(runs.RunError, match="belongs to another configuration"):
         load_training(writer.directory, "cd" * 32)
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 2)
-    with pytest.raises(runs.RunError, match="has version 1 of the checkpoint format, this ddl-dyn reads version 2"):
+    version = checkpoint.FORMAT_VERSION
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", version + 1)
+    refused = f"has version {version} of the checkpoint format, this ddl-dyn reads version {version + 1}"
+    with pytest.raises(runs.RunError, match=refused):
         load_training(writer.directory, HASH)
 
 
