@@ -16,12 +16,12 @@ from ddl_dyn.runs.run import (
     Run,
     RunError,
     ids,
-    load_runs,
     open_run,
     read_json,
     scan,
     status_of,
 )
+from ddl_dyn.runs.table import load_runs
 
 __all__ = [
     "COMPLETED",

@@ -13,7 +13,8 @@ from ddl_dyn.config.formats import number
 from ddl_dyn.config.parsing import nearest_key
 from ddl_dyn.metrics.registry import PRIMARY, PRIMARY_OF_WORDS
 from ddl_dyn.runs.result import SPLIT_NAMES
-from ddl_dyn.runs.run import RunError, load_runs
+from ddl_dyn.runs.run import RunError
+from ddl_dyn.runs.table import load_runs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,11 +27,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddl_dyn.config.parsing import flatten
 from ddl_dyn.runs.heartbeat import is_dead
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 SCHEMA = 1
@@ -247,47 +245,3 @@ def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = 
         return Run(base / alike[0])
     listing = ", ".join(known[-8:]) if known else "none yet"
     raise RunError(f"no run {text!r} in {base} (there are: {listing}); `ddl-dyn list` shows them all")
-
-
-def row(run: Run) -> dict[str, Any]:
-    """One run as a flat record: id, status, kind, task, model, seeds, times, config.* and result.*."""
-    record: dict[str, Any] = {"id": run.id, "status": run.status}
-    try:
-        entry, config, result = run.entry, run.config, run.result
-    except RunError:
-        record["status"] = UNREADABLE
-        return record
-    record |= {key: config.get(key, entry.get(key)) for key in ("task", "model", "seeds")}
-    record["kind"] = entry.get("kind", "run")
-    record |= {key: entry.get(key) for key in ("start_time", "stop_time", "name", "comment", "device", "data_hash")}
-    record |= {"tags": entry.get("tags") or [], "note": entry.get("note") or ""}
-    record |= {f"config.{key}": value for key, value in flatten(config) if key not in ("tags", "note")}
-    record |= {f"result.{key}": value for key, value in flatten(result)}
-    return record
-
-
-def load_runs(where: str | os.PathLike[str] = "runs", *, kind: str | None = "run") -> pd.DataFrame:
-    """Runs of a folder as a table, one row each.
-
-    Args:
-        where: the runs folder, or one run's folder.
-        kind: `run` leaves comparisons out, `compare` keeps only those, None keeps both.
-    Returns:
-        columns id, status, task, model, seeds, kind, times, config.* and result.*; values per replica are lists.
-        Damaged runs keep their row, with status UNREADABLE.
-    Raises:
-        RunError: when `where` exists and is not a folder.
-    Example:
-        >>> load_runs("runs")[["id", "status", "config.model_args.carry"]].values.tolist()
-        [['1', 'COMPLETED', 'latent']]
-    """
-    import pandas as pd
-
-    base = Path(where)
-    found = [Run(base)] if (base / "run.json").is_file() else scan(base)
-    rows = [row(run) for run in found]
-    if kind is not None:
-        rows = [record for record in rows if record.get("kind", kind) == kind]
-    first = ["id", "status", "task", "model", "seeds", "kind"]
-    table = pd.DataFrame(rows)
-    return table.reindex(columns=[*first, *(name for name in table.columns if name not in first)])
