@@ -43,6 +43,11 @@ class Dataset:
     trust_steps: int
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        parts = {name: getattr(self, name) for name in SPLITS}
+        sizes = ", ".join(f"{name} {len(part)} × {part.steps}" for name, part in parts.items() if part is not None)
+        return f"Dataset({self.task.key()}: {sizes} steps)"
+
 
 def make_dataset(
     task: Task,

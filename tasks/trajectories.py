@@ -38,6 +38,10 @@ class Trajectories:
         if self.inputs.ndim != 3 or self.inputs.shape[:2] != (n, length - 1):
             raise ValueError(f"inputs must have shape ({n}, {length - 1}, U), got {self.inputs.shape}")
 
+    def __repr__(self) -> str:
+        n, length, d = self.states.shape
+        return f"Trajectories(N = {n}, T = {length - 1}, D = {d}, U = {self.inputs.shape[2]})"
+
     @property
     def steps(self) -> int:
         """Number of steps T (one less than the number of samples)."""

@@ -58,6 +58,11 @@ class ReplicaState:
         self.threads = available()
         self.why_eager = ""
 
+    def __repr__(self) -> str:
+        shown = ", ".join(map(str, self.seeds[:6])) + (", …" if self.size > 6 else "")
+        number = f"{self.count_parameters():,} parameters each"
+        return f"Replicas({type(self.template).__name__}, {self.size} seeds: {shown}; {number})"
+
     @property
     def size(self) -> int:
         """Number of replicas R."""

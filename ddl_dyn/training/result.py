@@ -67,6 +67,11 @@ class FitResult:
     peak_memory_bytes: int | None
     last: dict[str, Tensor]
 
+    def __repr__(self) -> str:
+        best = ", ".join(f"{value:.3g}" for value in self.best_val[:6]) + (", …" if len(self.best_val) > 6 else "")
+        lost = f", {int(self.diverged.sum())} diverged" if self.diverged.any() else ""
+        return f"FitResult({self.updates} updates in {self.seconds:.3g} s, best validation errors {best}{lost})"
+
     @property
     def untrained(self) -> np.ndarray:
         """(R,), True for a replica of which no trained state has a finite validation error."""
