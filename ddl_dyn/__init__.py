@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ddl_dyn.engine.rollout import rollout
     from ddl_dyn.models import MODELS, make_model
     from ddl_dyn.models.delta import delta_operator, delta_update
-    from ddl_dyn.runs import load_runs, open_run
+    from ddl_dyn.results.opened import open_run
+    from ddl_dyn.runs import load_runs
     from ddl_dyn.tasks import TASKS, make_dataset, make_task
     from ddl_dyn.training.trainer import fit
 
@@ -34,7 +35,7 @@ _SOURCES = {
     "make_dataset": ("ddl_dyn.tasks", "make_dataset"),
     "make_model": ("ddl_dyn.models", "make_model"),
     "make_task": ("ddl_dyn.tasks", "make_task"),
-    "open_run": ("ddl_dyn.runs", "open_run"),
+    "open_run": ("ddl_dyn.results.opened", "open_run"),
     "rollout": ("ddl_dyn.engine.rollout", "rollout"),
 }
 

@@ -147,6 +147,7 @@ def test_sizes() -> None:
         ("ddl_dyn.config.sections", LIGHT | {"numpy"}),
         ("ddl_dyn.runs.run", {"torch", "matplotlib", "sacred"}),
         ("ddl_dyn.cli.main", LIGHT | {"numpy"}),
+        ("ddl_dyn.results.opened", LIGHT),
         ("ddl_dyn.results.comparison.groups", {"torch", "matplotlib", "sacred"}),
         ("ddl_dyn.results.inspection.table", {"torch", "matplotlib", "sacred"}),
     ],

@@ -18,13 +18,26 @@ def blocks(language):
 
 
 def test_python_of_the_readme_runs_and_draws(tmp_path):
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     # Fewer updates: the test is of the code, not of the fit.
     quick = re.sub(r"updates=\d+", "updates=20", code)
     assert quick != code
     done = subprocess.run([sys.executable, "-c", quick], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "van_der_pol.png").stat().st_size > 10_000
+
+
+def test_the_readme_opens_a_stored_run(tmp_path):
+    _, code = blocks("python")
+    small = (
+        "task=van_der_pol model=resnet seeds=2 train.updates=5 data.n_train=8 data.n_val=4 data.n_test=4 data.n_ood=0"
+    )
+    done = subprocess.run([sys.executable, "-m", "ddl_dyn", "run", "with", *small.split()], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(4, 201, 2) (4, 201, 2)\n"
+    assert (tmp_path / "error.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)", README))))

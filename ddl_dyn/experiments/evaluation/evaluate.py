@@ -144,13 +144,17 @@ def free_run(setup: Setup, truth: Trajectories, steps: int, *, failed: Array | N
     Returns:
         pred (R, N, T+1, D) in physical units, and status (R, N).
     """
+    return free_run_from(setup, truth.states[:, 0], truth.inputs[:, :steps], failed=failed)
+
+
+def free_run_from(setup: Setup, x0: Array, inputs: Array, *, failed: Array | None = None) -> dict[str, Array]:
+    """As `free_run`, from states x0 (N, D) in physical units under inputs (N, T, U)."""
     replicas, normalizer = setup.replicas, setup.normalizer
-    x0 = torch.as_tensor(normalizer.normalize(truth.states[:, 0]))
-    inputs = torch.as_tensor(truth.inputs[:, :steps]).to(device=replicas.device, dtype=replicas.dtype)
-    run = rollout(replicas, x0, steps, inputs)
+    given = torch.as_tensor(inputs).to(device=replicas.device, dtype=replicas.dtype)
+    run = rollout(replicas, torch.as_tensor(normalizer.normalize(x0)), inputs.shape[1], given)
     pred = normalizer.denormalize(run.states.double().cpu().numpy())
     # The initial state is given, not predicted: float32 must not blur it.
-    pred[:, :, 0] = truth.states[:, 0]
+    pred[:, :, 0] = x0
     status = run.status.cpu().numpy()
     if failed is not None and failed.any():
         pred[failed, :, 1:], status[failed] = np.nan, Status.DIVERGED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddl_dyn import plots
 from ddl_dyn.experiments.unsuitable import Unsuitable
-from ddl_dyn.results.figures.registry import RunFigure, known
+from ddl_dyn.results.figures.registry import RunFigure, known, on_page, side_by_side
 from ddl_dyn.results.figures.run_view import ANALYSIS_FILE, RunView
 from ddl_dyn.runs import COMPLETED, Run
 from ddl_dyn.runs.atomic_files import write_json
@@ -49,6 +49,30 @@ def draw_figures(run: Run, what: Sequence[str] | None, folder: Path) -> list[Pat
     return paths
 
 
+def figure_of(run: Run, name: str | None, *, given: Setup | None = None) -> Any:
+    """One figure of a finished run.
+
+    Args:
+        run: a completed run.
+        name: of the figure; None takes the first that a report shows of it, the phase portrait for most.
+        given: the run's setup, to spare making it again.
+    Raises:
+        ValueError: for an unknown name, an unfinished run, or a figure that means nothing here.
+    """
+    check_drawable(run)
+    view = RunView(run, given=given)
+    if name is None:
+        suited = [*side_by_side(view), *(one for one in on_page(together=False) if not one.unless(view))]
+        if not suited:
+            raise ValueError(f"run {run.id} ({view.title}) has no figure of stored arrays")
+        return suited[0].draw(view)
+    (one,) = _named([name])
+    reason = one.unless(view)
+    if reason:
+        raise ValueError(f"run {run.id} ({view.title}) has no {name}: {reason}")
+    return one.draw(view)
+
+
 def available(run: Run) -> Iterator[tuple[str, str, str]]:
     """(name, what it shows, why not) of every figure; the last is empty where the run has it."""
     check_drawable(run)
@@ -61,12 +85,16 @@ def _chosen(what: Sequence[str] | None) -> Iterator[RunFigure]:
     if what is None:
         yield from (one for one in known("stored").values() if one.by_default)
         return
+    if list(what) == [ALL]:
+        yield from known().values()
+        return
+    yield from _named(what)
+
+
+def _named(what: Sequence[str]) -> Iterator[RunFigure]:
     figures = known("stored")
     if not set(what) <= set(figures):
         figures = known()
-    if list(what) == [ALL]:
-        yield from figures.values()
-        return
     for name in what:
         if name not in figures:
             near = difflib.get_close_matches(name, figures, n=1)

@@ -117,6 +117,13 @@ def on_page(*, together: bool) -> list[RunFigure]:
     return sorted(shown, key=lambda one: (one.build.__module__, one.build.__code__.co_firstlineno))
 
 
+def side_by_side(view: RunView) -> list[RunFigure]:
+    """Figures of a run that a report draws for all models of its task: those that mean something, none twice."""
+    suited = [one for one in on_page(together=True) if not one.unless(view)]
+    replaced = {one.instead_of for one in suited}
+    return [one for one in suited if one.name not in replaced]
+
+
 def _import_all(package: str) -> None:
     for module in _modules(package):
         importlib.import_module(module)

@@ -18,7 +18,7 @@ from ddl_dyn.metrics.significance import Ranking
 from ddl_dyn.plots.style import style
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
 from ddl_dyn.results.comparison.verdicts import coverage_words
-from ddl_dyn.results.figures.registry import on_page
+from ddl_dyn.results.figures.registry import on_page, side_by_side
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import SPLIT_NAMES
@@ -104,10 +104,7 @@ def panel(setting: Setting) -> tuple[list[ReportFigure], list[str]]:
     if not views:
         return pictures, problems
     shown = joined(spoken(view.model) for view in views)
-    suited = [one for one in on_page(together=True) if not one.unless(views[0])]
-    for one in suited:
-        if any(other.instead_of == one.name for other in suited):
-            continue
+    for one in side_by_side(views[0]):
         alt = f"{one.alt[:1].upper()}{one.alt[1:]}: {shown}; {setting.task}, {setting.protocol}"
         try:
             pictures.append(report_figure(one.draw(*views), f"{setting.task}_{one.name}", alt))
