@@ -57,8 +57,15 @@ class Prediction:
         return f"Prediction({size} of {names}; band of {self.level:.0%})"
 
 
+@dataclass(frozen=True, repr=False)
 class OpenRun(Run):
-    """A run as Python and notebooks use it: `Run`, and what its trained map does."""
+    """A run as Python and notebooks use it: `Run`, and what its trained map does.
+
+    Args:
+        path: the run's folder.   trust: files of code that may be executed for it.
+    """
+
+    trust: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Run {self.id}: {self._title} ({self.status})"
@@ -110,6 +117,8 @@ class OpenRun(Run):
         """
         from ddl_dyn.experiments.setup import restore_setup
 
+        # Named for this run alone: another run that is opened beside it names its own.
+        allow(self.trust)
         return restore_setup(self)
 
     @property
@@ -212,6 +221,7 @@ class OpenRun(Run):
         """
         from ddl_dyn.results.figures.catalogue import figure_of
 
+        allow(self.trust)
         return figure_of(self, what, given=vars(self).get("setup"))
 
     def analyse(self, steps: int | None = None) -> dict[str, Any]:
@@ -241,7 +251,7 @@ def open_run(
     Args:
         reference: `last` is the run that was started last, not counting those of a comparison or sweep.
         runs: the runs folder.
-        trust: files of code that the run was made with and that may be executed for it, and no others.
+        trust: files of code that the run was made with and that may be executed for it.
     Raises:
         RunError: when there is no such run; the message names the nearest ids.
         ValueError: when a file of `trust` does not exist.
@@ -253,6 +263,5 @@ def open_run(
         ('henon', 7)
     """
     found = find_run(reference, runs)
-    if trust:
-        allow(trust)
-    return OpenRun(found.path)
+    allow(trust)
+    return OpenRun(found.path, tuple(trust))

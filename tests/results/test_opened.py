@@ -140,8 +140,6 @@ def test_text_from_elsewhere_is_escaped_and_what_is_damaged_is_said(tmp_path: Pa
     make_run(tmp_path, "6", status="FAILED")
     with pytest.raises(RunError, match="is FAILED; only a completed run"):
         open_run("6", tmp_path).predict([0.0, 0.0], 3)
-    with pytest.raises(ValueError, match=r"nowhere\.py"):
-        open_run("6", tmp_path, trust=["nowhere.py"])
 
 
 def test_a_row_a_seed_has_plain_numbers(tmp_path: Path) -> None:

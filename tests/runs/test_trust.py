@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddl_dyn import runs
+from ddl_dyn import open_run, runs
 from ddl_dyn.cli.main import main
 from ddl_dyn.experiments.rerun import resume
 from ddl_dyn.results.comparison.records import conclude
@@ -168,3 +168,19 @@ def test_a_run_of_the_suites_own_needs_no_naming(folder: Path, capsys: pytest.Ca
     with pytest.raises(runs.RunError, match="run 1 executes no such file"):
         resume("1", folder / "runs", conclude)
     capsys.readouterr()
+
+
+def test_python_names_the_files_for_one_run(folder: Path) -> None:
+    with pytest.raises(runs.RunError, match=r"would execute my_task\.py and my_step\.py"):
+        open_run("1").predict()
+    named = open_run("1", trust=["my_task.py", "my_step.py"])
+    assert not executed(folder), "opening a run executes nothing"
+    # Another run that is opened beside it needs none of them, and is not refused for theirs.
+    plain = [*SMALL[2:], "task=van_der_pol", "model=resnet"]
+    assert main(["run", "with", *plain]) == 0
+    other = open_run("2")
+    assert named.predict().states.shape == (2, 2, 6, 2)
+    assert executed(folder)
+    assert other.predict().states.shape == (2, 2, 6, 2)
+    with pytest.raises(ValueError, match=r"nowhere\.py"):
+        open_run("1", trust=["nowhere.py"])
