@@ -178,7 +178,7 @@ def write_portrait(name: str, path: Path) -> Path:
 PREAMBLE = """\
 # Tasks
 
-Every task of the suite with its portrait, drawn from reference trajectories of the training split at the default
+The tasks of the suite with their portraits, drawn from reference trajectories of the training split at the default
 parameters, or those its title names. White squares are initial states; a line map is shown as x[t+1] against x[t], a
 one-hot code as a black cell a token, and three dimensions in perspective, nearer strokes darker.
 `ddl-dyn tasks NAME` prints a task's full datasheet; `task_args.NAME=VALUE` sets a parameter.
