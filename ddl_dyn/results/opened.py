@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.config.formats import counted
+from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import UNREADABLE, Run, RunError
 from ddl_dyn.runs import open_run as find_run
-from ddl_dyn.runs.result import score_texts
 from ddl_dyn.runs.trust import allow
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class OpenRun(Run):
             note = self.entry.get("note")
             below = f"<p>{html.escape(str(note))}</p>" if note else ""
             cell = '<tr><td style="text-align:left">{}</td><td style="text-align:left">{}</td></tr>'
-            rows = "".join(cell.format(*map(html.escape, pair)) for pair in score_texts(self))
+            pairs = [line.partition(": ")[::2] for line in result_lines(self)] if self.kind == "run" else []
+            rows = "".join(cell.format(*map(html.escape, pair)) for pair in pairs)
             return f"<div>{head}{below}<table>{rows}</table>{self._picture()}</div>"
         except RunError as error:
             return f"<div>{head}<p>{html.escape(str(error))}</p></div>"
