@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
 from ddl_dyn.config.parsing import ConfigError, merged, parse_updates
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments.resolve import resolve_run
@@ -87,11 +88,10 @@ def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
         return arguments, {}
     path = Path(arguments[0])
     try:
-        with open(path, "rb") as file:
-            return arguments[1:], tomllib.load(file)
+        return arguments[1:], tomllib.loads(read_input(path, SETTINGS_LIMIT).decode())
     except OSError as error:
         raise ConfigError(
-            [f"{path} cannot be read: {error.strerror}; expected a TOML file with tasks, models, …"]
+            [f"{path} cannot be read: {error.strerror or error}; expected a TOML file with tasks, models, …"]
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path} is not TOML: {error}"]) from error

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import difflib
 import json
+import os
 import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
 
 # A dot outside quotes: per_model."mine.py:Net".model_args.layers has four parts.
 _DOT = re.compile(r"\.(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)")
@@ -69,11 +71,10 @@ def parse_updates(items: Sequence[str]) -> dict[str, Any]:
 
 
 def _config_file(name: str) -> dict[str, Any]:
-    path = Path(name)
-    if path.suffix != ".json" or not path.is_file():
+    if not name.endswith(".json") or not os.path.exists(name):
         raise ConfigError([f"{name!r} is neither key=value nor a .json file; write e.g. `with model=ddl seeds=5`"])
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_input(name, SETTINGS_LIMIT))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError([f"{name} cannot be read as JSON: {error}"]) from error
     if not isinstance(value, dict):

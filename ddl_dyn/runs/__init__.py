@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ddl_dyn.runs.reading import RunError, read_json
 from ddl_dyn.runs.run import (
     COMPLETED,
     DEAD,
@@ -14,11 +15,9 @@ from ddl_dyn.runs.run import (
     STATUSES,
     UNREADABLE,
     Run,
-    RunError,
     ids,
     load_runs,
     open_run,
-    read_json,
     scan,
     status_of,
 )

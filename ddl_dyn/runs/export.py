@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ddl_dyn.config.formats import number
 from ddl_dyn.config.parsing import nearest_key
 from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.runs.reading import RunError
 from ddl_dyn.runs.result import SPLIT_NAMES
-from ddl_dyn.runs.run import RunError, load_runs
+from ddl_dyn.runs.run import load_runs
 
 if TYPE_CHECKING:
     import pandas as pd

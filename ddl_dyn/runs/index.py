@@ -15,18 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.runs.run import (
-    COMPLETED,
-    FAILED,
-    GRIDS,
-    INTERRUPTED,
-    RUNNING,
-    UNREADABLE,
-    RunError,
-    ids,
-    read_json,
-    status_of,
-)
+from ddl_dyn.config.files import open_member
+from ddl_dyn.runs.reading import JSON_LIMIT, RunError, read_json
+from ddl_dyn.runs.run import COMPLETED, FAILED, GRIDS, INTERRUPTED, RUNNING, UNREADABLE, ids, status_of
 
 INDEX = ".index.jsonl"
 # Fewer runs than this are read as quickly as an index of them.
@@ -107,7 +98,7 @@ def _read_index(base: str) -> dict[str, tuple[tuple[int, ...], dict[str, str]]]:
     found = {}
     with (
         contextlib.suppress(OSError, ValueError, TypeError, RecursionError),
-        open(f"{base}/{INDEX}", encoding="utf-8") as file,
+        open_member(base, INDEX, JSON_LIMIT) as file,
     ):
         for text in file:
             name, state, line = json.loads(text)

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.runs.run import Run, RunError
+from ddl_dyn.config.files import CODE_LIMIT, read_input
+from ddl_dyn.runs.reading import RunError
+from ddl_dyn.runs.run import Run
 
 _allowed: set[Path] = set()
 
@@ -85,4 +87,4 @@ def check_code(run: Run) -> None:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_input(path, CODE_LIMIT)).hexdigest()

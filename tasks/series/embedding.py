@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy
 
+from ddl_dyn.config.files import TABLE_LIMIT, read_input
 from ddl_dyn.tasks.base import Array
 
 # Steps of an even time column may differ by this share of the median step (columns rounded to a few digits).
@@ -47,9 +48,9 @@ def read_table(
         ValueError: for the first fault, naming file, line and column.
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle)
-            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        text = read_input(path, TABLE_LIMIT).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""))
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read as CSV text ({error}); name an existing CSV file") from error
     if not rows:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.files import TABLE_LIMIT, read_input
 from ddl_dyn.tasks.base import Array, Split, Task, parameter
 from ddl_dyn.tasks.series.embedding import Recording, choose_delay, choose_dimension, dominant_lag, embed, read_table
 from ddl_dyn.tasks.trajectories import Trajectories
@@ -192,7 +193,7 @@ class Observed(Task):
 
     def content_key(self) -> str:
         """SHA-256 of the file."""
-        return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
+        return hashlib.sha256(read_input(self.path, TABLE_LIMIT)).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
