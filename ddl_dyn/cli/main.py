@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddl_dyn import __version__
+from ddl_dyn.config.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -36,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(typed, self.commands, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             message = f"unknown command {typed!r}{hint}; there are {', '.join(self.commands)}"
-        print(f"error: {message}; see `{self.prog} --help`", file=sys.stderr)
+        say(f"error: {message}; see `{self.prog} --help`", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -155,7 +156,7 @@ def _take_runs(rest: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _usage(message: str) -> int:
-    print(f"error: {message}; see `ddl-dyn --help`", file=sys.stderr)
+    say(f"error: {message}; see `ddl-dyn --help`", file=sys.stderr)
     return 2
 
 

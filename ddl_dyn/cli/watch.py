@@ -12,9 +12,9 @@ import numpy as np
 
 from ddl_dyn import runs
 from ddl_dyn.cli.summary import result_lines
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.experiments.progress import duration
 from ddl_dyn.runs import Run
-from ddl_dyn.runs.index import clean
 from ddl_dyn.runs.live import FolderState, Follower, GridProgress, RunProgress
 
 BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-:=+*#"

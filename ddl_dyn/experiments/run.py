@@ -10,6 +10,7 @@ from typing import Any
 
 from ddl_dyn import runs
 from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
@@ -27,7 +28,7 @@ CHECKPOINT_SECONDS = 10.0
 
 def _say(text: str) -> None:
     # The present one: a worker's is silenced, so that many runs do not repeat what one of them has said.
-    print(text, file=sys.stderr, flush=True)
+    say(text, file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.experiments.progress import Validation
 from ddl_dyn.experiments.tracking import pkg_resources_shim
 from ddl_dyn.runs.provenance import PACKAGE
@@ -108,7 +109,7 @@ def print_config(name: str, defaults: Mapping[str, Any], config: Mapping[str, An
 
 def _dotless(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key.replace(".", DOT): _dotless(item) for key, item in value.items()}
+        return {clean(key).replace(".", DOT): _dotless(item) for key, item in value.items()}
     return value
 
 

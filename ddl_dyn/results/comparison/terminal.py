@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddl_dyn.config.formats import DASH, number
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results.comparison.groups import Setting
 from ddl_dyn.results.comparison.verdicts import FAMILY, coverage_words, seed_words, verdict_words
@@ -22,8 +23,8 @@ def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
         blocks.setdefault((record["task"], record["protocol"]), []).append(record)
     parts = [Text(_head(records))]
     for (task, protocol), block in blocks.items():
-        parts += [Text(), Text(f"{task}, {protocol}", style="bold"), _block(block)]
-        parts += [Text(_told(record)) for record in block if record["primary"] and record["verdict"]]
+        parts += [Text(), Text(clean(f"{task}, {protocol}"), style="bold"), _block(block)]
+        parts += [Text(clean(_told(record))) for record in block if record["primary"] and record["verdict"]]
     return Group(*parts)
 
 
@@ -73,7 +74,7 @@ def _block(records: Sequence[Mapping[str, Any]]) -> Any:
         cells = [_cell(line.get(key)) for key in horizons]
         one = next(iter(line.values()))
         sizes = Text(latent.text(one["latent_dim"])), Text(size.text(one["parameters"]))
-        table.add_row(Text(model), *cells, *sizes, style="dim" if model in FLOORS else "")
+        table.add_row(Text(clean(model)), *cells, *sizes, style="dim" if model in FLOORS else "")
     return table
 
 
@@ -117,9 +118,9 @@ def expectations(found: Sequence[Setting]) -> Any:
                 outcome.append(f" ({PRIMARY.text(errors[entry.label].estimate)})")
             if stored.get("failed"):
                 outcome.append("  the prediction failed", style="bold")
-            table.add_row(Text(entry.label), Text(str(stored["verdict"])), outcome)
+            table.add_row(Text(clean(entry.label)), Text(clean(stored["verdict"])), outcome)
         if table.row_count:
-            parts += [Text(), Text(f"{setting.task}, {setting.protocol}", style="bold"), table]
+            parts += [Text(), Text(clean(f"{setting.task}, {setting.protocol}"), style="bold"), table]
     if not parts:
         return None
     head = "Can it represent the map? Theory beside outcome: represented means a median below .1 at the short horizon"
@@ -142,7 +143,7 @@ def decisions(found: Sequence[Setting]) -> Any:
             edge = "*" if len(rates) > 1 and tuning["lr"] in (min(rates), max(rates)) else ""
             kept.append(f"{entry.label} {tuning['lr']:.3g}{edge}")
         if kept:
-            lines.append(Text(f"{setting.task}, {setting.protocol}: {', '.join(kept)}"))
+            lines.append(Text(clean(f"{setting.task}, {setting.protocol}: {', '.join(kept)}")))
     if not lines:
         return None
     return Group(Text("Learning rates that tuning kept on validation (* at the edge of the grid)"), *lines, Text())
