@@ -141,18 +141,20 @@ def _split(arguments: list[str]) -> tuple[list[str], str, list[str]]:
     return arguments[:place], command, arguments[place + 1 :]
 
 
-def _take_runs(rest: list[str]) -> tuple[str | None, list[str]]:
-    chosen, kept, items = None, [], iter(rest)
+def _take(rest: list[str], flag: str, wants: str) -> tuple[list[str], list[str]]:
+    """The values of an option that Sacred does not know, and the arguments without it."""
+    values, kept, items = [], [], iter(rest)
     for item in items:
-        if item == "--runs":
-            chosen = next(items, None)
-            if chosen is None:
-                raise SystemExit(_usage("--runs needs a folder"))
-        elif item.startswith("--runs="):
-            chosen = item.partition("=")[2]
+        if item == flag:
+            value = next(items, None)
+            if value is None:
+                raise SystemExit(_usage(f"{flag} needs {wants}"))
+            values.append(value)
+        elif item.startswith(f"{flag}="):
+            values.append(item.partition("=")[2])
         else:
             kept.append(item)
-    return chosen, kept
+    return values, kept
 
 
 def _usage(message: str) -> int:
@@ -176,9 +178,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         before, command, rest = _split(arguments)
         if command in ("run", "compare", "sweep"):
-            chosen, rest = _take_runs(rest)
+            chosen, rest = _take(rest, "--runs", "a folder")
+            trusted, rest = _take(rest, "--trust", "a file of code")
             options = _parser().parse_args([*before, command])
-            return _sacred(command, rest, Path(chosen or options.runs))
+            return _sacred(command, rest, Path(chosen[-1] if chosen else options.runs), trusted)
         options = _parser().parse_args(arguments)
         if options.command is None:
             _parser().print_help()
@@ -194,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _sacred(command: str, rest: list[str], base: Path) -> int:
+def _sacred(command: str, rest: list[str], base: Path, trusted: list[str]) -> int:
     from ddl_dyn.cli.commands import guarded
 
     def start(_: argparse.Namespace) -> int:
@@ -203,7 +206,7 @@ def _sacred(command: str, rest: list[str], base: Path) -> int:
         return LAUNCHERS[command](rest, base)
 
     debug = any(item in ("-d", "--debug") for item in rest)
-    return guarded(start, argparse.Namespace(debug=debug))
+    return guarded(start, argparse.Namespace(debug=debug, trust=trusted))
 
 
 if __name__ == "__main__":
