@@ -9,6 +9,8 @@ from typing import Any
 # Between these magnitudes plain decimals read best.
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 DASH = "–"
+# First characters that make a formula of a spreadsheet's cell, in their wide forms too.
+_FORMULA = "=+-@＝＋－＠\t\r\n"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -52,6 +54,21 @@ def decimal(value: Any, digits: int = 3) -> str:
         places = digits - 1 - exponent
         return f"{round(value, places):,.{max(places, 0)}f}"
     return f"{mantissa}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPT)}"
+
+
+def cell(value: Any) -> Any:
+    """A value as a cell of a CSV file: text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    Args:
+        value: numbers, and texts that are numbers, stay as they are.
+    """
+    if not isinstance(value, str) or not value.lstrip(" ").startswith(tuple(_FORMULA)):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def percent(share: float, places: int = 0) -> str:

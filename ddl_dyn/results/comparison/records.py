@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.formats import cell
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results.comparison.groups import Comparison, Entry, data_sets, group_runs
@@ -107,7 +108,7 @@ def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows({name: cell(value) for name, value in record.items()} for record in records)
     return text.getvalue()
 
 
