@@ -11,43 +11,6 @@ from pathlib import Path
 from ddl_dyn.config.terminal import say
 
 
-def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Call a command; what goes wrong becomes one clear line on standard error and an exit code."""
-    from ddl_dyn.experiments.interrupts import as_interrupts, exit_code
-
-    try:
-        if getattr(options, "trust", None):
-            from ddl_dyn.runs.trust import allow
-
-            allow(options.trust)
-        with as_interrupts():
-            return command(options)
-    except KeyboardInterrupt as interrupt:
-        print("interrupted", file=sys.stderr)
-        return exit_code(interrupt)
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        if getattr(options, "debug", False):
-            raise
-        return complain(error)
-
-
-def complain(error: Exception) -> int:
-    """Print an error as one line (one each for several problems); the exit code it means."""
-    problems = getattr(error, "problems", None)
-    if problems is not None:
-        for line in problems:
-            say(f"error: {line}", file=sys.stderr)
-        return 1
-    text = " ".join(str(error).split()) or type(error).__name__
-    known = isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("ddl_dyn")
-    say(f"error: {text}" if known else f"error: {type(error).__name__}: {text}", file=sys.stderr)
-    for note in getattr(error, "__notes__", ()):
-        say(f"  {note}", file=sys.stderr)
-    return 2 if type(error).__name__ == "UsageError" else 1
-
-
 def _list(options: argparse.Namespace) -> int:
     from ddl_dyn.runs.index import list_runs, print_list
 

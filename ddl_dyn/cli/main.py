@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddl_dyn import __version__
+from ddl_dyn.config.numerals import real, whole
 from ddl_dyn.config.terminal import say
 
 EXAMPLES = """\
@@ -73,7 +74,7 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     watch = _add(commands, "watch", "what runs and what waits, renewed every second; Ctrl-C leaves")
     watch.add_argument("run", nargs="?", metavar="RUN", help="only this run, comparison or sweep; ends when it ends")
     watch.add_argument("--once", action="store_true", help="print the present state and leave, as into a pipe")
-    watch.add_argument("--interval", type=float, metavar="SECONDS", default=1.0, help="between two looks (1)")
+    watch.add_argument("--interval", type=real, metavar="SECONDS", default=1.0, help="between two looks (1)")
     _add(commands, "show", "everything about one run", run=True).add_argument(
         "--output", action="store_true", help="also what the run printed"
     )
@@ -81,14 +82,14 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     portrait.add_argument("--what", metavar="NAMES", help="only these figures; several with commas; all; list")
     portrait.add_argument("--out", metavar="DIR", help="where to (the run's own figures folder)")
     analyse = _add(commands, "analyse", "what a finished run's map does, beside the true one", run=True)
-    analyse.add_argument("--steps", type=int, metavar="N", default=2000, help="steps to average over (2000)")
+    analyse.add_argument("--steps", type=whole, metavar="N", default=2000, help="steps to average over (2000)")
     analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
     differ = _add(commands, "diff", "what differs between two runs", run=True)
     differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
     resume = _add(commands, "resume", "continue a run, comparison or sweep that is not complete", run=True)
     resume.add_argument("--store", metavar="URL", help="copy the run to MongoDB too: mongodb://…")
     replay = _add(commands, "replay", "run a finished run again and report max |Δ|", run=True)
-    replay.add_argument("--tolerance", type=float, metavar="X", help="fail when max |Δ| exceeds this")
+    replay.add_argument("--tolerance", type=real, metavar="X", help="fail when max |Δ| exceeds this")
     missing = _add(commands, "missing", "what is left of a sweep or comparison and why")
     missing.add_argument("sweep", nargs="?", metavar="SWEEP", help="id or folder of one, or last (all of them)")
     for parser in (portrait, analyse, resume, replay):
@@ -186,7 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command is None:
             _parser().print_help()
             return 2
-        from ddl_dyn.cli.commands import COMMANDS, guarded
+        from ddl_dyn.cli.commands import COMMANDS
+        from ddl_dyn.cli.errors import guarded
 
         return guarded(COMMANDS[options.command], options)
     except SystemExit as end:
@@ -198,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sacred(command: str, rest: list[str], base: Path, trusted: list[str]) -> int:
-    from ddl_dyn.cli.commands import guarded
+    from ddl_dyn.cli.errors import guarded
 
     def start(_: argparse.Namespace) -> int:
         from ddl_dyn.cli.launch import LAUNCHERS

@@ -56,6 +56,19 @@ def decimal(value: Any, digits: int = 3) -> str:
     return f"{mantissa}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPT)}"
 
 
+def shortened(value: Any, most: int = 80) -> str:
+    """Text of a value for a message, its middle left out where it is long.
+
+    Args:
+        value: what came.   most: characters.
+    """
+    text = str(value)
+    if len(text) <= most:
+        return text
+    kept = (most - 1) // 2
+    return f"{text[:kept]}…{text[-kept:]}"
+
+
 def cell(value: Any) -> Any:
     """A value as a cell of a CSV file: text that a spreadsheet would take for a formula begins with an apostrophe.
 

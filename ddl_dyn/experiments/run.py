@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ddl_dyn import runs
+from ddl_dyn.config.numerals import real
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.fingerprint import config_hash
+from ddl_dyn.experiments.memory import check_memory
 from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
 from ddl_dyn.experiments.progress import Account, Validation, account, throttled
 from ddl_dyn.experiments.setup import make_setup
@@ -84,7 +86,7 @@ def beat_interval(text: str | None) -> float:
     if text is None:
         return 10.0
     try:
-        seconds = float(text)
+        seconds = real(text)
     except ValueError:
         seconds = -1.0
     if not 0.0 < seconds < 1e6:
@@ -141,7 +143,7 @@ def run(config: RunConfig, launch: Launch) -> str | None:
     Raises:
         RunError: when the training state that is to be continued is damaged or not this configuration's.
         StoreError: when the run cannot be written.
-        ValueError: when the configuration does not fit its task.
+        ValueError: when the configuration does not fit its task, or the run not into memory.
     """
     entry: dict[str, Any] = {
         "kind": "run",
@@ -154,6 +156,7 @@ def run(config: RunConfig, launch: Launch) -> str | None:
         "tags": config.tags,
         "note": config.note,
     }
+    check_memory([config])
     store = make_store(launch, entry)
     state = None
     if launch.run_id is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddl_dyn.config.formats import cell, number
-from ddl_dyn.config.parsing import nearest_key
+from ddl_dyn.config.hints import nearest_key
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.runs.reading import RunError
 from ddl_dyn.runs.result import SPLIT_NAMES

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from ddl_dyn.config.parsing import merged, nearest_key
+from ddl_dyn.config.hints import nearest_key
+from ddl_dyn.config.parsing import merged
 from ddl_dyn.config.sections import (
     LR_GRID,
     SEEDS,
