@@ -102,8 +102,9 @@ def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
         raise ConfigError(
             [f"{path} cannot be read: {error.strerror or error}; expected a TOML file with tasks, models, …"]
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path} is not TOML: {error}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ConfigError([f"{path} is not TOML: {reason}"]) from error
 
 
 def _parse(name: str, arguments: list[str], command: Callable[..., int]) -> Command | None:

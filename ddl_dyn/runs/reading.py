@@ -29,7 +29,9 @@ def read_json(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} is missing; expected a run written by `ddl-dyn run`") from error
     except FileError as error:
         raise RunError(str(error)) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise RunError(f"{path} cannot be read as JSON: it is nested too deeply") from error
+    except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise RunError(f"{path} should hold a JSON object, got {type(value).__name__}")

@@ -46,6 +46,13 @@ REMARKS = frozenset({"tags", "note"})
 # Kinds that are made of other runs.
 GRIDS = ("compare", "sweep")
 SHORTEST_PREFIX = 4
+# What every reader of a configuration relies on.
+_SECTIONS = ("task_args", "model_args", "data", "train", "eval", "budget", "per_task", "per_model")
+_SHAPE: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(_SECTIONS, (dict, "an object")),
+    **dict.fromkeys(("task", "model"), (str, "a text")),
+    "seeds": (int, "an integer"),
+}
 # An id is a folder's name and nothing else: no separator, no leading dot.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -77,8 +84,18 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration."""
-        return read_json(self.path / "config.json")
+        """The resolved configuration.
+
+        Raises:
+            RunError: when the file is missing or damaged, or holds no configuration.
+        """
+        path = self.path / "config.json"
+        found = read_json(path)
+        for name, (kind, expected) in _SHAPE.items():
+            # A sweep may spread its seeds over a list.
+            if name in found and not isinstance(found[name], kind) and not (name == "seeds" and "tasks" in found):
+                raise RunError(f"{path} is damaged: {name} should be {expected}, got {type(found[name]).__name__}")
+        return found
 
     @cached_property
     def result(self) -> dict[str, Any]:

@@ -224,7 +224,8 @@ def test_settings_in_json_execute_code_that_is_trusted_or_typed_alone(
         assert main([*words, *more]) == 1
         assert "defines no 'Evil'" in said(capsys)
         assert executed(stranger)
-        trust._allowed.clear()
+        assert main(words) == 1
+        assert "would execute evil.py" in said(capsys), "trust holds for one command"
 
 
 def test_trust_without_need_is_refused(stranger: Path, capsys: pytest.CaptureFixture[str]) -> None:
