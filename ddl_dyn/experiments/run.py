@@ -112,13 +112,23 @@ def start(experiment: Any, launch: Launch, store: RunStore | None) -> str | None
         experiment.run(meta_info={"config_updates": {}}, options=options)
     except Exception as error:
         if store is not None and store.path is not None:
-            error.add_note(f"run {store.path.name} is kept as FAILED; see {store.path / 'traceback.txt'}")
+            error.add_note(_left_behind(store.path))
         raise
     if store is None:
         return None
     if store.failure is not None:
         raise StoreError(f"run {store.directory.name} is incomplete: {store.failure}") from store.failure
     return store.directory.name
+
+
+def _left_behind(folder: Path) -> str:
+    """What there is of a run that failed: on a full disk perhaps nothing."""
+    status, trace = runs.Run(folder).status, folder / "traceback.txt"
+    if not (folder / "run.json").exists():
+        return f"nothing of run {folder.name} could be kept"
+    if status != runs.FAILED:
+        return f"run {folder.name} could not be marked as FAILED; {folder} says {status}"
+    return f"run {folder.name} is kept as FAILED" + (f"; see {trace}" if trace.is_file() else ", without its traceback")
 
 
 def _mirrors(launch: Launch, store: RunStore) -> list[Any]:
