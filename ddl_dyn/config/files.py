@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import IO
 
 MEGABYTE = 1 << 20
 # Most bytes of a file that a user names: settings, code, a table of observations.
@@ -21,7 +21,7 @@ class FileError(OSError, ValueError):
     """A file that is not read: no regular one, too long, or a link where none may be."""
 
 
-def open_input(path: str | os.PathLike[str], limit: int) -> IO[bytes]:
+def open_input(path: str | os.PathLike[str], limit: int) -> BufferedReader:
     """Open a file that the user has named; links are followed.
 
     Args:
@@ -32,7 +32,7 @@ def open_input(path: str | os.PathLike[str], limit: int) -> IO[bytes]:
     return _opened(os.fspath(path), limit, 0)
 
 
-def open_member(folder: str | os.PathLike[str], name: str, limit: int) -> IO[bytes]:
+def open_member(folder: str | os.PathLike[str], name: str, limit: int) -> BufferedReader:
     """Open a file inside a folder that may come from elsewhere; no link below the folder is followed.
 
     Args:
@@ -62,12 +62,12 @@ def read_member(folder: str | os.PathLike[str], name: str, limit: int) -> bytes:
         return _whole(file, limit)
 
 
-def open_appending(path: Path) -> IO[bytes]:
+def open_appending(path: Path) -> BufferedRandom:
     """Open a file of a run to append to it and to read it, made where it is missing; not through a link."""
     return open(path, "a+b", opener=lambda name, flags: os.open(name, flags | _NO_LINK | _WAIT_FOR_NOBODY, 0o666))
 
 
-def _opened(path: str, limit: int, flags: int) -> IO[bytes]:
+def _opened(path: str, limit: int, flags: int) -> BufferedReader:
     try:
         handle = os.open(path, os.O_RDONLY | _WAIT_FOR_NOBODY | flags)
     except OSError as error:
@@ -85,7 +85,7 @@ def _opened(path: str, limit: int, flags: int) -> IO[bytes]:
     return open(path, "rb", opener=lambda *_: handle)
 
 
-def _whole(file: IO[bytes], limit: int) -> bytes:
+def _whole(file: BufferedReader, limit: int) -> bytes:
     data = file.read(limit + 1)
     if len(data) > limit:
         raise _long(str(file.name), limit)

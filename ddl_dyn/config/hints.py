@@ -30,7 +30,8 @@ _SYNONYMS = {
 def nearest_key(path: str, valid: Sequence[str]) -> str:
     """` (did you mean 'train.lr'?)` for a key that is misspelt, misplaced or known by another name, or nothing."""
     last = path.rpartition(".")[2]
-    meant = _SYNONYMS.get(last.lower().replace("-", "_"), last)
+    plain = last.lower().replace("-", "_")
+    meant = _SYNONYMS.get(plain, plain)
     moved = [key for key in valid if key.rpartition(".")[2] in (last, meant)]
     near = moved or difflib.get_close_matches(path, valid, n=1, cutoff=0.6)
     if not near:

@@ -130,6 +130,7 @@ class Run:
             return {}
         try:
             with open_member(self.path, path.name, ARRAYS_LIMIT) as file, np.lib.npyio.NpzFile(file) as stored:
+                assert stored.zip is not None
                 if sum(part.file_size for part in stored.zip.infolist()) > ARRAYS_LIMIT:
                     raise ValueError(f"its arrays hold more than {ARRAYS_LIMIT // MEGABYTE:,} MB")
                 return {name: stored[name] for name in stored.files}

@@ -35,6 +35,7 @@ WORDS = {
     "task_args.mu=1e-310": "mu must be 0 or between 1e-12 and 1e+12 in magnitude",
     "train.learning_rate=1": "(did you mean 'train.lr'?)",
     "learning_rate=1": "(did you mean 'train.lr'?)",
+    "train.LR=1": "(did you mean 'train.lr'?)",
     "train.epochs=3": "(did you mean 'train.updates'?)",
     "train.batch_size=3": "(did you mean 'train.batch'?)",
     "model_args.width=3": "(did you mean 'hidden_dim'?)",
@@ -127,6 +128,58 @@ def test_what_stands_in_a_file(name: str, tmp_path: Path, capsys: pytest.Capture
 def test_keys_that_are_no_words_in_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(["sweep", "with", "tasks=van_der_pol", "models=ddl", "train.tf32={1:{2:3}}"], capsys)
     assert line == "error: train.tf32: input should be a valid boolean, got '{1:{2:3}}'"
+
+
+def test_a_section_that_is_a_value_in_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(["sweep", "with", "tasks=van_der_pol", "models=ddl", "model_args=3"], capsys)
+    assert "model_args is a section, got 3" in line
+
+
+LOOSE = '''
+from dataclasses import dataclass
+from typing import Any
+from ddl_dyn.tasks.base import FlowTask, join
+
+@dataclass(frozen=True, kw_only=True)
+class Loose(FlowTask):
+    """Parameters without a type of their own, one of them with one that does not exist."""
+
+    state_names = ("x", "y")
+    source = equations = "a test"
+    family = "cycle"
+    timescale = 6.28
+    dt: float = 0.1
+    b: Any = 1.0
+    c: "Nowhere" = 1
+    d: Any = None
+
+    def vector_field(self, t, x):
+        return join(x, x[..., 1], -x[..., 0] * self.b * self.c)
+
+    def initial_states(self, n, *, rng, split):
+        low, high = (1.6, 2.0) if split == "ood" else (0.2, 1.5)
+        return rng.uniform(low, high, size=(n, 2))
+'''
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("b=[[1]]", "b must be a number, got [[1]]"),
+        ("b=1,2", "b must be a number, got (1, 2); a run takes one value, a sweep takes several"),
+        ("c=x", "c must be an integer or a number, got 'x'"),
+        ("dt=nan", "dt must be a number, got 'nan'"),
+        ("dt=[1]", "dt must be a number, got [1]"),
+        ("d=[[1]]", "parameters must be numbers, texts or tuples of them, got d = [[1]]"),
+    ],
+)
+def test_parameters_of_a_users_own_task(
+    typed: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(LOOSE)
+    assert main(["run", "print_config", "with", "task=mine.py:Loose", "task_args.c=1.5"]) == 0
+    capsys.readouterr()
+    assert words in refused(["run", "with", "task=mine.py:Loose", f"task_args.{typed}"], capsys)
 
 
 def series(value: Callable[[int], object], head: str = "t,x") -> str:
