@@ -16,6 +16,7 @@ from typing import Any
 
 from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.engine.device import choose_device
 from ddl_dyn.models import model_class
 from ddl_dyn.models.check import count_numbers
 from ddl_dyn.tasks import make_task
@@ -34,11 +35,13 @@ class Need:
 
     Args:
         bytes: at least so many.   what: the part.   lower: the options that make it smaller.
+        on_device: whether it lies on the device of the training, where that is a GPU.
     """
 
     bytes: int
     what: str
     lower: str
+    on_device: bool = True
 
 
 def needs(config: RunConfig) -> list[Need]:
@@ -72,6 +75,7 @@ def needs(config: RunConfig) -> list[Need]:
             bytes=row * (steps + 1) * (8 * (learned + tested) + (8 + width) * learned),
             what="the trajectories",
             lower=f"data.{most} or data.steps",
+            on_device=False,
         ),
         Need(
             bytes=copies * width * seeds * numbers,
@@ -97,6 +101,7 @@ def needs(config: RunConfig) -> list[Need]:
             bytes=8 * seeds * tested * (steps + 1) * task.state_dim,
             what="the forecasts of the test",
             lower="data.n_test, data.n_ood, data.steps or seeds",
+            on_device=False,
         ),
     ]
 
@@ -131,7 +136,9 @@ def check_memory(configs: Iterable[RunConfig]) -> None:
         return
     problems = []
     for config in configs:
-        parts = needs(config)
+        # What lies on a GPU is that one's own memory, which torch speaks for.
+        on_gpu = choose_device(config.train.device) == "cuda"
+        parts = [part for part in needs(config) if not (on_gpu and part.on_device)]
         total, largest = sum(part.bytes for part in parts), max(parts, key=lambda part: part.bytes)
         if total > free:
             problems.append(

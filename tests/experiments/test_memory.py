@@ -83,6 +83,14 @@ def test_the_needs_are_at_most_what_is_made(words: dict[str, Any]) -> None:
     assert weights.bytes == pytest.approx(copies * one_copy, rel=0.01)
 
 
+def test_what_lies_on_a_gpu_takes_none_of_the_machines_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_device, on_host = (resolve_run(parse_updates([word])) for word in ("train.batch=1e9", "data.n_train=1e9"))
+    monkeypatch.setattr(memory, "choose_device", lambda _: "cuda")
+    check_memory([on_device])
+    with pytest.raises(ConfigError, match=r"lower data\.n_train"):
+        check_memory([on_host])
+
+
 def test_the_machine_says_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 2**20 < (free_memory() or 0) < 2**50
     monkeypatch.setattr(memory, "free_memory", lambda: None)
