@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
+from ddl_dyn.config.hints import nearest_key, nearest_name
 from ddl_dyn.config.user_file import is_file_reference, load_class
 from ddl_dyn.tasks.base import FlowTask, MapTask, Task
 from ddl_dyn.tasks.dataset import Dataset, make_dataset
@@ -128,7 +127,7 @@ def task_class(name: str) -> type[Task]:
     if is_file_reference(name):
         return _of_user_file(name)
     if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}{_nearest(name, TASKS)}; available: {', '.join(sorted(TASKS))}")
+        raise ValueError(f"unknown task {name!r}{nearest_name(name, TASKS)}; available: {', '.join(sorted(TASKS))}")
     return TASKS[name]
 
 
@@ -170,17 +169,12 @@ def make_task(name: str, **params: Any) -> Task:
     for param in params:
         if param not in valid:
             raise ValueError(
-                f"{name} has no parameter {param!r}{_nearest(param, valid)}; its parameters: {', '.join(valid)}"
+                f"{name} has no parameter {param!r}{nearest_key(param, valid)}; its parameters: {', '.join(valid)}"
             )
     for field in fields:
         if field.init and field.default is dataclasses.MISSING and field.name not in params:
             raise ValueError(f"{name} needs the parameter {field.name!r}; its parameters: {', '.join(valid)}")
     return cls(**params)
-
-
-def _nearest(word: str, valid: Iterable[str]) -> str:
-    match = difflib.get_close_matches(word, list(valid), n=1)
-    return f" (did you mean {match[0]!r}?)" if match else ""
 
 
 __all__ = [

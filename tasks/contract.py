@@ -6,6 +6,7 @@ Axes: N states, D state components, U input components.
 from __future__ import annotations
 
 import functools
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -35,9 +36,21 @@ def check_task(task: Task) -> None:
     try:
         hash(task)
     except TypeError as error:
-        raise ValueError(f"{task.key()}: parameters must be numbers, texts or tuples of them ({error})") from error
+        bad = [
+            f"{name} = {reprlib.repr(value)}" for name, value in task.parameters().items() if not _is_hashable(value)
+        ]
+        got = f", got {', '.join(bad)}" if bad else f" ({error})"
+        raise ValueError(f"{task.key()}: parameters must be numbers, texts or tuples of them{got}") from error
     with np.errstate(all="ignore"):
         _checked(task)
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=256)

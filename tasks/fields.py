@@ -62,12 +62,20 @@ def bounds_of(field: dataclasses.Field[Any]) -> Bounds:
 
 @functools.lru_cache(maxsize=256)
 def field_types(cls: type[Any]) -> dict[str, Any]:
-    """Declared type of every parameter of a task class; Any for annotations that cannot be evaluated."""
+    """Type of every parameter of a task class: as declared, or that of its default where no declaration says it."""
     try:
         hints = typing.get_type_hints(cls)
     except (NameError, TypeError, AttributeError):
-        hints = {}
-    return {field.name: hints.get(field.name, Any) for field in dataclasses.fields(cls) if field.init}
+        # One that cannot be evaluated spoils them all; sampling is by a number in any case.
+        hints = {"dt": float}
+    fields = [field for field in dataclasses.fields(cls) if field.init]
+    return {field.name: _or_of_default(hints.get(field.name, Any), field.default) for field in fields}
+
+
+def _or_of_default(kind: Any, default: Any) -> Any:
+    if kind is not Any:
+        return kind
+    return {float: float, int: int | float, str: str}.get(type(default), Any)
 
 
 def convert_fields(task: Any, owner: str) -> None:

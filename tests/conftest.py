@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # No library that was compiled and no font list that was written before: each session begins cold.
         for name in ("DDL_DYN_CACHE", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
             place = folder / name.lower()
-            place.mkdir()
+            place.mkdir(mode=0o700)
             os.environ[name] = str(place)
 
 

@@ -8,42 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-
-def guarded(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Call a command; what goes wrong becomes one clear line on standard error and an exit code."""
-    from ddl_dyn.experiments.interrupts import as_interrupts, exit_code
-
-    try:
-        if getattr(options, "trust", None):
-            from ddl_dyn.runs.trust import allow
-
-            allow(options.trust)
-        with as_interrupts():
-            return command(options)
-    except KeyboardInterrupt as interrupt:
-        print("interrupted", file=sys.stderr)
-        return exit_code(interrupt)
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        if getattr(options, "debug", False):
-            raise
-        return complain(error)
-
-
-def complain(error: Exception) -> int:
-    """Print an error as one line (one each for several problems); the exit code it means."""
-    problems = getattr(error, "problems", None)
-    if problems is not None:
-        for line in problems:
-            print(f"error: {line}", file=sys.stderr)
-        return 1
-    text = " ".join(str(error).split()) or type(error).__name__
-    known = isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("ddl_dyn")
-    print(f"error: {text}" if known else f"error: {type(error).__name__}: {text}", file=sys.stderr)
-    for note in getattr(error, "__notes__", ()):
-        print(f"  {note}", file=sys.stderr)
-    return 2 if type(error).__name__ == "UsageError" else 1
+from ddl_dyn.config.terminal import say
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -54,7 +19,7 @@ def _list(options: argparse.Namespace) -> int:
     lines = list_runs(where, filters=_filters(given), sort=options.sort, reverse=options.reverse)
     if options.json:
         for line in lines:
-            print(json.dumps(line, ensure_ascii=False))
+            say(json.dumps(line, ensure_ascii=False))
     else:
         print_list(lines, where)
     return 0
@@ -96,13 +61,13 @@ def _query(text: str) -> dict[str, str]:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from ddl_dyn.cli.summary import clean, describe, print_pairs
+    from ddl_dyn.cli.summary import describe, print_pairs
     from ddl_dyn.runs import open_run
 
     run = open_run(options.run, options.runs)
     print_pairs(describe(run))
     if options.output:
-        print("\n".join(clean(line) for line in run.output.splitlines()))
+        say("\n".join(run.output.splitlines()))
     return 0
 
 
@@ -120,10 +85,10 @@ def _portrait(options: argparse.Namespace) -> int:
     names = [name for name in options.what.split(",") if name] if options.what else None
     if names == [LIST]:
         for name, shows, why_not in available(run):
-            print(f"{name:13} {'–  ' + why_not if why_not else shows}")
+            say(f"{name:13} {'–  ' + why_not if why_not else shows}")
         return 0
     for path in draw_figures(run, names, Path(options.out) if options.out else run.path / "figures"):
-        print(path)
+        say(path)
     return 0
 
 
@@ -146,7 +111,7 @@ def _analyse(options: argparse.Namespace) -> int:
         print("\r\x1b[K", end="", file=sys.stderr)
     print_analysis(found)
     for path in write_analysis(found, setup, Path(options.out) if options.out else run.path):
-        print(path)
+        say(path)
     return 0
 
 
@@ -186,7 +151,7 @@ def _missing(options: argparse.Namespace) -> int:
 def _tag(options: argparse.Namespace) -> int:
     from ddl_dyn.runs.annotate import change_tags
 
-    print(", ".join(change_tags(options.run, options.runs, options.tags)) or "no tags")
+    say(", ".join(change_tags(options.run, options.runs, options.tags)) or "no tags")
     return 0
 
 
@@ -207,7 +172,7 @@ def _export(options: argparse.Namespace) -> int:
 
         write_text(Path(options.out), text)
     else:
-        print(text, end="")
+        say(text, end="")
     return 0
 
 
@@ -219,8 +184,8 @@ def _send(options: argparse.Namespace) -> int:
         chosen = [open_run(name, options.runs) for name in options.which]
     else:
         chosen = [run for run in scan(options.runs) if run.status in (COMPLETED, DEAD, FAILED, INTERRUPTED)]
-    sent = send_runs(chosen, options.to, print)
-    print(f"{sent} sent" if sent else f"no runs in {options.runs} that have ended; nothing was sent")
+    sent = send_runs(chosen, options.to, say)
+    say(f"{sent} sent" if sent else f"no runs in {options.runs} that have ended; nothing was sent")
     return 0
 
 
@@ -239,7 +204,7 @@ def _report(options: argparse.Namespace) -> int:
         chosen = [open_run(line["id"], options.runs) for line in lines]
         if not chosen and options.query:
             raise ValueError(f"no run in {options.runs} fits --query {options.query!r}; `ddl-dyn list` shows them")
-    print(write_report(chosen, Path(options.out), markdown=options.markdown, jobs=cores()))
+    say(write_report(chosen, Path(options.out), markdown=options.markdown, jobs=cores()))
     return 0
 
 
@@ -252,7 +217,7 @@ def _tasks(options: argparse.Namespace) -> int:
         from ddl_dyn.cli.gallery import write_gallery
 
         for path in write_gallery(Path(options.gallery)):
-            print(path)
+            say(path)
         return 0
     print_tasks(options.name)
     return _draw(options, draw_task, "no portrait: a parameter is required")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
 from ddl_dyn.config.parsing import ConfigError, merged, parse_updates
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments.resolve import resolve_run
@@ -18,17 +19,19 @@ from ddl_dyn.experiments.sweep.config import CompareConfig
 from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
 from ddl_dyn.experiments.sweep.run_grid import run_grid
 from ddl_dyn.experiments.tracking.sacred import Command, make_experiment, parse_command_line, print_config
+from ddl_dyn.runs.trust import check_settings
 
 
 def launch_run(arguments: list[str], base: Path) -> int:
     """Train one model on one task with several seeds at once.
 
-    `with` takes key=value pairs and .json files of such keys; `ddl-dyn run print_config` lists every key.
+    `with` takes key=value pairs and .json files of such keys; `ddl-dyn run print_config` lists every key. Code that is
+    named in a file alone needs --trust FILE.
     """
     command = _parse("run", arguments, launch_run)
     if command is None:
         return 0
-    config = resolve_run(parse_updates(command.updates))
+    config = resolve_run(_settings(command))
     if command.name != "run":
         return _other(command, "run", RunConfig(), config)
     from ddl_dyn.cli.summary import print_run
@@ -52,7 +55,7 @@ def launch_compare(arguments: list[str], base: Path) -> int:
     command = _parse("compare", arguments, launch_compare)
     if command is None:
         return 0
-    config, cells = resolve_compare(parse_updates(command.updates))
+    config, cells = resolve_compare(_settings(command))
     if command.name != "compare":
         return _other(command, "compare", CompareConfig(), config)
     from ddl_dyn.results.comparison.records import conclude
@@ -66,13 +69,13 @@ def launch_sweep(arguments: list[str], base: Path) -> int:
     `ddl-dyn sweep FILE.toml` or `with` key=value pairs. tasks=, models= and carries= take lists such as ddl,resnet, and
     so does every key of a run: model_args.layers=1,2,4 makes three cells. Brackets make one value that is a list. Keys
     under per_task.NAME and per_model.NAME hold for that task or model alone; a NAME with dots stands in quotes.
-    engine=ray takes a Ray cluster.
+    engine=ray takes a Ray cluster. Code that is named in a file alone needs --trust FILE.
     """
     arguments, settings = _take_file(arguments)
     command = _parse("sweep", arguments, launch_sweep)
     if command is None:
         return 0
-    config, cells = resolve_sweep(merged(settings, parse_updates(command.updates)))
+    config, cells = resolve_sweep(_settings(command, settings))
     if command.name != "sweep":
         return _other(command, "sweep", config, config)
     return run_grid(config, cells, _launch(command, base))
@@ -81,20 +84,27 @@ def launch_sweep(arguments: list[str], base: Path) -> int:
 LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
 
 
+def _settings(command: Command, read: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Nested settings, those typed over those read; code that they would execute has been typed or is trusted."""
+    settings = merged(read or {}, parse_updates(command.updates))
+    check_settings(settings, command.updates)
+    return settings
+
+
 def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
     """The arguments without a leading FILE.toml, and the settings in it."""
     if not arguments or not arguments[0].endswith(".toml"):
         return arguments, {}
     path = Path(arguments[0])
     try:
-        with open(path, "rb") as file:
-            return arguments[1:], tomllib.load(file)
+        return arguments[1:], tomllib.loads(read_input(path, SETTINGS_LIMIT).decode())
     except OSError as error:
         raise ConfigError(
-            [f"{path} cannot be read: {error.strerror}; expected a TOML file with tasks, models, …"]
+            [f"{path} cannot be read: {error.strerror or error}; expected a TOML file with tasks, models, …"]
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path} is not TOML: {error}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ConfigError([f"{path} is not TOML: {reason}"]) from error
 
 
 def _parse(name: str, arguments: list[str], command: Callable[..., int]) -> Command | None:

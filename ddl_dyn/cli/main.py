@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddl_dyn import __version__
+from ddl_dyn.config.numerals import real, whole
+from ddl_dyn.config.terminal import say
 
 EXAMPLES = """\
 examples:
@@ -36,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(typed, self.commands, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             message = f"unknown command {typed!r}{hint}; there are {', '.join(self.commands)}"
-        print(f"error: {message}; see `{self.prog} --help`", file=sys.stderr)
+        say(f"error: {message}; see `{self.prog} --help`", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -72,7 +74,7 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     watch = _add(commands, "watch", "what runs and what waits, renewed every second; Ctrl-C leaves")
     watch.add_argument("run", nargs="?", metavar="RUN", help="only this run, comparison or sweep; ends when it ends")
     watch.add_argument("--once", action="store_true", help="print the present state and leave, as into a pipe")
-    watch.add_argument("--interval", type=float, metavar="SECONDS", default=1.0, help="between two looks (1)")
+    watch.add_argument("--interval", type=real, metavar="SECONDS", default=1.0, help="between two looks (1)")
     _add(commands, "show", "everything about one run", run=True).add_argument(
         "--output", action="store_true", help="also what the run printed"
     )
@@ -80,14 +82,14 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     portrait.add_argument("--what", metavar="NAMES", help="only these figures; several with commas; all; list")
     portrait.add_argument("--out", metavar="DIR", help="where to (the run's own figures folder)")
     analyse = _add(commands, "analyse", "what a finished run's map does, beside the true one", run=True)
-    analyse.add_argument("--steps", type=int, metavar="N", default=2000, help="steps to average over (2000)")
+    analyse.add_argument("--steps", type=whole, metavar="N", default=2000, help="steps to average over (2000)")
     analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
     differ = _add(commands, "diff", "what differs between two runs", run=True)
     differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
     resume = _add(commands, "resume", "continue a run, comparison or sweep that is not complete", run=True)
     resume.add_argument("--store", metavar="URL", help="copy the run to MongoDB too: mongodb://…")
     replay = _add(commands, "replay", "run a finished run again and report max |Δ|", run=True)
-    replay.add_argument("--tolerance", type=float, metavar="X", help="fail when max |Δ| exceeds this")
+    replay.add_argument("--tolerance", type=real, metavar="X", help="fail when max |Δ| exceeds this")
     missing = _add(commands, "missing", "what is left of a sweep or comparison and why")
     missing.add_argument("sweep", nargs="?", metavar="SWEEP", help="id or folder of one, or last (all of them)")
     for parser in (portrait, analyse, resume, replay):
@@ -140,22 +142,24 @@ def _split(arguments: list[str]) -> tuple[list[str], str, list[str]]:
     return arguments[:place], command, arguments[place + 1 :]
 
 
-def _take_runs(rest: list[str]) -> tuple[str | None, list[str]]:
-    chosen, kept, items = None, [], iter(rest)
+def _take(rest: list[str], flag: str, wants: str) -> tuple[list[str], list[str]]:
+    """The values of an option that Sacred does not know, and the arguments without it."""
+    values, kept, items = [], [], iter(rest)
     for item in items:
-        if item == "--runs":
-            chosen = next(items, None)
-            if chosen is None:
-                raise SystemExit(_usage("--runs needs a folder"))
-        elif item.startswith("--runs="):
-            chosen = item.partition("=")[2]
+        if item == flag:
+            value = next(items, None)
+            if value is None:
+                raise SystemExit(_usage(f"{flag} needs {wants}"))
+            values.append(value)
+        elif item.startswith(f"{flag}="):
+            values.append(item.partition("=")[2])
         else:
             kept.append(item)
-    return chosen, kept
+    return values, kept
 
 
 def _usage(message: str) -> int:
-    print(f"error: {message}; see `ddl-dyn --help`", file=sys.stderr)
+    say(f"error: {message}; see `ddl-dyn --help`", file=sys.stderr)
     return 2
 
 
@@ -175,14 +179,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         before, command, rest = _split(arguments)
         if command in ("run", "compare", "sweep"):
-            chosen, rest = _take_runs(rest)
+            chosen, rest = _take(rest, "--runs", "a folder")
+            trusted, rest = _take(rest, "--trust", "a file of code")
             options = _parser().parse_args([*before, command])
-            return _sacred(command, rest, Path(chosen or options.runs))
+            return _sacred(command, rest, Path(chosen[-1] if chosen else options.runs), trusted)
         options = _parser().parse_args(arguments)
         if options.command is None:
             _parser().print_help()
             return 2
-        from ddl_dyn.cli.commands import COMMANDS, guarded
+        from ddl_dyn.cli.commands import COMMANDS
+        from ddl_dyn.cli.errors import guarded
 
         return guarded(COMMANDS[options.command], options)
     except SystemExit as end:
@@ -193,8 +199,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _sacred(command: str, rest: list[str], base: Path) -> int:
-    from ddl_dyn.cli.commands import guarded
+def _sacred(command: str, rest: list[str], base: Path, trusted: list[str]) -> int:
+    from ddl_dyn.cli.errors import guarded
 
     def start(_: argparse.Namespace) -> int:
         from ddl_dyn.cli.launch import LAUNCHERS
@@ -202,7 +208,7 @@ def _sacred(command: str, rest: list[str], base: Path) -> int:
         return LAUNCHERS[command](rest, base)
 
     debug = any(item in ("-d", "--debug") for item in rest)
-    return guarded(start, argparse.Namespace(debug=debug))
+    return guarded(start, argparse.Namespace(debug=debug, trust=trusted))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.sweep.record import left_over, open_sweep
 from ddl_dyn.runs import UNREADABLE, scan
-from ddl_dyn.runs.index import clean
 from ddl_dyn.runs.run import GRIDS
 
 
@@ -29,11 +29,11 @@ def print_missing(reference: str | None, base: Path) -> int:
     for run in chosen:
         left, cells = left_over(run)
         if not left:
-            print(f"{run.kind} {run.id}: all {cells} cells are complete")
+            say(f"{run.kind} {run.id}: all {cells} cells are complete")
             continue
-        print(f"{run.kind} {run.id}: {len(left)} of {cells} cells are left")
+        say(f"{run.kind} {run.id}: {len(left)} of {cells} cells are left")
         for item in left:
-            print(f"  {item.run_id}  {clean(item.state)}  {clean(item.title)}\n      {clean(item.reason)}")
-        same = f", and so does the same command: {clean(run.entry.get('command_line'))}" if run.kind == "sweep" else ""
-        print(f"`ddl-dyn resume {run.id}` continues{same}")
+            say(f"  {item.run_id}  {item.state}  {item.title}\n      {item.reason}")
+        same = f", and so does the same command: {run.entry.get('command_line')}" if run.kind == "sweep" else ""
+        say(f"`ddl-dyn resume {run.id}` continues{same}")
     return 0

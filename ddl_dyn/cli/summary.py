@@ -9,19 +9,19 @@ from typing import Any
 
 from ddl_dyn.config.formats import DASH, number
 from ddl_dyn.config.parsing import flatten
+from ddl_dyn.config.terminal import clean, say
 from ddl_dyn.experiments.progress import duration, sentence
 from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.heartbeat import seconds_since
-from ddl_dyn.runs.index import clean
 
 
 def print_run(where: Path, run_id: str) -> None:
     """The short result of a run that has just ended."""
     run = Run(where / run_id)
-    print(f"run {run.id} {run.status}: {run.path}")
+    say(f"run {run.id} {run.status}: {run.path}")
     for line in result_lines(run):
-        print(f"  {line}")
+        say(f"  {line}")
 
 
 def describe(run: Run) -> list[tuple[str, str]]:
@@ -40,9 +40,8 @@ def describe(run: Run) -> list[tuple[str, str]]:
     for name in ("error", "kind", "name", "comment", "note", "tags", "start_time", "stop_time", "device", "data_hash"):
         if entry.get(name):
             value = entry[name]
-            pairs.append(
-                (name.replace("_", " "), clean(", ".join(map(str, value)) if isinstance(value, list) else value))
-            )
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            pairs.append((name.replace("_", " "), text))
     if entry.get("heartbeat") and run.status not in (COMPLETED,):
         age = seconds_since(entry["heartbeat"])
         pairs.append(("last heartbeat", f"{duration(age)} ago" if math.isfinite(age) else "never"))
@@ -50,8 +49,8 @@ def describe(run: Run) -> list[tuple[str, str]]:
         stored = entry.get(name)
         known = flatten(stored) if isinstance(stored, Mapping) else ()
         text = ", ".join(f"{key} {value}" for key, value in known if value is not None)
-        pairs += [(name, clean(text))] if text else []
-    pairs.append(("command", clean(entry.get("command_line", ""))))
+        pairs += [(name, text)] if text else []
+    pairs.append(("command", str(entry.get("command_line", ""))))
     pairs.append(("attempts", str(len(entry.get("attempts", [])))))
     if run.members:
         pairs.append(("runs", ", ".join(run.members)))
@@ -81,7 +80,7 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in pairs:
-        table.add_row(Text(name), Text(text))
+        table.add_row(Text(clean(name)), Text(clean(text)))
     Console().print(table)
 
 
@@ -115,7 +114,7 @@ def _shown(value: Any) -> str:
         return DASH
     if isinstance(value, list) and all(isinstance(item, (int, float)) for item in value):
         return "[" + ", ".join(number(float(item)) for item in value) + "]"
-    return clean(number(value) if isinstance(value, float) else value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def print_difference(first: Run, second: Run, found: Sequence[tuple[str, str, str]]) -> None:
@@ -125,11 +124,11 @@ def print_difference(first: Run, second: Run, found: Sequence[tuple[str, str, st
     from rich.text import Text
 
     if not found:
-        print(f"runs {first.id} and {second.id} do not differ")
+        say(f"runs {first.id} and {second.id} do not differ")
         return
     table = Table(box=None, pad_edge=False)
     for name in ("", f"run {first.id}", f"run {second.id}"):
         table.add_column(name, overflow="fold")
     for line in found:
-        table.add_row(*(Text(cell) for cell in line))
+        table.add_row(*(Text(clean(cell)) for cell in line))
     Console().print(table)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn import runs
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.experiments.progress import duration
 from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import Run
-from ddl_dyn.runs.index import clean
 from ddl_dyn.runs.live import FolderState, Follower, GridProgress, RunProgress
 
 BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-:=+*#"

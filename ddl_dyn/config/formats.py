@@ -9,6 +9,8 @@ from typing import Any
 # Between these magnitudes plain decimals read best.
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 DASH = "–"
+# First characters that make a formula of a spreadsheet's cell, in their wide forms too.
+_FORMULA = "=+-@＝＋－＠\t\r\n"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -52,6 +54,34 @@ def decimal(value: Any, digits: int = 3) -> str:
         places = digits - 1 - exponent
         return f"{round(value, places):,.{max(places, 0)}f}"
     return f"{mantissa}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPT)}"
+
+
+def shortened(value: Any, most: int = 80) -> str:
+    """Text of a value for a message, its middle left out where it is long.
+
+    Args:
+        value: what came.   most: characters.
+    """
+    text = str(value)
+    if len(text) <= most:
+        return text
+    kept = (most - 1) // 2
+    return f"{text[:kept]}…{text[-kept:]}"
+
+
+def cell(value: Any) -> Any:
+    """A value as a cell of a CSV file: text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    Args:
+        value: numbers, and texts that are numbers, stay as they are.
+    """
+    if not isinstance(value, str) or not value.lstrip(" ").startswith(tuple(_FORMULA)):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def percent(share: float, places: int = 0) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import json
+import os
 import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
+from ddl_dyn.config.hints import nearest_key
+
 # A dot outside quotes: per_model."mine.py:Net".model_args.layers has four parts.
 _DOT = re.compile(r"\.(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)")
+
+
+_QUOTED, _UNDERSCORED = re.compile(r"'[^']*'|\"[^\"]*\""), re.compile(r"\d_\d")
 
 
 class ConfigError(ValueError):
@@ -31,6 +36,15 @@ class ConfigError(ValueError):
         super().__init__("; ".join(self.problems))
 
 
+def _is_plain(value: Any) -> bool:
+    """True for values that JSON has, and tuples of them."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
 @dataclass(frozen=True)
 class Typed:
     """A value from the command line: the text, from which each field takes the type it needs."""
@@ -41,9 +55,11 @@ class Typed:
     def literal(self) -> Any:
         """The Python literal, or the text itself."""
         try:
-            return ast.literal_eval(self.text)
+            value = ast.literal_eval(self.text)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             return {"true": True, "false": False, "none": None, "null": None}.get(self.text.lower(), self.text)
+        # Python's own notation, in which 1_000 is a number and {1, 2} a value, is nobody else's.
+        return value if _is_plain(value) and not _UNDERSCORED.search(_QUOTED.sub("", self.text)) else self.text
 
 
 def parse_updates(items: Sequence[str]) -> dict[str, Any]:
@@ -69,16 +85,25 @@ def parse_updates(items: Sequence[str]) -> dict[str, Any]:
 
 
 def _config_file(name: str) -> dict[str, Any]:
-    path = Path(name)
-    if path.suffix != ".json" or not path.is_file():
+    if not name.endswith(".json") or not os.path.exists(name):
         raise ConfigError([f"{name!r} is neither key=value nor a .json file; write e.g. `with model=ddl seeds=5`"])
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_input(name, SETTINGS_LIMIT), object_pairs_hook=_distinct)
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError([f"{name} cannot be read as JSON: {error}"]) from error
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ConfigError([f"{name} cannot be read as JSON: {reason}"]) from error
     if not isinstance(value, dict):
         raise ConfigError([f"{name} should hold a JSON object of configuration keys, got {type(value).__name__}"])
     return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of two equal keys the reader alone would take the last and say nothing."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands there twice")
+    return found
 
 
 def _set(updates: dict[str, Any], path: str, value: Any) -> None:
@@ -163,17 +188,6 @@ def keys_of(schema: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             out += keys_of(field.annotation, f"{prefix}{name}.")
     return out
-
-
-def nearest_key(path: str, valid: Sequence[str]) -> str:
-    """` (did you mean 'train.lr'?)` for a misspelt or misplaced key, or nothing."""
-    last = path.rpartition(".")[2]
-    moved = [key for key in valid if key.rpartition(".")[2] == last]
-    near = moved or difflib.get_close_matches(path, valid, n=1, cutoff=0.6)
-    if not near:
-        by_name = {key.rpartition(".")[2]: key for key in valid}
-        near = [by_name[name] for name in difflib.get_close_matches(last, list(by_name), n=1, cutoff=0.7)]
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def explained(schema: type[BaseModel], error: ValidationError) -> list[str]:

@@ -6,6 +6,7 @@ A model's own options live beside the model, in its `Config` (a subclass of `Mod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -19,10 +20,29 @@ LR_GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 ForcingKind = Literal["generalised", "identity"]
 
 
-class Section(BaseModel):
-    """Base of all sections: immutable, no unknown keys, no silent conversion (2.5 is not an int)."""
+_INTEGERS = (int, int | None)
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+class Section(BaseModel):
+    """Base of all sections: immutable, no unknown keys, no silent conversion (2.5 is no int, 1e3 is)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, values: Any) -> Any:
+        """1e3 where an integer is asked for is one."""
+        if not isinstance(values, Mapping):
+            return values
+        integral = {
+            name: int(value)
+            for name, value in values.items()
+            if isinstance(value, float)
+            and value.is_integer()
+            and name in cls.model_fields
+            and cls.model_fields[name].annotation in _INTEGERS
+        }
+        return {**values, **integral} if integral else values
 
 
 class ModelConfig(Section):
@@ -73,7 +93,7 @@ class DataConfig(Section):
     n_test: int = Field(default=64, ge=1)
     n_ood: int = Field(default=64, ge=0)
     steps: int = Field(default=200, ge=1)
-    noise: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    noise: float = Field(default=0.0, ge=0.0, le=1e6)
     seed: int = Field(default=0, ge=0)
     test_seed: int = Field(default=0, ge=0)
     seeds: int | None = Field(default=None, ge=1)
@@ -110,11 +130,11 @@ class TrainConfig(Section):
     batch: int = Field(default=64, ge=1)
     horizon: int = Field(default=20, ge=1)
     curriculum: bool = True
-    lr: float = Field(default=3e-3, gt=0.0, allow_inf_nan=False)
-    lr_grid: tuple[Annotated[float, Field(gt=0.0, allow_inf_nan=False)], ...] = ()
+    lr: float = Field(default=3e-3, gt=0.0)
+    lr_grid: tuple[Annotated[float, Field(gt=0.0)], ...] = ()
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
     loss: Literal["auto", "mse", "cross_entropy"] = "auto"
-    weight_decay: float = Field(default=1e-4, ge=0.0, allow_inf_nan=False)
+    weight_decay: float = Field(default=1e-4, ge=0.0)
     clip: float = Field(default=1.0, gt=0.0)
     validate_every: int = Field(default=100, ge=1)
     validate_steps: int | None = Field(default=None, ge=1)
@@ -128,7 +148,7 @@ class TrainConfig(Section):
     forcing_kind: ForcingKind = "generalised"
     forcing_interval: int = Field(default=1, ge=1)
     forcing_schedule: Literal["constant", "annealed"] = "constant"
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, le=1024)
 
     @model_validator(mode="after")
     def _forcing(self) -> TrainConfig:

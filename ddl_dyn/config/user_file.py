@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ddl_dyn.config.files import CODE_LIMIT, read_input
+
 
 def is_file_reference(name: str) -> bool:
     """Recognise a model's or task's name that is a file and a class in it."""
@@ -54,7 +56,10 @@ def _module(path: Path, given: str) -> ModuleType:
     """The file as a module, run once for each state of the file."""
     if not path.is_file():
         raise ValueError(f"{given}: there is no file {path} (looked in {Path.cwd()})")
-    source = path.read_bytes()
+    try:
+        source = read_input(path, CODE_LIMIT)
+    except OSError as error:
+        raise ValueError(f"{given}: {path} cannot be read: {error.strerror or error}") from error
     digest = hashlib.sha256(str(path.resolve()).encode() + b"\0" + source).hexdigest()[:16]
     module_name = f"ddl_dyn_user_{path.stem}_{digest}"
     if module_name in sys.modules:

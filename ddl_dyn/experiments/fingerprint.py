@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from ddl_dyn.config.files import CODE_LIMIT, read_input
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.runs.atomic_files import plain
 from ddl_dyn.runs.run import REMARKS
@@ -41,7 +41,7 @@ def config_hash(config: RunConfig) -> str:
 def _digest(name: str) -> str:
     """SHA-256 of the file in `path/to/file.py:Class`; empty for a name of the registries."""
     path, _, _ = name.rpartition(":")
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path.endswith(".py") else ""
+    return hashlib.sha256(read_input(path, CODE_LIMIT)).hexdigest() if path.endswith(".py") else ""
 
 
 def _whole(value: Any) -> Any:

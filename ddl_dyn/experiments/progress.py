@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
+from ddl_dyn.config.terminal import clean, say
+
 # Off a terminal: one line per so much of the way, so that a log of a long run stays short.
 PLAIN_LINES = 4
 
@@ -126,7 +128,7 @@ class Bars:
         self._stream = sys.__stderr__
         # The present one, which stays when others are silenced.
         self._plain = sys.stderr if whole else None
-        self._titles, self._is_whole = titles, whole
+        self._titles, self._is_whole = [clean(title) for title in titles], whole
         self._said = [0] * len(titles)
         self._over, self._began = 0, time.monotonic()
         self._bars: Any = None
@@ -179,7 +181,7 @@ class Bars:
             self._end(number, line)
         elif self._bars is not None:
             self._bars.start_task(self._tasks[number])
-            self._bars.update(self._tasks[number], text=text)
+            self._bars.update(self._tasks[number], text=clean(text))
             self._bars.stop_task(self._tasks[number])
         else:
             self.say(line)
@@ -200,9 +202,9 @@ class Bars:
         """A line beside the bars."""
         stream = self._plain or sys.stderr
         if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False)
+            self._bars.console.print(clean(text), markup=False, highlight=False)
         elif stream is not None:
-            print(text, file=stream, flush=True)
+            say(text, file=stream)
 
 
 def throttled(call: Callable[[Account], None], seconds: float = 0.2) -> Callable[[Account], None]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn.config.parsing import flatten
+from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.cell import is_taken
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.outcome import Callbacks
@@ -110,10 +111,10 @@ def replay(reference: str, base: Path, tolerance: float | None = None) -> int:
     worst = 0.0
     for what, (name, delta, compared) in (("metrics", numbers), ("arrays", arrays)):
         where = f" at {name}" if name else ""
-        print(f"{what}: max |Δ| = {delta:.3g}{where} ({compared} compared)")
+        say(f"{what}: max |Δ| = {delta:.3g}{where} ({compared} compared)")
         worst = max(worst, delta)
     if tolerance is not None and not worst <= tolerance:
-        print(f"max |Δ| exceeds {tolerance:g}")
+        say(f"max |Δ| exceeds {tolerance:g}")
         return 1
     return 0
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ddl_dyn import runs
+from ddl_dyn.config.numerals import real
 from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.fingerprint import config_hash
+from ddl_dyn.experiments.memory import check_memory
 from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
 from ddl_dyn.experiments.progress import Account, Validation, account, throttled
 from ddl_dyn.experiments.setup import make_setup
@@ -27,7 +30,7 @@ CHECKPOINT_SECONDS = 10.0
 
 def _say(text: str) -> None:
     # The present one: a worker's is silenced, so that many runs do not repeat what one of them has said.
-    print(text, file=sys.stderr, flush=True)
+    say(text, file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +86,7 @@ def beat_interval(text: str | None) -> float:
     if text is None:
         return 10.0
     try:
-        seconds = float(text)
+        seconds = real(text)
     except ValueError:
         seconds = -1.0
     if not 0.0 < seconds < 1e6:
@@ -109,13 +112,23 @@ def start(experiment: Any, launch: Launch, store: RunStore | None) -> str | None
         experiment.run(meta_info={"config_updates": {}}, options=options)
     except Exception as error:
         if store is not None and store.path is not None:
-            error.add_note(f"run {store.path.name} is kept as FAILED; see {store.path / 'traceback.txt'}")
+            error.add_note(_left_behind(store.path))
         raise
     if store is None:
         return None
     if store.failure is not None:
         raise StoreError(f"run {store.directory.name} is incomplete: {store.failure}") from store.failure
     return store.directory.name
+
+
+def _left_behind(folder: Path) -> str:
+    """What there is of a run that failed: on a full disk perhaps nothing."""
+    status, trace = runs.Run(folder).status, folder / "traceback.txt"
+    if not (folder / "run.json").exists():
+        return f"nothing of run {folder.name} could be kept"
+    if status != runs.FAILED:
+        return f"run {folder.name} could not be marked as FAILED; {folder} says {status}"
+    return f"run {folder.name} is kept as FAILED" + (f"; see {trace}" if trace.is_file() else ", without its traceback")
 
 
 def _mirrors(launch: Launch, store: RunStore) -> list[Any]:
@@ -140,7 +153,7 @@ def run(config: RunConfig, launch: Launch) -> str | None:
     Raises:
         RunError: when the training state that is to be continued is damaged or not this configuration's.
         StoreError: when the run cannot be written.
-        ValueError: when the configuration does not fit its task.
+        ValueError: when the configuration does not fit its task, or the run not into memory.
     """
     entry: dict[str, Any] = {
         "kind": "run",
@@ -153,6 +166,7 @@ def run(config: RunConfig, launch: Launch) -> str | None:
         "tags": config.tags,
         "note": config.note,
     }
+    check_memory([config])
     store = make_store(launch, entry)
     state = None
     if launch.run_id is not None:

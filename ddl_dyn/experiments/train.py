@@ -6,7 +6,7 @@ Axes: R replicas.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.evaluation.snapshots import PortraitSeries
 from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.runs import RunError
 from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.training import timing, tuning
 from ddl_dyn.training.budget import TOLERANCE, reference_options
 from ddl_dyn.training.result import FitResult
-from ddl_dyn.training.trainer import Trainer, fit
+from ddl_dyn.training.trainer import STATE, Trainer, fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,13 @@ class Training:
 
 
 def train(setup: Setup, callbacks: Callbacks) -> Training:
-    """Train a run's replicas in place, at the learning rate that tuning chose where it is asked for."""
+    """Train a run's replicas in place, at the learning rate that tuning chose where it is asked for.
+
+    Raises:
+        RunError: when the state that is to be continued is not whole.
+    """
     config, replicas = setup.config, setup.replicas
+    _check_state(callbacks.state, ("pace", "trials", *STATE, *(["portraits"] if config.keep_portraits else [])))
     parts = setup.scaled("train"), setup.scaled("val")
     schedule = config.train.model_copy(update={"validate_steps": validation_steps(setup)})
     pace = None
@@ -79,6 +85,15 @@ def train(setup: Setup, callbacks: Callbacks) -> Training:
         tuning=record,
         arrays={} if portraits is None else portraits.arrays(),
     )
+
+
+def _check_state(state: Mapping[str, Any] | None, needed: Sequence[str]) -> None:
+    missing = [name for name in needed if state is not None and name not in state]
+    if missing:
+        raise RunError(
+            f"the training state that is to be continued holds no {', '.join(missing)}; delete resume.pt and "
+            "resume.previous.pt in the run's folder to begin the run anew"
+        )
 
 
 def validation_steps(setup: Setup) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from pydantic import ValidationError
 
+from ddl_dyn.config.hints import nearest_key, nearest_name
 from ddl_dyn.config.sections import ModelConfig
 from ddl_dyn.config.user_file import is_file_reference, load_class
 from ddl_dyn.models.alrnn import ALRNN
@@ -75,9 +75,7 @@ def model_class(name: str) -> type[StepModel]:
         return _of_user_file(name)
     if name in MODELS:
         return MODELS[name]
-    near = difflib.get_close_matches(name, MODELS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown model {name!r}.{hint} Models: {', '.join(sorted(MODELS))}")
+    raise ValueError(f"unknown model {name!r}{nearest_name(name, MODELS)}; available: {', '.join(sorted(MODELS))}")
 
 
 def _of_user_file(reference: str) -> type[StepModel]:
@@ -113,9 +111,8 @@ def explain(name: str, cls: type[ModelConfig], problem: Any) -> str:
     """One validation problem as one line that says what was expected, what came and what to do."""
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where, cls.model_fields, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{name} has no option {where!r}.{hint} Options: {', '.join(sorted(cls.model_fields))}"
+        hint = nearest_key(where, list(cls.model_fields))
+        return f"{name} has no option {where!r}{hint}; its options: {', '.join(sorted(cls.model_fields))}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{name}: {where}: {message}, got {problem['input']!r}" if where else f"{name}: {message}"
 

@@ -76,7 +76,7 @@ class LinearConfig(ClosedFormConfig):
     """
 
     affine: bool = True
-    ridge: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    ridge: float = Field(default=0.0, ge=0.0)
 
 
 class Linear(ClosedForm):

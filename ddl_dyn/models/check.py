@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -37,9 +38,7 @@ def complaints(_: type, name: str, options: str, shape: tuple[int, int, float]) 
     state_dim, input_dim, dt = shape
     sizes: dict[str, Any] = {"state_dim": state_dim, "input_dim": input_dim, "dt": dt}
     try:
-        # On "meta" a model is built without its numbers, so even a very large one costs nothing.
-        with torch.random.fork_rng(devices=[]), torch.device("meta"), Unfilled():
-            make_model(name, **sizes, **json.loads(options))
+        _outline(name, options, sizes)
         if not is_file_reference(name):
             return ()
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -50,6 +49,20 @@ def complaints(_: type, name: str, options: str, shape: tuple[int, int, float]) 
     except ValueError as error:
         return tuple(str(error).splitlines())
     return () if fault is None else (f"model={name}: {fault}",)
+
+
+@functools.lru_cache(maxsize=10_000)
+def count_numbers(_: type, name: str, options: str, shape: tuple[int, int, float]) -> int:
+    """Parameters and fixed numbers of a model, counted without making them; arguments as of `complaints`."""
+    state_dim, input_dim, dt = shape
+    model = _outline(name, options, {"state_dim": state_dim, "input_dim": input_dim, "dt": dt})
+    return sum(part.numel() for part in (*model.parameters(), *model.buffers()))
+
+
+def _outline(name: str, options: str, sizes: Mapping[str, Any]) -> StepModel:
+    """A model on "meta": built without its numbers, so that even a very large one costs nothing."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), Unfilled():
+        return make_model(name, **sizes, **json.loads(options))
 
 
 @torch.no_grad()

@@ -17,8 +17,8 @@ class CoRNNConfig(RecurrentConfig):
     """
 
     step_size: float = Field(default=0.5, gt=0.0, le=10.0)
-    gamma: float = Field(default=1.0, ge=0.0, allow_inf_nan=False)
-    epsilon: float = Field(default=1.0, ge=0.0, allow_inf_nan=False)
+    gamma: float = Field(default=1.0, ge=0.0)
+    epsilon: float = Field(default=1.0, ge=0.0)
 
 
 class CoRNN(Recurrent):

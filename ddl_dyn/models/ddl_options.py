@@ -70,7 +70,7 @@ class DDLConfig(ResidualConfig):
     generator: Literal["mlp", "branch", "shared", "constant", "input"] = "shared"
     rewrite: Literal["delta", "write", "erase", "untied"] = "delta"
     value: Literal["state", "constant", "input"] = "state"
-    value_bound: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    value_bound: float | None = Field(default=None, gt=0.0)
     value_before_norm: bool = False
     value_init: Literal["zero", "scaled"] = "zero"
     gate: Literal["linear", "tanh", "constant", "input", "fixed"] = "linear"

@@ -27,10 +27,10 @@ class ESNConfig(ClosedFormConfig):
     spectral_radius: float = Field(default=0.9, gt=0.0, le=10.0)
     density: float = Field(default=0.1, gt=0.0, le=1.0)
     leak: float = Field(default=1.0, gt=0.0, le=1.0)
-    input_scale: float = Field(default=0.5, gt=0.0, allow_inf_nan=False)
-    bias_scale: float = Field(default=0.5, ge=0.0, allow_inf_nan=False)
+    input_scale: float = Field(default=0.5, gt=0.0)
+    bias_scale: float = Field(default=0.5, ge=0.0)
     warmup: int = Field(default=20, ge=0, le=10_000)
-    ridge: float = Field(default=1e-8, ge=0.0, allow_inf_nan=False)
+    ridge: float = Field(default=1e-8, ge=0.0)
 
 
 class ESN(ClosedForm):

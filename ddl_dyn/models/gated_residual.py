@@ -20,7 +20,7 @@ class GatedResidualConfig(ResidualConfig):
     """
 
     gate: Literal["state", "scalar"] = "state"
-    gate_bias: float = Field(default=0.0, allow_inf_nan=False)
+    gate_bias: float = Field(default=0.0)
 
 
 class GatedResidual(StepModel):

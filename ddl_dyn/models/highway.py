@@ -18,7 +18,7 @@ class HighwayConfig(ResidualConfig):
         over (−1, 1): what β does along k in a Delta layer, here along each coordinate axis.
     """
 
-    gate_bias: float = Field(default=-3.0, allow_inf_nan=False)
+    gate_bias: float = Field(default=-3.0)
     signed: bool = False
 
 

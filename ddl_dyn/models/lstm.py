@@ -16,7 +16,7 @@ class LSTMConfig(RecurrentConfig):
     forget_bias: bias of the forget gate at the start; positive keeps what the cell holds.
     """
 
-    forget_bias: float = Field(default=1.0, allow_inf_nan=False)
+    forget_bias: float = Field(default=1.0)
 
 
 class LSTM(Recurrent):

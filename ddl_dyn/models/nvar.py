@@ -25,7 +25,7 @@ class NVARConfig(ClosedFormConfig):
 
     degree: int | None = Field(default=None, ge=1, le=12)
     delays: int = Field(default=0, ge=0, le=64)
-    ridge: float = Field(default=1e-8, ge=0.0, allow_inf_nan=False)
+    ridge: float = Field(default=1e-8, ge=0.0)
 
     @model_validator(mode="after")
     def _memory(self) -> NVARConfig:

@@ -22,7 +22,7 @@ class ResNetConfig(ResidualConfig):
     """
 
     norm: Literal["none", "pre", "post"] = "none"
-    step_size: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    step_size: float = Field(default=1.0, gt=0.0)
     branch: Literal["mlp", "glu", "bilinear"] = "mlp"
     activation: Activation = "tanh"
     shortcut: Literal["identity", "affine"] = "identity"

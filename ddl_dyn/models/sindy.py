@@ -33,8 +33,8 @@ class SINDyConfig(ClosedFormConfig):
 
     form: Literal["auto", "flow", "map"] = "auto"
     degree: int = Field(default=3, ge=1, le=8)
-    threshold: float = Field(default=0.01, ge=0.0, allow_inf_nan=False)
-    ridge: float = Field(default=1e-8, ge=0.0, allow_inf_nan=False)
+    threshold: float = Field(default=0.01, ge=0.0)
+    ridge: float = Field(default=1e-8, ge=0.0)
     solver: Literal["rk4"] = "rk4"
     substeps: int = Field(default=4, ge=1, le=10_000)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ddl_dyn.runs.reading import RunError, read_json
 from ddl_dyn.runs.run import (
     COMPLETED,
     DEAD,
@@ -14,10 +15,8 @@ from ddl_dyn.runs.run import (
     STATUSES,
     UNREADABLE,
     Run,
-    RunError,
     ids,
     open_run,
-    read_json,
     scan,
     status_of,
 )

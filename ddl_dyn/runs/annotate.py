@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddl_dyn.runs.atomic_files import write_json
-from ddl_dyn.runs.run import RUNNING, UNREADABLE, Run, RunError, open_run
+from ddl_dyn.runs.reading import RunError
+from ddl_dyn.runs.run import RUNNING, UNREADABLE, Run, open_run
 
 
 def change_tags(reference: str, where: str | os.PathLike[str], changes: Sequence[str]) -> list[str]:

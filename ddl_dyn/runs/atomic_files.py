@@ -14,6 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ddl_dyn.config.files import open_appending
+
 
 def plain(value: Any) -> Any:
     """The value in JSON's own types; tuples become lists, numpy numbers become Python's.
@@ -97,7 +99,7 @@ def write_with(path: Path, write: Callable[[IO[bytes]], None]) -> None:
 def append_line(path: Path, value: Any) -> None:
     """Append one JSON record as one line; a torn line left by a killed process is closed first."""
     line = json.dumps(plain(value), ensure_ascii=False) + "\n"
-    with open(path, "a+b") as file:
+    with open_appending(path) as file:
         if file.seek(0, os.SEEK_END) > 0:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":

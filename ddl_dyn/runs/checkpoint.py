@@ -17,10 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddl_dyn.runs.run import Run, RunError
+from ddl_dyn.config.files import MEGABYTE, FileError, open_member
+from ddl_dyn.runs.reading import RunError
+from ddl_dyn.runs.run import Run
 from ddl_dyn.runs.writer import RunWriter
 
 FORMAT_VERSION = 1
+# Most bytes of a checkpoint that is read.
+LIMIT = 65536 * MEGABYTE
 WEIGHTS = "checkpoint.pt"
 # The last training state and the one before it, which a damaged last one leaves to go on from.
 TRAINING = ("resume.pt", "resume.previous.pt")
@@ -79,11 +83,14 @@ def _save(writer: RunWriter, name: str, content: Mapping[str, Any]) -> None:
 
 def _load(path: Path, config_hash: str | None, remedy: str) -> dict[str, Any]:
     try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
+        with open_member(path.parent, path.name, LIMIT) as file:
+            record = torch.load(file, map_location="cpu", weights_only=True)
         digest = record.pop("digest")
         version, config, content = (record[name] for name in ("version", "config", "content"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: the run has not ended, or was copied without it; {remedy}") from error
+    except FileError as error:
+        raise RunError(f"{error}; or {remedy}") from error
     except Exception as error:
         # Damaged bytes end in any exception; torch's own text goes on to explain how to switch the protection off.
         raise RunError(f"{path} is torn or no checkpoint of ddl-dyn ({type(error).__name__}); {remedy}") from error

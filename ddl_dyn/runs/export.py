@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddl_dyn.config.formats import number
-from ddl_dyn.config.parsing import nearest_key
+from ddl_dyn.config.formats import cell, number
+from ddl_dyn.config.hints import nearest_key
 from ddl_dyn.metrics.registry import PRIMARY, PRIMARY_OF_WORDS
+from ddl_dyn.runs.reading import RunError
 from ddl_dyn.runs.result import SPLIT_NAMES
-from ddl_dyn.runs.run import RunError
 from ddl_dyn.runs.table import load_runs
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def export(where: str | os.PathLike[str], form: str, columns: Sequence[str] | No
             raise ValueError(f"unknown column {unknown[0]!r}{near}; `ddl-dyn export` without --columns shows them all")
         table = table[list(columns)]
     if form == "csv":
-        return table.to_csv(index=False)
+        return table.map(cell).rename(columns=cell).to_csv(index=False)
     return _latex(table)
 
 
@@ -72,12 +72,12 @@ _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textas
 def _latex(table: pd.DataFrame) -> str:
     """A booktabs table; every cell escaped, values of several seeds as their median and extremes."""
 
-    def cell(value: Any) -> str:
+    def escaped(value: Any) -> str:
         text = _over_seeds(value) if isinstance(value, list) else number(value)
         return "".join(_SPECIAL.get(character, character) for character in text)
 
-    lines = [" & ".join(cell(name) for name in table.columns) + r" \\", r"\midrule"]
-    lines += [" & ".join(cell(value) for value in row) + r" \\" for row in table.itertuples(index=False)]
+    lines = [" & ".join(escaped(name) for name in table.columns) + r" \\", r"\midrule"]
+    lines += [" & ".join(escaped(value) for value in row) + r" \\" for row in table.itertuples(index=False)]
     body = "\n".join(lines)
     return f"\\begin{{tabular}}{{{'l' * len(table.columns)}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
 

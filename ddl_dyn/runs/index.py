@@ -10,35 +10,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.runs.run import (
-    COMPLETED,
-    FAILED,
-    GRIDS,
-    INTERRUPTED,
-    RUNNING,
-    UNREADABLE,
-    RunError,
-    ids,
-    read_json,
-    status_of,
-)
+from ddl_dyn.config.files import open_member
+from ddl_dyn.config.terminal import CONTROL, clean, say
+from ddl_dyn.runs.reading import JSON_LIMIT, RunError, read_json
+from ddl_dyn.runs.run import COMPLETED, FAILED, GRIDS, INTERRUPTED, RUNNING, UNREADABLE, ids, status_of
 
 INDEX = ".index.jsonl"
 # Fewer runs than this are read as quickly as an index of them.
 INDEXED_FROM = 200
 COLUMNS = ("id", "status", "kind", "task", "model", "seeds", "started", "tags", "note")
-# A stored text may come from elsewhere: escape sequences in it must not reach the terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def clean(value: Any) -> str:
-    """Text without control characters."""
-    return _CONTROL.sub("�", str(value))
 
 
 def list_line(run_id: str, entry: Mapping[str, Any], status: str) -> dict[str, str]:
@@ -56,19 +40,19 @@ def list_line(run_id: str, entry: Mapping[str, Any], status: str) -> dict[str, s
         return line
     kind = str(entry.get("kind", "run"))
     if kind in GRIDS:
-        line |= {name: ",".join(map(clean, entry.get(f"{name}s", []))) for name in ("task", "model")}
+        line |= {name: ",".join(map(str, entry.get(f"{name}s", []))) for name in ("task", "model")}
     else:
-        line |= {name: clean(entry.get(name, "")) for name in ("task", "model")}
+        line |= {name: str(entry.get(name, "")) for name in ("task", "model")}
     line["kind"] = kind
-    line["seeds"] = clean(entry.get("seeds", ""))
-    line["started"] = clean(entry.get("start_time") or "")[:19].replace("T", " ")
-    line["tags"] = ",".join(map(clean, entry.get("tags") or []))
-    line["note"] = clean(entry.get("note") or entry.get("comment") or "")
+    line["seeds"] = str(entry.get("seeds", ""))
+    line["started"] = str(entry.get("start_time") or "")[:19].replace("T", " ")
+    line["tags"] = ",".join(map(str, entry.get("tags") or []))
+    line["note"] = str(entry.get("note") or entry.get("comment") or "")
     progress = entry.get("progress")
     if status == RUNNING and isinstance(progress, Mapping):
         line["note"] = f"{progress.get('update')}/{progress.get('updates')} {line['note']}".strip()
-    line["hash"] = clean(entry.get("config_hash", ""))
-    return line
+    line["hash"] = str(entry.get("config_hash", ""))
+    return {name: clean(value) for name, value in line.items()}
 
 
 def all_lines(where: Path) -> list[dict[str, str]]:
@@ -107,7 +91,7 @@ def _read_index(base: str) -> dict[str, tuple[tuple[int, ...], dict[str, str]]]:
     found = {}
     with (
         contextlib.suppress(OSError, ValueError, TypeError, RecursionError),
-        open(f"{base}/{INDEX}", encoding="utf-8") as file,
+        open_member(base, INDEX, JSON_LIMIT) as file,
     ):
         for text in file:
             name, state, line = json.loads(text)
@@ -121,7 +105,7 @@ def _is_line(name: Any, line: Any) -> bool:
     return (
         isinstance(line, dict)
         and line.get("id") == name
-        and all(isinstance(value, str) and not _CONTROL.search(value) for value in line.values())
+        and all(isinstance(value, str) and not CONTROL.search(value) for value in line.values())
     )
 
 
@@ -159,10 +143,10 @@ def _matches(line: Mapping[str, str], name: str, value: str) -> bool:
 def print_list(lines: Sequence[Mapping[str, str]], where: Path) -> None:
     """The list as a table, a line for each run; columns that are empty everywhere are left out."""
     if not lines:
-        print(f"no runs in {where}")
+        say(f"no runs in {where}")
         return
     for text in table(lines):
-        print(text)
+        say(text)
 
 
 def table(lines: Sequence[Mapping[str, str]]) -> Iterator[str]:

@@ -7,8 +7,10 @@ worst an unfinished last line; it is read when it is finished.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.runs.run import COMPLETED, QUEUED, RUN_ID, RUNNING, Run, RunError, ids, read_json, status_of
+from ddl_dyn.config.files import open_member, read_member
+from ddl_dyn.runs.reading import JSON_LIMIT, RECORDS_LIMIT, RunError, read_json
+from ddl_dyn.runs.run import COMPLETED, QUEUED, RUN_ID, RUNNING, Run, ids, status_of
 
 # Points of a loss history that are kept for a sparkline.
 HISTORY = 512
@@ -97,10 +101,10 @@ class _Tail:
 
     def read(self) -> None:
         try:
-            size = self.path.stat().st_size
-            if size < self.place:
-                self.place, self.losses = 0, []
-            with open(self.path, "rb") as file:
+            with open_member(self.path.parent, self.path.name, RECORDS_LIMIT) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < self.place:
+                    self.place, self.losses = 0, []
                 file.seek(self.place)
                 data = file.read(size - self.place)
         except OSError:
@@ -254,8 +258,8 @@ class Follower:
         """Run and title of each cell that a sweep has written down; they never change."""
         if name not in self._cells:
             try:
-                with open(self.base / name / "cells.csv", encoding="utf-8", newline="") as file:
-                    head, *lines = csv.reader(file)
+                text = read_member(self.base / name, "cells.csv", JSON_LIMIT).decode()
+                head, *lines = csv.reader(io.StringIO(text, newline=""))
             except (OSError, ValueError, csv.Error):
                 return []
             # Task, model and carry speak for themselves, the places on axes do not.

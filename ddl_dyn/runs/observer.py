@@ -14,20 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ddl_dyn.config.files import open_appending
 from ddl_dyn.runs import heartbeat, provenance
 from ddl_dyn.runs.atomic_files import plain, write_json, write_text, write_with
-from ddl_dyn.runs.run import (
-    COMPLETED,
-    FAILED,
-    GRIDS,
-    INTERRUPTED,
-    QUEUED,
-    RUNNING,
-    SCHEMA,
-    RunError,
-    config_digest,
-    read_json,
-)
+from ddl_dyn.runs.reading import RunError, read_json
+from ddl_dyn.runs.run import COMPLETED, FAILED, GRIDS, INTERRUPTED, QUEUED, RUNNING, SCHEMA, config_digest
 from ddl_dyn.runs.writer import BusyError, RunWriter, StoreError
 
 # Freed when the disk is full, so that the last word about the run can still be written.
@@ -204,7 +195,7 @@ class RunStore(RunWriter):
 
     def _save_output(self, captured: str) -> None:
         if len(captured) > self._printed:
-            with open(self.directory / "cout.txt", "ab") as file:
+            with open_appending(self.directory / "cout.txt") as file:
                 file.write(captured[self._printed :].encode("utf-8", "replace"))
             self._printed = len(captured)
 

@@ -11,7 +11,7 @@
               checkpoint.pt     parameters (`runs.checkpoint`)
               figures/          PNG and SVG
 
-Nothing here executes what it reads: JSON, .npz without pickle, and tensors without code.
+Nothing here executes what it reads: JSON, .npz without pickle, and tensors without code; `reading` bounds how much.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddl_dyn.config.files import MEGABYTE, open_member
 from ddl_dyn.runs.heartbeat import is_dead
+from ddl_dyn.runs.reading import ARRAYS_LIMIT, RECORDS_LIMIT, RunError, read_json, read_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,30 +44,15 @@ REMARKS = frozenset({"tags", "note"})
 # Kinds that are made of other runs.
 GRIDS = ("compare", "sweep")
 SHORTEST_PREFIX = 4
+# What every reader of a configuration relies on.
+_SECTIONS = ("task_args", "model_args", "data", "train", "eval", "budget", "per_task", "per_model")
+_SHAPE: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(_SECTIONS, (dict, "an object")),
+    **dict.fromkeys(("task", "model"), (str, "a text")),
+    "seeds": (int, "an integer"),
+}
 # An id is a folder's name and nothing else: no separator, no leading dot.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-class RunError(ValueError):
-    """A run that is missing or cannot be read."""
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        RunError: when the file is missing, is not JSON or does not hold an object.
-    """
-    try:
-        with open(path, "rb") as file:
-            value = json.loads(file.read())
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing; expected a run written by `ddl-dyn run`") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path} should hold a JSON object, got {type(value).__name__}")
-    return value
 
 
 def _sort_key(name: str) -> tuple[int, int, str]:
@@ -95,8 +82,18 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration."""
-        return read_json(self.path / "config.json")
+        """The resolved configuration.
+
+        Raises:
+            RunError: when the file is missing or damaged, or holds no configuration.
+        """
+        path = self.path / "config.json"
+        found = read_json(path)
+        for name, (kind, expected) in _SHAPE.items():
+            # A sweep may spread its seeds over a list.
+            if name in found and not isinstance(found[name], kind) and not (name == "seeds" and "tasks" in found):
+                raise RunError(f"{path} is damaged: {name} should be {expected}, got {type(found[name]).__name__}")
+        return found
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -130,9 +127,12 @@ class Run:
         if not path.exists():
             return {}
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with open_member(self.path, path.name, ARRAYS_LIMIT) as file, np.lib.npyio.NpzFile(file) as stored:
+                assert stored.zip is not None
+                if sum(part.file_size for part in stored.zip.infolist()) > ARRAYS_LIMIT:
+                    raise ValueError(f"its arrays hold more than {ARRAYS_LIMIT // MEGABYTE:,} MB")
                 return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
             raise RunError(f"{path} cannot be read: {error}") from error
 
     @property
@@ -141,23 +141,20 @@ class Run:
 
         A resumed run repeats what it did after its last checkpoint: the later record of an update stands.
         """
-        path = self.path / "metrics.jsonl"
         records: dict[int, dict[str, Any]] = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(record, dict) and isinstance(record.get("update"), int):
-                    records[record["update"]] = record
+        for line in read_text(self.path / "metrics.jsonl", RECORDS_LIMIT).splitlines():
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict) and isinstance(record.get("update"), int):
+                records[record["update"]] = record
         return [records[update] for update in sorted(records)]
 
     @property
     def output(self) -> str:
         """Text that the run printed."""
-        path = self.path / "cout.txt"
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return read_text(self.path / "cout.txt")
 
     @property
     def members(self) -> list[str]:

@@ -1,20 +1,27 @@
-"""Trust in code from files, which a stored run executes when it is done again.
+"""Trust in code from files, which a stored run, or settings from a file, would execute.
 
 Reading a run executes nothing. Doing one again (resume, replay, analyse, figures of the trained map) executes the files
 that define its model or task where these are not the suite's own. A run folder may come from a stranger, so that
-happens only when the user names those very files, and only while they hold what the run was made with.
+happens only when the user names those very files, and only while they hold what the run was made with. A file of
+settings may come from one, too: the code that it names is executed only when the user has typed or trusts its name.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddl_dyn.runs.run import Run, RunError
+from ddl_dyn.config.files import CODE_LIMIT, read_input
+from ddl_dyn.config.user_file import is_file_reference
+from ddl_dyn.runs.reading import RunError
+from ddl_dyn.runs.run import REMARKS, Run
 
 _allowed: set[Path] = set()
+# Between the references of a typed list, and around a key that holds dots.
+_SEPARATORS, _QUOTED = re.compile(r"[\s,\[\](){}'\"]+"), re.compile(r'"([^"]*)"')
 
 
 def allow(files: Iterable[str | Path]) -> None:
@@ -41,13 +48,72 @@ def code_files(config: Mapping[str, Any]) -> list[str]:
         for settings in (config.get(section) or {}).values() if isinstance(config.get(section), Mapping) else ():
             if isinstance(settings, Mapping):
                 names += [settings.get("task"), settings.get("model")]
-    files = [name.rpartition(":")[0] or name for name in names if isinstance(name, str) and ".py" in name]
+    files = [_file(name) for name in names if isinstance(name, str) and is_file_reference(name)]
     return list(dict.fromkeys(files))
 
 
 def digests(config: Mapping[str, Any]) -> dict[str, str]:
     """SHA-256 of each of those files, for the run to store."""
     return {name: _digest(Path(name)) for name in code_files(config)}
+
+
+def check_settings(settings: Mapping[str, Any], typed: Sequence[str]) -> None:
+    """Check that settings name no code but what the user has typed or trusts: a file of settings may be a stranger's.
+
+    Args:
+        settings: nested; a value that was typed is a `Typed`.   typed: items of the command line.
+    Raises:
+        ValueError: when they name another file of code, or a trusted file is named nowhere.
+    """
+    named = list(dict.fromkeys(_named(settings)))
+    unknown = [name for name in named if Path(name).resolve() not in _allowed | set(map(_resolved, _words(typed)))]
+    if unknown:
+        flags = " ".join(f"--trust {name}" for name in unknown)
+        raise ValueError(
+            f"the settings in a file would execute {' and '.join(unknown)}, which {_is_or_are(unknown)} no part of "
+            f"ddl-dyn; read {_it_or_them(unknown)} first, then add {flags}"
+        )
+    spare = sorted(str(path) for path in _allowed - {Path(name).resolve() for name in named})
+    if spare:
+        raise ValueError(f"--trust {spare[0]}: the settings name no such file; leave it out")
+
+
+def _named(value: Any) -> Iterator[str]:
+    """Files of code that nested settings name, in keys and values, but for those that were typed."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in REMARKS:
+                yield from (*_named(key), *_named(item))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _named(item)
+    elif isinstance(value, str) and is_file_reference(value):
+        yield _file(value)
+
+
+def _words(typed: Sequence[str]) -> Iterator[str]:
+    """References to files among the parts of typed items."""
+    for item in typed:
+        key, _, value = item.partition("=")
+        if key.strip() in REMARKS:
+            continue
+        yield from filter(is_file_reference, [value.strip(), *_SEPARATORS.split(value), *_QUOTED.findall(key)])
+
+
+def _file(reference: str) -> str:
+    return reference if reference.endswith(".py") else reference.rpartition(":")[0]
+
+
+def _resolved(reference: str) -> Path:
+    return Path(_file(reference)).resolve()
+
+
+def _is_or_are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _it_or_them(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def check_code(run: Run) -> None:
@@ -69,8 +135,8 @@ def check_code(run: Run) -> None:
     if unnamed:
         flags = " ".join(f"--trust {name}" for name in unnamed)
         raise RunError(
-            f"run {run.id} would execute {' and '.join(unnamed)}, which {'is' if len(unnamed) == 1 else 'are'} no part "
-            f"of ddl-dyn; read {'it' if len(unnamed) == 1 else 'them'} first, then add {flags}"
+            f"run {run.id} would execute {' and '.join(unnamed)}, which {_is_or_are(unnamed)} no part "
+            f"of ddl-dyn; read {_it_or_them(unnamed)} first, then add {flags}"
         )
     for name in files:
         if _digest(Path(name)) != known.get(name):
@@ -85,4 +151,4 @@ def check_code(run: Run) -> None:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_input(path, CODE_LIMIT)).hexdigest()

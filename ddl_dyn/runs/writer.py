@@ -13,6 +13,7 @@ from typing import IO, Any
 from numpy.typing import NDArray
 
 from ddl_dyn.runs.atomic_files import append_line, plain, write_arrays, write_json, write_with
+from ddl_dyn.runs.leftovers import remove_torn, remove_undescribed
 from ddl_dyn.runs.lock import RunLock
 from ddl_dyn.runs.run import ids
 
@@ -146,9 +147,9 @@ class RunWriter:
         chosen = run_id or self.run_id
         self.base.mkdir(parents=True, exist_ok=True)
         if self.resume:
-            (self.base / str(chosen)).mkdir(exist_ok=True)
-            self._take(self.base / str(chosen), required=True)
+            self._take_up(self.base / str(chosen))
             return
+        remove_undescribed(self.base)
         if chosen is not None:
             (self.base / chosen).mkdir()
             self._take(self.base / chosen, required=False)
@@ -162,6 +163,16 @@ class RunWriter:
                 return
         raise FileExistsError(errno.EEXIST, "no free run number", str(self.base))
 
+    def _take_up(self, path: Path) -> None:
+        """Take the folder of a run that is to be continued, or that another process has just removed as abandoned."""
+        path.mkdir(exist_ok=True)
+        try:
+            self._take(path, required=True)
+        except FileNotFoundError:
+            path.mkdir(exist_ok=True)
+            self._take(path, required=True)
+        remove_torn(path)
+
     def _take(self, path: Path, *, required: bool) -> None:
         claim = RunLock(path)
         if not claim.acquire(required=required):
@@ -174,6 +185,21 @@ class RunWriter:
             self._claim.release()
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_IN_PLACE = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def _complaint(error: OSError) -> str:
-    where = f" {error.filename}" if error.filename else ""
-    return f"cannot write{where}: {error.strerror or error}; free some space or choose another folder with --runs DIR"
+    """What could not be written, why, and what to do about that."""
+    place = error.filename2 or error.filename
+    advice = "look at the disk, or choose another folder with --runs DIR"
+    if error.errno in _FULL:
+        advice = "free some space or choose another folder with --runs DIR"
+    elif error.errno == errno.ENOENT:
+        advice = "the run's folder was removed or moved while it was being written; start the run anew"
+    elif error.errno in _IN_PLACE:
+        advice = "something that is no file of a run stands in its place; move it away"
+    elif error.errno in _DENIED:
+        advice = "get the permission to write there, or choose another folder with --runs DIR"
+    return f"cannot write{f' {place}' if place else ''}: {error.strerror or error}; {advice}"

@@ -210,6 +210,7 @@ def _chosen(rows: Tensor, first: dict[str, Tensor], second: dict[str, Tensor]) -
 
 
 CARRIED = ("update", "alive", "diverged", "best_val", "best_update", "loss_sum", "loss_count")
+STATE = ("replicas", "optimizer", "best", "last", "history", *CARRIED)
 
 
 def fit(

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
+import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy
 
+from ddl_dyn.config.files import TABLE_LIMIT, read_input
+from ddl_dyn.config.formats import shortened
+from ddl_dyn.config.numerals import real
 from ddl_dyn.tasks.base import Array
 
 # Steps of an even time column may differ by this share of the median step (columns rounded to a few digits).
 EVENNESS = 0.01
 MAX_DIMENSION = 8
+# Squares and products of four such numbers stay in double precision.
+SMALLEST, LARGEST = 1e-70, 1e70
+# A spread below this share of the largest value is rounding.
+ROUNDING = 1e-12
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d:\d\d")
+_SEPARATED = re.compile(r"\d[_,'\u00a0\u202f ]\d")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +58,32 @@ def read_table(
         ValueError: for the first fault, naming file, line and column.
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle)
-            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        text = read_input(path, TABLE_LIMIT).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""))
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read as CSV text ({error}); name an existing CSV file") from error
     if not rows:
         raise ValueError(f"{path}, line 1: the file is empty; expected a header line and one line per sample")
     header = [cell.strip() for cell in rows[0][1]]
     time = header[0] if time_column is None else time_column
+    if value_columns == ():
+        raise ValueError(f"{path}: value_columns is empty; name one of {', '.join(header)}, or leave it out for all")
+    for name, what in ((time, "time"), (id_column, "id")):
+        if name in (value_columns or ()):
+            raise ValueError(
+                f"{path}: value_columns names {name!r}, which is the {what} column; leave it out there, or "
+                f"give another in {what}_column"
+            )
     values = value_columns or tuple(c for c in header if c not in (time, id_column))
     for column in (time, *values, *([id_column] if id_column else [])):
         if header.count(column) != 1:
             fault = "missing" if column not in header else "there more than once"
             raise ValueError(f"{path}, line 1: column {column!r} is {fault}; the columns are {', '.join(header)}")
     if not values:
-        raise ValueError(f"{path}, line 1: no value column beside {time!r}; the columns are {', '.join(header)}")
+        other = next((name for mark, name in _SEPARATORS.items() if mark in header[0]), None)
+        hint = f"; columns are separated by commas, and these by {other}" if other else ""
+        raise ValueError(f"{path}, line 1: no value column beside {time!r}; the columns are {', '.join(header)}{hint}")
     groups: dict[str, list[tuple[int, float, list[float]]]] = {}
     for line, row in rows[1:]:
         if len(row) != len(header):
@@ -83,16 +104,17 @@ def read_table(
 
 def _number(path: str, line: int, column: str, cell: str) -> float:
     try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        what = "an empty cell" if not cell.strip() else repr(cell)
+        return real(cell)
+    except ValueError as error:
+        what = "an empty cell" if not cell.strip() else repr(shortened(cell))
+        advice = "fill the gap or cut the series there"
+        if _DATE.search(cell):
+            advice = "dates are not read; give time as a number, such as days or seconds from the first sample"
+        elif _SEPARATED.search(cell):
+            advice = "write it without separators between digits, with a point before decimals"
         raise ValueError(
-            f"{path}, line {line}, column {column!r}: expected a finite number, got {what}; "
-            "fill the gap or cut the series there"
-        )
-    return value
+            f"{path}, line {line}, column {column!r}: expected a finite number, got {what}; {advice}"
+        ) from error
 
 
 def _check_times(path: str, column: str, groups: list[list[tuple[int, float, list[float]]]]) -> float:
@@ -118,6 +140,26 @@ def _check_times(path: str, column: str, groups: list[list[tuple[int, float, lis
     longest = max(groups, key=len)
     # The mean over the longest record: a rounded column has a step more exact than any single difference.
     return (longest[-1][1] - longest[0][1]) / (len(longest) - 1)
+
+
+def check_values(path: str, columns: tuple[str, ...], series: Array) -> None:
+    """Hold the training segment to what can be learned and scored.
+
+    Args:
+        path: of the file, for messages.   columns: names of the value columns.   series: (T, C).
+    Raises:
+        ValueError: when no column varies, or one holds numbers whose squares leave double precision.
+    """
+    size, spread = np.abs(series).max(axis=0), np.ptp(series, axis=0)
+    for name, largest in zip(columns, size, strict=True):
+        if largest > LARGEST or 0 < largest < SMALLEST:
+            raise ValueError(
+                f"{path}, column {name!r}: values must lie between {SMALLEST:g} and {LARGEST:g} in magnitude, the "
+                f"largest is {largest:g}; choose another unit"
+            )
+    if (spread <= ROUNDING * size).all():
+        only = f"column {columns[0]!r}" if len(columns) == 1 else "every value column"
+        raise ValueError(f"{path}, {only}: constant in the training segment, to within rounding")
 
 
 def embed(series: Array, dimension: int, delay: int) -> Array:

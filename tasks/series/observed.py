@@ -12,8 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.files import TABLE_LIMIT, read_input
 from ddl_dyn.tasks.base import Array, Split, Task, parameter
-from ddl_dyn.tasks.series.embedding import Recording, choose_delay, choose_dimension, dominant_lag, embed, read_table
+from ddl_dyn.tasks.series.embedding import (
+    Recording,
+    check_values,
+    choose_delay,
+    choose_dimension,
+    dominant_lag,
+    embed,
+    read_table,
+)
 from ddl_dyn.tasks.trajectories import Trajectories
 
 DATA = Path(__file__).parents[1] / "data"
@@ -73,6 +82,9 @@ class Observed(Task):
                 f"{self.key()}: train_fraction + val_fraction must leave samples for the test split, got "
                 f"{self.train_fraction} + {self.val_fraction}"
             )
+        learned = np.concatenate([record[: self._cuts(len(record))[0]] for record in table.records])
+        if len(learned):
+            check_values(self.path, table.columns, learned)
         if len(table.columns) > 1:
             if (self.delay or 1) > 1 or (self.dimension or 1) > 1:
                 raise ValueError(
@@ -88,9 +100,6 @@ class Observed(Task):
                     f"{self.path}, line {len(longest) + 1}, column {table.columns[0]!r}: too short, the training "
                     f"segment holds {len(longest)} samples; give a longer series"
                 )
-            # Not a test of the spread, which rounding keeps from being zero.
-            if np.ptp(longest) == 0:
-                raise ValueError(f"{self.path}, column {table.columns[0]!r}: constant in the training segment")
             put("delay", self.delay or (1 if self.dimension == 1 else choose_delay(longest)))
             put("dimension", self.dimension or choose_dimension(longest, self.delay or 1, reach=self._shortest() // 4))
         for split in ("train", "val", "test"):
@@ -180,7 +189,7 @@ class Observed(Task):
                 f"{split}: windows of {length} steps instead of {steps}; the longest segment has {longest} states"
             )
         origins = [(s, i) for s, segment in enumerate(segments) for i in range(len(segment) - length)]
-        chosen = np.unique(np.linspace(0, len(origins) - 1, n).round().astype(int))
+        chosen = np.unique(np.linspace(0, len(origins) - 1, min(n, len(origins))).round().astype(int))
         if len(chosen) < n:
             notes.append(f"{split}: {len(chosen)} windows instead of {n}; there are no more forecast origins")
         states = np.stack([segments[s][i : i + length + 1] for s, i in (origins[c] for c in chosen)])
@@ -192,7 +201,7 @@ class Observed(Task):
 
     def content_key(self) -> str:
         """SHA-256 of the file."""
-        return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
+        return hashlib.sha256(read_input(self.path, TABLE_LIMIT)).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

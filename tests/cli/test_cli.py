@@ -57,12 +57,12 @@ def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, list[str]]:
 # Bad input.
 
 BAD = {
-    "model=dll": "unknown model 'dll'. Did you mean 'ddl'?",
+    "model=dll": "unknown model 'dll' (did you mean 'ddl'?)",
     "task=vanderpol": "unknown task 'vanderpol' (did you mean 'van_der_pol'?)",
     "modl=ddl": "unknown key 'modl' (did you mean 'model'?)",
     "updates=10": "unknown key 'updates' (did you mean 'train.updates'?)",
     "train.upates=10": "unknown key 'train.upates' (did you mean 'train.updates'?)",
-    "model_args.layrs=2": "ddl has no option 'layrs'. Did you mean 'layers'?",
+    "model_args.layrs=2": "ddl has no option 'layrs' (did you mean 'layers'?)",
     "task_args.nu=2": "van_der_pol has no parameter 'nu'",
     "task_args.mu=-1": "van_der_pol: mu must lie in",
     "task_args.mu=many": "van_der_pol: mu must be a number, got 'many'",
@@ -148,7 +148,7 @@ def test_a_runs_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixt
         ("replay 1", "no run '1'"),
         ("diff 1 2", "no run '1'"),
         ("tasks hennon", "unknown task 'hennon' (did you mean 'henon'?)"),
-        ("models resnt", "unknown model 'resnt'. Did you mean 'resnet'?"),
+        ("models resnt", "unknown model 'resnt' (did you mean 'resnet'?)"),
         ("list --status DONE", "unknown status 'DONE'"),
         ("export", "no runs in runs"),
         ("compare with models=ddl,ddl", "models names 'ddl' twice"),

@@ -73,7 +73,7 @@ def test_documented_model_is_of_the_promised_length():
 
 
 def test_options_of_a_users_model_are_checked(folder):  # noqa: ARG001
-    with pytest.raises(ValueError, match="Did you mean 'frequency'"):
+    with pytest.raises(ValueError, match="did you mean 'frequency'"):
         model_config("my_step.py:SineStep", frequencey=1.0)
     with pytest.raises(ValueError, match="greater than 0"):
         model_config("my_step.py:SineStep", frequency=-1.0)

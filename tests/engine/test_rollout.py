@@ -187,3 +187,16 @@ def test_fixed_steps_agree_with_torchdiffeq_and_converge_in_their_order(solver, 
     coarse, fine = (float((run(n) - exact).norm()) for n in (8, 16))
     # Halving the step divides the error by 2^order; half an order of room for the next term.
     assert math.log2(coarse / fine) == pytest.approx(order, abs=0.5)
+
+
+@pytest.mark.parametrize("name", ["ddl", "resnet", "lstm", "neural_ode"])
+def test_an_eager_replica_is_to_within_rounding_what_it_is_alone(name):
+    many = Replicas(lambda: make_model(name, state_dim=3), range(5))
+    x, u = torch.randn(5, 64, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(5, 64, 0)
+    with torch.no_grad():
+        beside = many.read(many.step(many.lift(x), 0, u))
+        for r in range(5):
+            one = many.select([r])
+            alone = one.read(one.step(one.lift(x[r : r + 1]), 0, u[:1]))
+            # Half a unit in the last place of float32 is 6e-8; two of them for another order of sums.
+            assert (beside[r] - alone[0]).abs().max() <= 1.2e-7 * alone.abs().max()

@@ -307,7 +307,7 @@ def test_a_file_of_a_sweep_names_a_model_of_a_file(tmp_path: Path, monkeypatch: 
     (tmp_path / "grid.toml").write_text(
         'tasks = ["harmonic"]\nmodels = ["ddl", "net.py:Net"]\n[per_model."net.py:Net".model_args]\nlayers = [1, 3]\n'
     )
-    assert main(["sweep", "grid.toml", "with", *SMALL_ARGUMENTS]) == 0
+    assert main(["sweep", "grid.toml", "--trust", "net.py", "with", *SMALL_ARGUMENTS]) == 0
     table = runs.load_runs("runs")
     assert sorted(zip(table["model"], table["config.model_args.layers"], strict=True)) == [
         *(("ddl", 2), ("net.py:Net", 1), ("net.py:Net", 3))

@@ -151,14 +151,14 @@ def test_same_seed_same_model_and_the_global_generator_is_left_alone(name):
 
 @every_model
 def test_unknown_option_is_named_with_the_nearest(name):
-    with pytest.raises(ValueError, match="Did you mean 'hidden_dim'"):
+    with pytest.raises(ValueError, match="did you mean 'hidden_dim'"):
         model_config(name, hiden_dim=3)
     with pytest.raises(ValueError, match="layers"):
         model_config(name, layers=0)
 
 
 def test_unknown_model_is_named_with_the_nearest():
-    with pytest.raises(ValueError, match="Did you mean 'resnet'"):
+    with pytest.raises(ValueError, match="did you mean 'resnet'"):
         make_model("resnt", state_dim=2)
 
 

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from ddl_dyn import runs
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.runs import annotate, atomic_files, heartbeat, provenance
 from ddl_dyn.runs.checkpoint import load_weights
-from ddl_dyn.runs.index import clean, list_runs
+from ddl_dyn.runs.index import list_runs
 from tests.helpers.run_folders import make_run
 
 

@@ -184,3 +184,68 @@ def test_python_names_the_files_for_one_run(folder: Path) -> None:
     assert other.predict().states.shape == (2, 2, 6, 2)
     with pytest.raises(ValueError, match=r"nowhere\.py"):
         open_run("1", trust=["nowhere.py"])
+
+
+EVIL = {"run": '{"model": "evil.py:Evil"}', "compare": '{"models": ["ddl", "evil.py:Evil"]}'}
+HIDDEN = (
+    'models = ["evil.py:Evil"]',
+    'per_model."evil.py:Evil".seeds = 2',
+    '[per_task."van_der_pol"]\nmodel = "evil.py:Evil"',
+    '[task_args]\nx = [["evil.py"]]',
+)
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a file that leaves a mark when it is executed."""
+    (tmp_path / "evil.py").write_text(f"__import__('pathlib').Path({str(tmp_path / 'executed')!r}).write_text('x')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trust, "_allowed", set())
+    return tmp_path
+
+
+@pytest.mark.parametrize("settings", HIDDEN)
+@pytest.mark.parametrize("command", [[], ["print_config"]], ids=["sweep", "print_config"])
+def test_settings_in_toml_execute_no_code(
+    stranger: Path, settings: str, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stranger / "grid.toml").write_text(settings)
+    assert main(["sweep", "grid.toml", *command]) == 1
+    assert said(capsys) == (
+        "error: the settings in a file would execute evil.py, which is no part of ddl-dyn; read it first, then add "
+        "--trust evil.py"
+    )
+    assert not executed(stranger)
+
+
+@pytest.mark.parametrize("kind", EVIL)
+def test_settings_in_json_execute_code_that_is_trusted_or_typed_alone(
+    stranger: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stranger / "settings.json").write_text(EVIL[kind])
+    key = "model" if kind == "run" else "models"
+    words = [kind, "print_config", "with", "settings.json"]
+    # Another file of that name is not this one.
+    (stranger / "mine").mkdir()
+    (stranger / "mine" / "evil.py").write_text("")
+    assert main(words) == 1
+    assert main([*words, "task_args.x=mine/evil.py:Evil", "note=evil.py:Evil is bad"]) == 1
+    assert "would execute evil.py" in said(capsys)
+    assert main([*words, f"{key}=ddl"]) == 0, "a value typed over the file's executes nothing of the file's"
+    assert not executed(stranger)
+    for more in ([f"{key}=./evil.py:Evil"], ["--trust", "evil.py"], ["--trust=evil.py"]):
+        capsys.readouterr()
+        (stranger / "executed").unlink(missing_ok=True)
+        forget(stranger)
+        assert main([*words, *more]) == 1
+        assert "defines no 'Evil'" in said(capsys)
+        assert executed(stranger)
+        assert main(words) == 1
+        assert "would execute evil.py" in said(capsys), "trust holds for one command"
+
+
+def test_trust_without_need_is_refused(stranger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "print_config", "--trust", "evil.py"]) == 1
+    assert said(capsys) == f"error: --trust {stranger}/evil.py: the settings name no such file; leave it out"
+    assert main(["sweep", "print_config", "--trust"]) == 2
+    assert "--trust needs a file of code" in said(capsys)

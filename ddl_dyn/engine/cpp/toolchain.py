@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -9,17 +10,22 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
+from ddl_dyn.config.files import MEGABYTE, read_member
 from ddl_dyn.models.errors import NoCompilerError
 
 FLAGS = ("-std=c++17", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-fPIC", "-shared", "-pthread", "-w")
 # For a library that runs a few times only, compiling counts.
 FAST, QUICK = "-O3", "-O1"
+# Most bytes of a library or a text that is read.
+LIMIT = 1024 * MEGABYTE
 
 
 def compiler() -> str | None:
@@ -29,11 +35,38 @@ def compiler() -> str | None:
 
 
 def folder() -> Path:
-    """Folder of the libraries: $DDL_DYN_CACHE, or a part of the user's cache folder."""
+    """Folder of the libraries: $DDL_DYN_CACHE, or a part of the user's cache folder; made where it is missing.
+
+    What lies there is executed: a folder that is another's, or that others may write to, is left alone with a warning,
+    and one of this process takes its place.
+    """
     given = os.environ.get("DDL_DYN_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddl_dyn"
+    wanted = Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddl_dyn")
+    try:
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        return _instead(wanted, f"which cannot be made ({error.strerror})")
+    return wanted if is_private(wanted) else _instead(wanted, "which is another's or may be written to by others")
+
+
+def is_private(path: Path) -> bool:
+    """True for a file or folder of this user that nobody else may write to."""
+    if not hasattr(os, "geteuid"):
+        return True
+    found = path.stat()
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+@functools.cache
+def _instead(wanted: Path, reason: str) -> Path:
+    made = tempfile.mkdtemp(prefix="ddl_dyn-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    warnings.warn(
+        f"compiled code is not kept in {wanted}, {reason}; set DDL_DYN_CACHE to a folder of your own (`chmod go-w`)",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return Path(made)
 
 
 def build(codes: Sequence[tuple[str, str]]) -> list[Path]:
@@ -49,18 +82,40 @@ def build(codes: Sequence[tuple[str, str]]) -> list[Path]:
     cxx, machine = _machine()
     commands = [(code, (cxx, level, *FLAGS)) for code, level in codes]
     found = [folder() / f"{_key(code, *machine, *flags)}.so" for code, flags in commands]
-    missing = {path: made for path, made in zip(found, commands, strict=True) if not path.is_file()}
+    missing = {path: made for path, made in zip(found, commands, strict=True) if not _is_whole(path)}
     if missing:
-        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder()) as made:
             started = [(path, _started(Path(made), path, *how)) for path, how in missing.items()]
             for path, process in started:
                 _, said = process.communicate()
                 if process.returncode:
                     raise NoCompilerError(f"{cxx} failed: {said.strip()[:500]}")
-                # Another process may have made the same at the same time: either is good.
-                os.replace(Path(made) / path.name, path)
+                _keep(Path(made) / path.name, path)
     return found
+
+
+def _is_whole(library: Path) -> bool:
+    """True for a library that is here, private, and what was compiled."""
+    try:
+        told = read_member(library.parent, f"{library.stem}.sha256", LIMIT)
+        return is_private(library) and told.decode() == _digest(library)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _keep(made: Path, library: Path) -> None:
+    """Move a compiled library and its digest to their place, whatever the umask is."""
+    digest = made.with_suffix(".sha256")
+    digest.write_text(_digest(made))
+    made.chmod(0o700)
+    # Another process that makes the same at the same time may compile it otherwise: until both are of one of them the
+    # digest does not fit, and the library is made once more.
+    os.replace(made, library)
+    os.replace(digest, library.with_suffix(".sha256"))
+
+
+def _digest(library: Path) -> str:
+    return hashlib.sha256(read_member(library.parent, library.name, LIMIT)).hexdigest()
 
 
 def load(code: str, level: str = FAST) -> ctypes.CDLL:
@@ -82,11 +137,13 @@ def remembered(of: Sequence[str], find: Callable[[], str]) -> str:
     """
     path = folder() / f"{_key(*_machine()[1], *FLAGS, *of)}.txt"
     with contextlib.suppress(OSError):
-        return path.read_text(encoding="utf-8")
+        if is_private(path):
+            return read_member(path.parent, path.name, LIMIT).decode()
     text = find()
     with tempfile.TemporaryDirectory(dir=folder()) as made:
         new = Path(made) / path.name
         new.write_text(text, encoding="utf-8")
+        new.chmod(0o600)
         os.replace(new, path)
     return text
 

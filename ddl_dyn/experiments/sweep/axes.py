@@ -71,7 +71,8 @@ def axes(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, list[Any]
         elif isinstance(value, (list, tuple)):
             choices = [List(item) if isinstance(item, (list, tuple)) else item for item in value]
             found.append((prefix + key, choices))
-        elif not isinstance(value, Mapping):
+        else:
+            # An empty section too: whether there is such a one is for the run's own check to say.
             found.append((prefix + key, [value]))
     return found
 

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from ddl_dyn.config.parsing import merged, nearest_key
+from ddl_dyn.config.hints import nearest_key
+from ddl_dyn.config.parsing import merged
 from ddl_dyn.config.sections import (
     LR_GRID,
     SEEDS,
@@ -114,7 +115,10 @@ def check_grid(config: GridConfig) -> list[str]:
         chosen = getattr(config, name)
         problems += [f"{name} names {item!r} twice" for item in dict.fromkeys(chosen) if chosen.count(item) > 1]
     common, per_task, per_model = config.given
-    if isinstance(common.get("model_args"), Mapping) and "carry" in common["model_args"]:
+    if not isinstance(common.get("model_args", {}), Mapping):
+        # The carry of each cell would be put in its place.
+        problems.append(f"model_args is a section, got {common['model_args']!r}; set one of its keys, e.g. layers")
+    elif "carry" in common.get("model_args", {}):
         problems.append(f"model_args.carry is set by carries in a {config.word}; write e.g. carries=observed,latent")
     problems += _axis_problems(common, "")
     for section, own, names in (("per_task", per_task, config.tasks), ("per_model", per_model, config.models)):

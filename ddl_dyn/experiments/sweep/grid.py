@@ -11,10 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ddl_dyn.config.parsing import ConfigError, explained, merged, nearest_key, plain_values, shaped
+from ddl_dyn.config.hints import nearest_key
+from ddl_dyn.config.parsing import ConfigError, explained, merged, plain_values, shaped
 from ddl_dyn.config.sections import LR_GRID, RunConfig
 from ddl_dyn.experiments.data import check_data
 from ddl_dyn.experiments.fingerprint import config_hash
+from ddl_dyn.experiments.memory import check_memory
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.sweep.axes import List, axes, list_keys, settings
 from ddl_dyn.experiments.sweep.config import RUN_KEYS, CompareConfig, GridConfig, SweepConfig, check_grid
@@ -116,6 +118,7 @@ def _cells(config: GridConfig, problems: list[str]) -> list[Cell]:
     if problems:
         raise ConfigError(problems)
     cells = expand_grid(config)
+    check_memory(cell.config for cell in cells)
     check_data(_distinct_data(cells))
     return cells
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
 from ddl_dyn.experiments.cell import POLL_SECONDS, Job, do_cell
 from ddl_dyn.experiments.interrupts import as_interrupts
 from ddl_dyn.experiments.progress import Account
@@ -117,7 +118,7 @@ def _on_loopback(address: str) -> bool:
         with contextlib.suppress(OSError):
             # Where `ray start` leaves it.
             place = Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster"
-            address = address or place.read_text(encoding="utf-8").strip()
+            address = address or read_input(place, SETTINGS_LIMIT).decode().strip()
     return address.startswith(("127.", "localhost", "[::1]"))
 
 

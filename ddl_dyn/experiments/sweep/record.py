@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ddl_dyn.config.files import read_member
 from ddl_dyn.experiments.sweep.grid import Cell
 from ddl_dyn.runs import (
     COMPLETED,
@@ -29,6 +30,7 @@ from ddl_dyn.runs import (
 )
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.index import all_lines
+from ddl_dyn.runs.reading import JSON_LIMIT
 from ddl_dyn.runs.run import GRIDS
 
 CELLS = "cells.csv"
@@ -68,8 +70,8 @@ def read_cells(sweep: Run) -> list[dict[str, str]]:
     """
     path = sweep.path / CELLS
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            lines = list(csv.DictReader(file))
+        text = read_member(sweep.path, CELLS, JSON_LIMIT).decode()
+        lines = list(csv.DictReader(io.StringIO(text, newline="")))
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"{path} cannot be read: {error}; the sweep's own command writes it again") from error
     for line in lines:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ddl_dyn.config.parsing import ConfigError
+from ddl_dyn.config.terminal import say
 from ddl_dyn.engine.threads import cores
 from ddl_dyn.experiments.cell import Job, do_cell
 from ddl_dyn.experiments.progress import Bars
@@ -73,12 +74,12 @@ def run_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Co
     else:
         run_ids = [known.get(cell.digest, cell.run_id) for cell in cells]
         if conclude is not None and len(todo) < len(cells):
-            print(f"{len(cells) - len(todo)} of {len(cells)} runs are complete already", file=sys.stderr)
+            say(f"{len(cells) - len(todo)} of {len(cells)} runs are complete already", file=sys.stderr)
         where, failed = _keep(_Plan(config=config, cells=cells, run_ids=run_ids, todo=todo), launch, conclude)
     if conclude is None or failed:
         counts = f"{len(todo) - len(failed)} done, {len(cells) - len(todo)} reused, {len(failed)} failed"
-        print(f"{config.word} {where}: {'1 cell' if len(cells) == 1 else f'{len(cells)} cells'}: {counts}")
-        print(f"next: {_next(config, where, launch.base, bool(failed))}")
+        say(f"{config.word} {where}: {'1 cell' if len(cells) == 1 else f'{len(cells)} cells'}: {counts}")
+        say(f"next: {_next(config, where, launch.base, bool(failed))}")
     return 1 if failed else 0
 
 
@@ -109,7 +110,7 @@ def _keep(plan: _Plan, launch: Launch, conclude: Conclude | None) -> tuple[str, 
     except KeyboardInterrupt:
         if store.path is not None:
             again = _again(config, store.path.name, launch.base)
-            print(f"{config.word} {store.path.name}: stopped; {again} continues it", file=sys.stderr)
+            say(f"{config.word} {store.path.name}: stopped; {again} continues it", file=sys.stderr)
         raise
     return store.directory.name, failed
 

@@ -21,10 +21,13 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ddl_dyn import runs
+from ddl_dyn.config.files import open_member
 from ddl_dyn.experiments.tracking.sacred import MongoObserver, force_bson_encodeable, medians
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.runs import Run, RunError
+from ddl_dyn.runs.checkpoint import LIMIT as CHECKPOINT_LIMIT
 from ddl_dyn.runs.checkpoint import TRAINING
+from ddl_dyn.runs.reading import read_text
 from ddl_dyn.runs.result import SPLIT_NAMES, primary_of, scores
 
 FORM = "mongodb://[user:password@]host[:port]/database, user and password percent-encoded"
@@ -152,8 +155,7 @@ def _close(run: Run, status: str, observer: Any) -> None:
     if status == runs.COMPLETED:
         observer.completed_event(stop, _summary(run))
     elif status == runs.FAILED:
-        path = run.path / "traceback.txt"
-        trace = path.read_text(encoding="utf-8", errors="replace") if path.exists() else str(run.entry.get("error"))
+        trace = read_text(run.path / "traceback.txt") or str(run.entry.get("error"))
         observer.failed_event(stop, trace.splitlines(keepends=True))
     elif status != runs.RUNNING:
         observer.interrupted_event(stop, status)
@@ -214,7 +216,8 @@ def _send_files(run: Run, observer: Any) -> None:
         name = path.relative_to(run.path).as_posix()
         if not path.is_file() or path.is_symlink() or path.name.startswith(".") or name in TRAINING:
             continue
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        with open_member(run.path, name, CHECKPOINT_LIMIT) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         old = stored.pop(prefix + name, None)
         if old is not None and (old.metadata or {}).get("sha256") == digest:
             observer.run_entry["artifacts"].append({"name": name, "file_id": old._id})

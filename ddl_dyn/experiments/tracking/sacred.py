@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.experiments.progress import Validation
 from ddl_dyn.experiments.tracking import pkg_resources_shim
 from ddl_dyn.runs.provenance import PACKAGE
@@ -108,7 +109,7 @@ def print_config(name: str, defaults: Mapping[str, Any], config: Mapping[str, An
 
 def _dotless(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key.replace(".", DOT): _dotless(item) for key, item in value.items()}
+        return {clean(key).replace(".", DOT): _dotless(item) for key, item in value.items()}
     return value
 
 
@@ -170,6 +171,13 @@ class UsageError(ValueError):
     """A command line that does not fit the grammar."""
 
 
+def _without_with(arguments: list[str]) -> str:
+    """Hint where settings stand before any `with`."""
+    before = arguments[: arguments.index("with")] if "with" in arguments else arguments
+    loose = [item for item in before if "=" in item and not item.startswith("-")]
+    return f" (did you forget `with` before {loose[0]}?)" if loose else ""
+
+
 def parse_command_line(experiment: Any, program: str, arguments: list[str]) -> Command:
     """Read `[COMMAND] [with key=value …] [options]`.
 
@@ -191,9 +199,9 @@ def parse_command_line(experiment: Any, program: str, arguments: list[str]) -> C
         with contextlib.redirect_stdout(io.StringIO()):
             parsed = docopt(text, arguments, default_help=False)
     except DocoptExit as error:
-        raise UsageError(
-            f"expected `{program} [COMMAND] [with key=value …] [options]`; see `{program} --help`"
-        ) from error
+        hint = _without_with(arguments)
+        expected = f"expected `{program} [COMMAND] [with key=value …] [options]`"
+        raise UsageError(f"{expected}{hint}; see `{program} --help`") from error
     for flag, reason in REFUSED.items():
         if parsed.get(flag):
             raise UsageError(f"{flag} is not offered: {reason}")
@@ -204,6 +212,6 @@ def parse_command_line(experiment: Any, program: str, arguments: list[str]) -> C
             name=name, updates=(), options={}, help=help_for_command(commands[wanted]) if wanted in commands else shown
         )
     if name not in commands:
-        raise UsageError(f"unknown command {name!r}; there are {', '.join(commands)}")
+        raise UsageError(f"unknown command {name!r}{_without_with(arguments)}; there are {', '.join(commands)}")
     flags = {key: value for key, value in parsed.items() if key.startswith("--")}
     return Command(name=name, updates=tuple(parsed["UPDATE"]), options=flags)

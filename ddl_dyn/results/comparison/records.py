@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.formats import cell
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results.comparison.groups import Comparison, Entry, data_sets, group_runs
 from ddl_dyn.results.comparison.terminal import as_table, decisions, expectations
@@ -123,7 +125,7 @@ def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows({name: cell(value) for name, value in record.items()} for record in records)
     return text.getvalue()
 
 
@@ -150,7 +152,7 @@ def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, 
         if part is not None:
             console.print(part)
     for line in failed:
-        console.print(f"failed: {line}", markup=False)
+        console.print(clean(f"failed: {line}"), markup=False)
     made = draw_comparison(store.directory, found, members, jobs=jobs) if found else []
     console.print(
         f"comparison {store.directory.name}: {', '.join(str(path) for path in made)}", markup=False, soft_wrap=True

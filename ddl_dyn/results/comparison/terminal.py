@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddl_dyn.config.formats import DASH, number
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.metrics.starts import DISAGREEMENT
 from ddl_dyn.results.comparison.groups import Setting
@@ -37,9 +38,9 @@ def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
         blocks.setdefault((record["task"], record["protocol"]), []).append(record)
     parts = [Text(_head(records))]
     for (task, protocol), block in blocks.items():
-        parts += [Text(), Text(_title(task, protocol, block), style="bold"), _block(block)]
-        parts += [Text(_told(record)) for record in block if record["primary"] and record["verdict"]]
-        parts += [Text(line) for line in _over_windows(block)]
+        parts += [Text(), Text(clean(_title(task, protocol, block)), style="bold"), _block(block)]
+        parts += [Text(clean(_told(record))) for record in block if record["primary"] and record["verdict"]]
+        parts += [Text(clean(line)) for line in _over_windows(block)]
     if any(record["few_starts"] for record in records):
         parts += [Text(), Text(FEW)]
     return Group(*parts)
@@ -115,7 +116,7 @@ def _block(records: Sequence[Mapping[str, Any]]) -> Any:
         cells = [_cell(line.get(key)) for key in horizons]
         one = next(iter(line.values()))
         sizes = Text(latent.text(one["latent_dim"])), Text(size.text(one["parameters"]))
-        table.add_row(Text(model), *cells, *sizes, style="dim" if model in FLOORS else "")
+        table.add_row(Text(clean(model)), *cells, *sizes, style="dim" if model in FLOORS else "")
     return table
 
 
@@ -164,9 +165,9 @@ def expectations(found: Sequence[Setting]) -> Any:
                 outcome.append(f" ({PRIMARY.text(errors[entry.label].estimate)})")
             if stored.get("failed"):
                 outcome.append("  the prediction failed", style="bold")
-            table.add_row(Text(entry.label), Text(str(stored["verdict"])), outcome)
+            table.add_row(Text(clean(entry.label)), Text(clean(stored["verdict"])), outcome)
         if table.row_count:
-            parts += [Text(), Text(f"{setting.task}, {setting.protocol}", style="bold"), table]
+            parts += [Text(), Text(clean(f"{setting.task}, {setting.protocol}"), style="bold"), table]
     if not parts:
         return None
     head = "Can it represent the map? Theory beside outcome: represented means a median below .1 at the short horizon"
@@ -189,7 +190,7 @@ def decisions(found: Sequence[Setting]) -> Any:
             edge = "*" if len(rates) > 1 and tuning["lr"] in (min(rates), max(rates)) else ""
             kept.append(f"{entry.label} {tuning['lr']:.3g}{edge}")
         if kept:
-            lines.append(Text(f"{setting.task}, {setting.protocol}: {', '.join(kept)}"))
+            lines.append(Text(clean(f"{setting.task}, {setting.protocol}: {', '.join(kept)}")))
     if not lines:
         return None
     return Group(Text("Learning rates that tuning kept on validation (* at the edge of the grid)"), *lines, Text())

@@ -8,6 +8,7 @@ from typing import Any
 
 from ddl_dyn.config.formats import DASH, number, percent
 from ddl_dyn.config.labels import REGIMES
+from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY, in_group
 
 Row = tuple[str, str, str]
@@ -210,16 +211,17 @@ def print_analysis(found: dict[str, Any]) -> None:
     console = Console()
     count = len(found["seeds"])
     seeds = f"median [lowest, highest] of {count} seeds" if count > 1 else "one seed"
-    table = Table(title=f"{found['model']} on {found['task']} (run {found['run']})", title_justify="left", box=None)
+    title = escape(clean(f"{found['model']} on {found['task']} (run {found['run']})"))
+    table = Table(title=title, title_justify="left", box=None)
     for heading in ("", "true", f"trained, {seeds}"):
         table.add_column(escape(heading), overflow="fold")
     for row in rows(found):
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(clean(cell)) for cell in row))
     console.print(table)
     card = (f"{one['dtype']} 1 − {1 - one['largest']:.1e}" for one in map(_plain, found.get("precision", ())))
     console.print(f"largest |1 − β| below 1: {'; '.join(card)}", highlight=False)
     for name, reason in found["skipped"].items():
-        console.print(f"without {name}: {reason}", highlight=False, markup=False)
+        console.print(clean(f"without {name}: {reason}"), highlight=False, markup=False)
 
 
 def _plain(row: Any) -> dict[str, Any]:

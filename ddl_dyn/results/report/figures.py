@@ -5,13 +5,14 @@ Axes: R replicas, N trajectories, T steps, D observed state, P grid points, L la
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ddl_dyn import plots
+from ddl_dyn.config.files import read_member
 from ddl_dyn.config.formats import joined
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.metrics.significance import Ranking
@@ -24,6 +25,7 @@ from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import SPLIT_NAMES
 
 from .document import ReportFigure
+from .images import is_image
 
 # A larger SVG (many thousand points) opens slowly; its PNG is as good to look at.
 SVG_BYTES = 350_000
@@ -148,7 +150,7 @@ def run_figures(run: Run) -> tuple[list[ReportFigure], list[str]]:
         alt = f"{run.config.get('model')} on {run.config.get('task')}, run {run.id}: {one.alt}"
         try:
             if stored is not None:
-                pictures.append(ReportFigure(name, stored.suffix[1:], stored.read_bytes(), alt))
+                pictures.append(ReportFigure(name, *stored, alt))
             elif not one.unless(view):
                 pictures.append(report_figure(one.draw(view), name, alt))
         except PROBLEMS as error:
@@ -156,9 +158,11 @@ def run_figures(run: Run) -> tuple[list[ReportFigure], list[str]]:
     return pictures, problems
 
 
-def _stored(run: Run, name: str) -> Path | None:
-    for suffix, limit in ((".svg", SVG_BYTES), (".png", FILE_BYTES)):
-        path = run.path / "figures" / f"{name}{suffix}"
-        if path.is_file() and 0 < path.stat().st_size <= limit:
-            return path
+def _stored(run: Run, name: str) -> tuple[str, bytes] | None:
+    """Suffix and content of a figure that lies with the run; None where none does that is one."""
+    for suffix, limit in (("svg", SVG_BYTES), ("png", FILE_BYTES)):
+        with contextlib.suppress(OSError):
+            data = read_member(run.path, f"figures/{name}.{suffix}", limit)
+            if is_image(data, suffix):
+                return suffix, data
     return None

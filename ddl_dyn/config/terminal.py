@@ -1,0 +1,24 @@
+"""Text for a terminal: what comes from a file or a name must not move the cursor, recolour, or reorder."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any, TextIO
+
+# Controls but for tab and line feed (escape sequences begin with one), and those that reverse the order of letters.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def clean(value: Any) -> str:
+    """Text without control characters."""
+    return CONTROL.sub("�", str(value))
+
+
+def say(text: Any, *, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print text, cleaned, and at once.
+
+    Args:
+        text: the text.   end: what follows it.   file: where to; by default standard output.
+    """
+    print(clean(text), end=end, file=file or sys.stdout, flush=True)
