@@ -1,13 +1,13 @@
 """Numbers read out of a run's stored result.
 
-Axes: R replicas.
+Axes: R replicas, K radii.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,11 @@ def scores(run: Run, split: str, horizon: str) -> np.ndarray | None:
     values = stored.get("values") if isinstance(stored, Mapping) else stored
     if not isinstance(values, (list, tuple)) or not values:
         return None
+    return _per_replica(values)
+
+
+def _per_replica(values: Sequence[Any]) -> np.ndarray:
+    """Errors (R,), infinite where one is missing or no number."""
     found = np.array([math.inf if item is None else float(item) for item in values], dtype=np.float64)
     return np.where(np.isnan(found), math.inf, found)
 
@@ -56,3 +61,42 @@ def horizon_steps(run: Run, split: str, horizon: str) -> int | None:
     if not isinstance(asked, int):
         return None
     return min(asked, held) if isinstance(held, int) else asked
+
+
+class RadiusScores(NamedTuple):
+    """Primary errors of a run over K radii of its starts: 1, the test split, and those beyond, ascending.
+
+    Args:
+        radii: (K,), in units of the training radius.   values: (K, R), infinite for a replica that failed.
+        floors: name -> (K,).   steps: of the free runs.
+    """
+
+    radii: np.ndarray
+    values: np.ndarray
+    floors: dict[str, np.ndarray]
+    steps: int
+
+
+def radius_scores(run: Run, horizon: str) -> RadiusScores | None:
+    """Primary error of each replica at each radius.
+
+    Args:
+        run: a finished run.   horizon: of `PRIMARY.horizons`.
+    Returns:
+        None where the run was tested at no radius.
+    """
+    stored, inside = at(run.result, "radii"), scores(run, "test", horizon)
+    if not isinstance(stored, Mapping) or not stored or inside is None:
+        return None
+    order = sorted(stored, key=float)
+    key = PRIMARY.found_at(horizon=horizon).removeprefix(".")
+    below = {name: [at(run.result, f"floors.{name}.test.{key}")] for name in FLOORS}
+    for radius in order:
+        for name, values in below.items():
+            values.append(at(stored[radius], f"floors.{name}.{key}"))
+    return RadiusScores(
+        np.array([1.0, *map(float, order)]),
+        np.stack([inside, *(_per_replica(stored[radius][key]) for radius in order)]),
+        {name: _per_replica(values) for name, values in below.items() if None not in values},
+        int(stored[order[0]]["steps"][horizon]),
+    )

@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
-from ddl_dyn.experiments.evaluation.free_runs import errors, failure_shares, free_run, pooled_curve, score
+from ddl_dyn.experiments.evaluation.free_runs import (
+    errors,
+    failure_shares,
+    free_run,
+    pooled_curve,
+    run_steps,
+    score,
+    shared_errors,
+)
 from ddl_dyn.experiments.evaluation.phase_space import describe_map
 from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, word_tracking
+from ddl_dyn.experiments.evaluation.radii import radius_numbers
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.models import make_model
 from ddl_dyn.runs.result import FLOORS
@@ -43,7 +52,7 @@ class Evaluation:
 
 
 def evaluate(setup: Setup, result: FitResult) -> Evaluation:
-    """Free runs on the test and out-of-distribution sets, their errors, the floors', and the learned map's portrait.
+    """Free runs on the test and out-of-distribution sets and at radii, errors and the floors', and the map's portrait.
 
     Args:
         setup: its replicas trained.   result: of `fit`.
@@ -61,7 +70,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         "flops_per_step": count_flops(replicas.model(0)),
         "milliseconds_per_step": milliseconds_per_step(replicas, config.train.batch),
         "training": training_numbers(result, replicas),
-        "data": {"trust_steps": int(data.trust_steps), "notes": list(data.notes), "splits": _sizes(data)},
+        "data": {"trust_steps": int(data.trust_steps), "notes": _notes(setup), "splits": _sizes(data)},
     }
     arrays: dict[str, Array] = history_arrays(result) | {"sigma": setup.sigma, "dt": np.asarray(setup.task.dt)}
     for split in ("test", "ood"):
@@ -69,7 +78,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         if truth is None:
             numbers[split] = None
             continue
-        steps = min(config.eval.long, truth.steps, replicas.max_steps or truth.steps)
+        _, steps = run_steps(config.eval, truth)
         run = free_run(setup, truth, steps, failed=result.untrained)
         true = truth.states[:, : steps + 1]
         numbers[split] = score(setup, run["pred"], true) | failure_shares(run["status"])
@@ -87,9 +96,10 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
             preds = [(p, free_run(replace(p, replicas=fitted[name]), truth, steps)["pred"]) for p, fitted in floors]
             each = [score(part, pred, true) for part, pred in preds]
             found = numbers.setdefault("floors", {}).setdefault(name, {})
-            found[split] = {key: _median([one[key][0] for one in each]) for key in each[0]}
+            found[split] = shared_errors(each)
             curves = [pooled_curve(pred, true, part.sigma)[0] for part, pred in preds]
             arrays[f"{split}_nrmse_{name}"] = np.median(curves, axis=0)
+    numbers["radii"] = radius_numbers(setup, floors, result.untrained)
     numbers["theory"] = theory_numbers(setup, numbers["test"]["nrmse_short"])
     if setup.task.state_kind == "categorical":
         numbers["tracking"], tracked = word_tracking(setup)
@@ -97,6 +107,15 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
     numbers["gates"], audited = gate_audit(setup)
     described = describe_map(setup, chosen_replica(result))
     return Evaluation(numbers | described.numbers, arrays | audited | described.arrays)
+
+
+def _notes(setup: Setup) -> list[str]:
+    """How the request for data was met, and how that for the horizons of the test."""
+    asked, notes = setup.config.eval, list(setup.data.notes)
+    for name, steps in zip(("short", "long"), run_steps(asked, setup.data.test), strict=True):
+        if steps < getattr(asked, name):
+            notes.append(f"test: free runs of {steps} steps instead of eval.{name} = {getattr(asked, name)}")
+    return notes
 
 
 def _sizes(data: Dataset) -> dict[str, dict[str, int]]:
@@ -112,12 +131,6 @@ def _last(setup: Setup, result: FitResult) -> Setup | None:
     replicas = setup.replicas.select(range(setup.replicas.size))
     replicas.load_state_dict(result.last)
     return replace(setup, replicas=replicas)
-
-
-def _median(values: list[float | None]) -> float | None:
-    """Median over data sets; None where a data set has no such number."""
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if len(known) == len(values) else None
 
 
 def fit_floors(setup: Setup) -> dict[str, Replicas]:

@@ -5,12 +5,14 @@ Axes: R replicas, N trajectories, T steps, D observed state.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ddl_dyn.config.sections import EvalConfig
 from ddl_dyn.engine.rollout import Status, rollout
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.accuracy import nrmse, nrmse_curve, valid_prediction_time
@@ -19,6 +21,11 @@ from ddl_dyn.metrics.starts import start_errors
 from ddl_dyn.tasks.trajectories import Trajectories
 
 Array = NDArray[Any]
+
+
+def run_steps(config: EvalConfig, truth: Trajectories) -> tuple[int, int]:
+    """Steps of the short and the long horizon: those asked for, or all that a recorded window has."""
+    return min(config.short, truth.steps), min(config.long, truth.steps)
 
 
 def free_run(setup: Setup, truth: Trajectories, steps: int, *, failed: Array | None = None) -> dict[str, Array]:
@@ -51,7 +58,8 @@ def errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float]]:
         pred: (R, N, T+1, D) in physical units.   true: (N, T+1, D) in physical units.
     """
     found: dict[str, list[float]] = {}
-    for name, steps in (("short", min(setup.config.eval.short, true.shape[1] - 1)), ("long", true.shape[1] - 1)):
+    last = true.shape[1] - 1
+    for name, steps in (("short", min(setup.config.eval.short, last)), ("long", last)):
         starts = start_errors(pred, true, setup.sigma, steps, setup.config.eval.threshold)
         found[f"nrmse_{name}"] = nrmse(pred, true, setup.sigma, steps).tolist()
         found[f"start_median_{name}"] = starts.median.tolist()
@@ -102,3 +110,12 @@ def pooled_curve(pred: Array, true: Array, sigma: Array) -> Array:
     """
     with np.errstate(over="ignore"):
         return np.sqrt(np.square(nrmse_curve(pred, true, sigma)).mean(axis=-2))
+
+
+def shared_errors(each: Sequence[Mapping[str, list[Any]]]) -> dict[str, float | None]:
+    """Median over data sets of each error of a model that has one replica a data set; None where one has no number."""
+    found: dict[str, float | None] = {}
+    for key in each[0]:
+        known = [one[key][0] for one in each if one[key][0] is not None]
+        found[key] = float(np.median(known)) if len(known) == len(each) else None
+    return found

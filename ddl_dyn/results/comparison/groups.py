@@ -23,8 +23,8 @@ from ddl_dyn.metrics.statistics import Interval
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, scores
 
-# Where and how fast a run is computed changes no claim made about it.
-NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every"}
+# Where and how fast a run is computed, and what else it is tested on, changes no claim made about it.
+NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every", "data.radii"}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results.comparison.groups import Comparison, Entry, data_sets, group_runs
+from ddl_dyn.results.comparison.radius import radius_panels
 from ddl_dyn.results.comparison.terminal import as_table, decisions, expectations
 from ddl_dyn.results.comparison.verdicts import Contrast, contrasts, of_comparison, starred
 from ddl_dyn.runs import Run
@@ -144,7 +145,7 @@ def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, 
 def draw_comparison(
     folder: Path, found: Sequence[Mapping[str, Any]], members: Sequence[Run], *, jobs: int = 1
 ) -> list[Path]:
-    """Comparison figure and page; the paths of what was made.
+    """Comparison figures and page; the paths of what was made.
 
     Args:
         folder: of the comparison.   found: from `comparison_rows`.   members: its runs.   jobs: processes that draw.
@@ -156,6 +157,9 @@ def draw_comparison(
     seeds = max((int(record["seeds"]) for record in inside), default=1)
     level = min((record["coverage"] for record in inside if record["coverage"] is not None), default=0.0)
     figure = plots.interval_chart(inside, level=level, seeds=seeds)
-    made = plots.save(figure, folder / "figures" / "comparison")
+    made = list(plots.save(figure, folder / "figures" / "comparison"))
+    panels = radius_panels(group_runs(list(members)))
+    if panels:
+        made += plots.save(plots.error_by_radius(panels), folder / "figures" / "comparison_radius")
     page = report.write_page(folder, [run.path for run in members], jobs=jobs)
     return [folder / "comparison.csv", *made, page]

@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ddl_dyn import plots
 from ddl_dyn.config.formats import joined
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.metrics.significance import Ranking
+from ddl_dyn.plots.radius import RadiusPanel
 from ddl_dyn.plots.style import style
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
+from ddl_dyn.results.comparison.radius import radius_panels
 from ddl_dyn.results.comparison.verdicts import coverage_words
 from ddl_dyn.results.figures.registry import RunFigure, known
 from ddl_dyn.results.figures.run_view import RunView
@@ -47,7 +51,7 @@ def report_figure(figure: Any, name: str, alt: str, caption: str = "") -> Report
 
 
 def comparison_figures(found: Sequence[Setting]) -> list[ReportFigure]:
-    """Medians and intervals of every entry, one figure for each split."""
+    """Medians and intervals of every entry, one figure for each split; medians against the radius of the starts."""
     out = []
     for split, name in SPLIT_NAMES.items():
         here = [c for setting in found for c in setting.comparisons if c.split == split]
@@ -61,7 +65,22 @@ def comparison_figures(found: Sequence[Setting]) -> list[ReportFigure]:
             alt = f"Median {PRIMARY.title}{between} of each model, {name}. Lowest medians: "
             alt += "; ".join(f"{c.setting.title}, {c.over}: {_lowest(c)}" for c in here) + "."
             out.append(report_figure(figure, f"comparison_{split}", alt))
+    panels = radius_panels(found)
+    if panels:
+        alt = f"Median {PRIMARY.title} of each model against the radius of the starts: {_farthest(panels)}"
+        out.append(report_figure(plots.error_by_radius(panels), "comparison_radius", alt))
     return out
+
+
+def _farthest(panels: Sequence[RadiusPanel]) -> str:
+    """Lowest median at the largest radius of each panel, in words."""
+    told = []
+    for panel in panels:
+        ends = {name: (radii[-1], float(np.median(errors[-1]))) for name, (radii, errors) in panel.curves.items()}
+        first = min(ends, key=lambda name: ends[name][1])
+        where = ", ".join(panel.title.splitlines())
+        told.append(f"{where}: lowest at {ends[first][0]:g} {spoken(first)} {PRIMARY.page(ends[first][1])}")
+    return "; ".join(told) + "."
 
 
 def _lowest(comparison: Comparison) -> str:
@@ -111,13 +130,13 @@ def panel(setting: Setting) -> tuple[list[ReportFigure], list[str]]:
 
 
 def _side_by_side(first: RunView) -> Iterator[RunFigure]:
-    """Phase space as fits the dimension, errors, components."""
+    """Phase space as fits the dimension, errors, components; errors by radius where there are any."""
     figures = known("stored")
     driven = first.dim > 3 and "portrait_grid" not in first.arrays
     # A plane of two among many components that inputs drive shows nothing of the motion.
     if not driven:
         yield figures[{1: "cobweb", 3: "portrait_3d"}.get(first.dim, "portrait")]
-    yield from (figures["error"], figures["trajectories"])
+    yield from (figures["error"], figures["radius"], figures["trajectories"])
 
 
 def _views(setting: Setting) -> tuple[list[RunView], list[str]]:
