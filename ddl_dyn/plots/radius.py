@@ -60,8 +60,8 @@ def error_by_radius(panels: Sequence[RadiusPanel], *, level: float = 0.8, title:
         "A diverged run counts as infinite (×: the median does)" if _diverges(panels) else "",
         "Grey: floors" if any(panel.floors for panel in panels) else "",
         "A floor of less than a tenth of every median leaves its panel below" if any(map(_below, panels)) else "",
-        "Flat: as good outside the training support as inside it; as steep as the training mean: nothing learned inside "
-        "carries over",
+        "Flat: as good outside the training support as inside it; as steep as the training mean: nothing learned "
+        "inside carries over",
         note,
     )
     width = PAGE_WIDTH if columns > 1 else 0.7 * PAGE_WIDTH

@@ -85,18 +85,21 @@ def radius_scores(run: Run, horizon: str) -> RadiusScores | None:
     Returns:
         None where the run was tested at no radius.
     """
-    stored, inside = at(run.result, "radii"), scores(run, "test", horizon)
-    if not isinstance(stored, Mapping) or not stored or inside is None:
+    inside, stored = scores(run, "test", horizon), at(run.result, "radii")
+    if inside is None or not isinstance(stored, Mapping):
         return None
-    order = sorted(stored, key=float)
     key = PRIMARY.found_at(horizon=horizon).removeprefix(".")
-    below = {name: [at(run.result, f"floors.{name}.test.{key}")] for name in FLOORS}
-    for radius in order:
-        for name, values in below.items():
-            values.append(at(stored[radius], f"floors.{name}.{key}"))
+    known = {float(radius): one for radius, one in stored.items() if len(at(one, key) or ()) == inside.size}
+    if not known:
+        return None
+    order = sorted(known)
+    floors = {
+        name: [at(run.result, f"floors.{name}.test.{key}"), *(at(known[r], f"floors.{name}.{key}") for r in order)]
+        for name in FLOORS
+    }
     return RadiusScores(
-        np.array([1.0, *map(float, order)]),
-        np.stack([inside, *(_per_replica(stored[radius][key]) for radius in order)]),
-        {name: _per_replica(values) for name, values in below.items() if None not in values},
-        int(stored[order[0]]["steps"][horizon]),
+        np.array([1.0, *order]),
+        np.stack([inside, *(_per_replica(at(known[r], key)) for r in order)]),
+        {name: _per_replica(values) for name, values in floors.items() if None not in values},
+        int(at(known[order[0]], f"steps.{horizon}")),
     )

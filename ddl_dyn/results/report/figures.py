@@ -79,7 +79,7 @@ def _farthest(panels: Sequence[RadiusPanel]) -> str:
         ends = {name: (radii[-1], float(np.median(errors[-1]))) for name, (radii, errors) in panel.curves.items()}
         first = min(ends, key=lambda name: ends[name][1])
         where = ", ".join(panel.title.splitlines())
-        told.append(f"{where}: lowest at {ends[first][0]:g} {spoken(first)} {PRIMARY.page(ends[first][1])}")
+        told.append(f"{where}: lowest at radius {ends[first][0]:g} {spoken(first)} {PRIMARY.page(ends[first][1])}")
     return "; ".join(told) + "."
 
 
