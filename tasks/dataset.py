@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ddl_dyn.tasks.base import SPLITS, Split, Task
 from ddl_dyn.tasks.integrators import ATOL, RTOL
+from ddl_dyn.tasks.radii import STARTS, check_radii, draw_at_radii
 from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.tasks.trust import trust_horizon
 
@@ -29,9 +31,10 @@ class Dataset:
         task: the system.
         train, val: with observation noise, where noise was asked for.
         test, ood: clean; ood is None where none was asked for or the task has none.
-        content_hash: hexadecimal SHA-256 of everything that determines the numbers.
+        content_hash: hexadecimal SHA-256 of everything that determines the numbers of the four splits.
         trust_steps: steps up to which two computations of the test and ood trajectories agree.
         notes: statements on how the request was met, e.g. a shortened horizon of an observed series.
+        radii: clean trajectories from starts at multiples of the training radius, by that multiple, ascending.
     """
 
     task: Task
@@ -42,6 +45,7 @@ class Dataset:
     content_hash: str
     trust_steps: int
     notes: tuple[str, ...] = ()
+    radii: Mapping[float, Trajectories] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         parts = {name: getattr(self, name) for name in SPLITS}
@@ -60,6 +64,7 @@ def make_dataset(
     noise: float = 0.0,
     seed: int = 0,
     test_seed: int | None = None,
+    radii: Sequence[float] = (),
 ) -> Dataset:
     """Simulate (or, for an observed series, cut out) the four splits of a task.
 
@@ -71,7 +76,9 @@ def make_dataset(
             training standard deviation.
         seed: fixes initial states, inputs and noise; the splits use independent streams, and the first n of 2n
             trajectories of a split are the n.
-        test_seed: fixes test and ood instead, so that several data sets share them; None takes `seed`.
+        test_seed: fixes test, ood and radii instead, so that several data sets share them; None takes `seed`.
+        radii: multiples of the training radius, above 1, at each of which n_ood trajectories start, at most 16; no
+            other split depends on them.
     Returns:
         A Dataset.
     Raises:
@@ -84,21 +91,17 @@ def make_dataset(
         ((16, 51, 2), None)
     """
     counts: dict[Split, int] = {"train": n_train, "val": n_val, "test": n_test, "ood": n_ood}
-    for split, n in counts.items():
-        _check_count(f"n_{split}", n, 0 if split == "ood" else 1)
-    _check_count("steps", steps, 1)
-    _check_count("seed", seed, 0)
-    _check_noise(task, noise)
+    _check_request(task, counts, steps=steps, noise=noise, seed=seed)
+    check_radii(radii)
     seeds = {"seed": seed}
     if test_seed is not None and test_seed != seed and not task.recorded:
         seeds["test_seed"] = test_seed
     splits, notes = _clean_splits(task, counts, steps, **seeds)
-    for split, part in splits.items():
-        if part is not None:
-            _check_finite(task, split, part)
+    _check_finite(task, splits)
     train, val, test, ood = (splits[split] for split in SPLITS)
-    if train is None or val is None or test is None:
+    if not (train and val and test):
         raise ValueError(f"{task.key()}: the task made no train, val or test split")
+    far, said = draw_at_radii(task, radii, n=min(n_ood, STARTS), steps=steps, seed=seeds.get("test_seed", seed))
     return Dataset(
         task=task,
         train=_with_noise(train, noise, train, np.random.SeedSequence([seed, 1])),
@@ -107,8 +110,17 @@ def make_dataset(
         ood=ood,
         content_hash=_content_hash(task, splits, counts, steps=steps, noise=noise, **seeds),
         trust_steps=min(_trust(task, part) for part in (test, ood) if part is not None),
-        notes=tuple(notes),
+        notes=(*notes, *said),
+        radii=far,
     )
+
+
+def _check_request(task: Task, counts: dict[Split, int], *, steps: int, noise: float, seed: int) -> None:
+    for split, n in counts.items():
+        _check_count(f"n_{split}", n, 0 if split == "ood" else 1)
+    _check_count("steps", steps, 1)
+    _check_count("seed", seed, 0)
+    _check_noise(task, noise)
 
 
 def _check_noise(task: Task, noise: float) -> None:
@@ -136,15 +148,18 @@ def _check_count(name: str, value: int, low: int) -> None:
         raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
 
 
-def _check_finite(task: Task, split: Split, part: Trajectories) -> None:
-    bad = np.any(~np.isfinite(part.states), axis=2)
-    if bad.any():
-        row, step = (int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(
-            f"{task.key()}: {split} trajectory {row} leaves the finite numbers at step {step} (it starts from "
-            f"{part.states[row, 0]}); {np.count_nonzero(bad.any(axis=1))} of {len(part)} do. Choose parameters whose "
-            "attractor holds the initial states, or fewer steps"
-        )
+def _check_finite(task: Task, splits: dict[Split, Trajectories | None]) -> None:
+    for split, part in splits.items():
+        if part is None:
+            continue
+        bad = np.any(~np.isfinite(part.states), axis=2)
+        if bad.any():
+            row, step = (int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(
+                f"{task.key()}: {split} trajectory {row} leaves the finite numbers at step {step} (it starts from "
+                f"{part.states[row, 0]}); {np.count_nonzero(bad.any(axis=1))} of {len(part)} do. Choose parameters "
+                "whose attractor holds the initial states, or fewer steps"
+            )
 
 
 def _trust(task: Task, part: Trajectories) -> int:

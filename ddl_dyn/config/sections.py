@@ -86,6 +86,8 @@ class DataConfig(Section):
     seeds: G different data sets, of the seeds seed … seed + G − 1, for as many equal groups of replicas. None: 1 in a
         single run, and in a comparison or sweep the largest divisor of its number of seeds up to `DATA_SETS`, or 1
         for a recorded series.
+    radii: multiples of the training radius at which out-of-distribution starts are drawn too, `n_ood` at each but no
+        more than 16, where the task has a radius; they belong to the test, and no other split depends on them.
     """
 
     n_train: int = Field(default=256, ge=1)
@@ -97,7 +99,14 @@ class DataConfig(Section):
     seed: int = Field(default=0, ge=0)
     test_seed: int = Field(default=0, ge=0)
     seeds: int | None = Field(default=None, ge=1)
+    radii: tuple[Annotated[float, Field(gt=1.0, allow_inf_nan=False)], ...] = (1.5, 2.0, 4.0, 8.0)
     normalize: Literal["auto", "component", "isotropic", "none"] = "auto"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> DataConfig:
+        if len(set(self.radii)) != len(self.radii):
+            raise ValueError(f"data.radii names one radius twice: {', '.join(map(str, self.radii))}")
+        return self
 
 
 class TrainConfig(Section):

@@ -17,7 +17,7 @@ from ddl_dyn.tasks.dataset import Dataset
 
 
 def make_data(config: RunConfig) -> tuple[Dataset, ...]:
-    """The data sets of a run, with their task: one for each data seed, all with the same test and ood split.
+    """The data sets of a run, with their task: one for each data seed, all with the same test and ood split and radii.
 
     Raises:
         ValueError: when the data cannot be had, or do not fit the training and evaluation asked for.
@@ -48,13 +48,20 @@ def _data_sets(task: Task, sizes: tuple[tuple[str, Any], ...], number: int) -> t
     options = dict(sizes)
     first = make_dataset(task, **options)
     # The first n of 2n trajectories are the n: one test trajectory is the cheapest, and the first set's replace it.
-    light = options | {"n_test": 1, "n_ood": 0}
+    light = options | {"n_test": 1, "n_ood": 0, "radii": ()}
     others = [make_dataset(task, **(light | {"seed": options["seed"] + g})) for g in range(1, number)]
     if not others:
         return (first,)
     digest = hashlib.sha256(" ".join(one.content_hash for one in (first, *others)).encode()).hexdigest()
     return tuple(
-        replace(one, test=first.test, ood=first.ood, trust_steps=first.trust_steps, content_hash=digest)
+        replace(
+            one,
+            test=first.test,
+            ood=first.ood,
+            radii=first.radii,
+            trust_steps=first.trust_steps,
+            content_hash=digest,
+        )
         for one in (first, *others)
     )
 

@@ -46,6 +46,7 @@ def resolve_run(updates: Mapping[str, Any], *, compared: bool = False) -> RunCon
         problems.append(f"seed + seeds must not exceed {SEED_LIMIT}, got {config.seed} + {config.seeds}")
     if config is not None and task is not None:
         config = _with_data_sets(config, task, compared, problems)
+        _check_horizon(config, task, problems)
     if not problems and config is not None and options is not None and task is not None:
         _try_model(config, options, task, problems)
     if problems or config is None:
@@ -63,6 +64,15 @@ def _with_data_sets(config: RunConfig, task: Any, compared: bool, problems: list
     if number > 1 and task.recorded:
         problems.append(f"data.seeds = {number}, but {config.task} is a recorded series, of which there is one")
     return config.model_copy(update={"data": config.data.model_copy(update={"seeds": number})})
+
+
+def _check_horizon(config: RunConfig, task: Any, problems: list[str]) -> None:
+    """Free runs go as far as there is truth; a recorded series has what it has, and its notes say so."""
+    if config.eval.long > config.data.steps and not task.recorded:
+        problems.append(
+            f"eval.long must not exceed data.steps = {config.data.steps}, the steps of the test trajectories, got "
+            f"{config.eval.long}; lower eval.long or raise data.steps"
+        )
 
 
 def _task(name: Any, params: Any, problems: list[str]) -> Any:
@@ -102,5 +112,10 @@ def _try_model(config: RunConfig, options: Mapping[str, Any], task: Any, problem
     except ValueError as error:
         problems.append(str(error))
         return
+    if options.get("sharing") == "untied" and config.eval.long > options["layers"]:
+        problems.append(
+            f"eval.long must not exceed model_args.layers = {options['layers']} with sharing=untied, whose layers are "
+            f"the steps, got {config.eval.long}; lower eval.long or raise model_args.layers"
+        )
     shape = (task.state_dim, task.input_dim, task.dt)
     problems += complaints(model_class(config.model), config.model, json.dumps(options, sort_keys=True), shape)

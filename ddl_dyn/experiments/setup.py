@@ -42,7 +42,7 @@ class Setup:
     Args:
         config: resolved.   normalizer: of the training split, one a replica where replicas have data sets of their own.
         data: the splits, with their task; of the first data set where there are several.
-        others: the further data sets, with the same test and ood split.
+        others: the further data sets, with the same test and ood split and radii.
         budget: options of the model under its budget.   replicas: untrained, or with the parameters of `stored`.
         stored: the completed run that it was restored from, None where it was made from a configuration.
     """

@@ -12,6 +12,7 @@ from .gates import gate_map, layer_spectra_plane
 from .plane import basin_map, direction_field, nullclines, poincare_section
 from .portrait import phase_portrait
 from .portrait3d import phase_portrait_3d
+from .radius import error_by_radius
 from .ranking import ranking, survival_curves
 from .series import error_growth, trajectories
 from .spectra import bifurcation_diagram, power_spectra, recurrence_plot, return_map
@@ -29,6 +30,7 @@ __all__ = [
     "direction_field",
     "discrepancy_spent",
     "drift_curves",
+    "error_by_radius",
     "error_growth",
     "field_forming",
     "gate_map",

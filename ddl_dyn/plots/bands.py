@@ -1,4 +1,4 @@
-"""Medians and intervals over replicas where some of them have failed; limits that ignore what is not finite.
+"""Medians and bands over replicas where some of them have failed; limits that ignore what is not finite.
 
 Axes: R replicas.
 """
@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
+
+from .style import model_style
 
 Array = NDArray[np.float64]
 
@@ -94,3 +97,34 @@ def log_limits(arrays: Iterable[Any], *, decades: float = 7.0, pad: float = 0.06
 def spread(n: int, chosen: int) -> NDArray[np.intp]:
     """Up to `chosen` indices spread evenly over range(n), the first always among them."""
     return np.unique(np.linspace(0, n - 1, min(chosen, n)).round().astype(np.intp)) if n else np.empty(0, dtype=np.intp)
+
+
+def banded_line(ax: Axes, t: Array, name: str, curves: tuple[Array, Array, Array], high: float) -> None:
+    """Draw the median line and the seed band of one model; what is infinite runs out of the top of the panel.
+
+    Args:
+        ax: logarithmic panel.   t: (T,), horizontal places.   name: of the model.
+        curves: median, low and high end of the band, (T,) each.   high: upper limit of the panel.
+    """
+    median, lower, upper = curves
+    look = model_style(name)
+    top = np.minimum(upper, high * 100)
+    ax.fill_between(t, positive(lower), positive(top), color=look.colour, alpha=0.18, linewidth=0)
+    ax.plot(
+        t, positive(median), color=look.colour, linestyle=look.line, marker=look.marker, label=look.label,
+        markevery=max(t.size // 8, 1), markersize=3.5,
+    )  # fmt: skip
+    _mark_end(ax, t, median, look.colour)
+
+
+def _mark_end(ax: Axes, t: Array, median: Array, colour: str) -> None:
+    """A cross where the median run stops being finite."""
+    alive = np.flatnonzero(np.isfinite(median))
+    if alive.size and alive[-1] < t.size - 1:
+        at = alive[-1]
+        ax.plot(t[at], median[at], marker="x", ms=6, mew=1.6, color=colour, ls="none", zorder=5, gid="diverged")
+
+
+def positive(values: Array) -> Array:
+    """Values with NaN, a gap, where a logarithmic axis has no place for them."""
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)

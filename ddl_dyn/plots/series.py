@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ddl_dyn.config.formats import percent
 from ddl_dyn.metrics.registry import PRIMARY
 
-from .bands import Array, band, finite, limits, log_limits, spread
+from .bands import Array, band, banded_line, finite, limits, log_limits, positive, spread
 from .style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
 
 # Growth over the horizon (natural logarithm) below which a slope would be drawn as a level.
@@ -138,12 +138,10 @@ def error_growth(
     figure = new_figure(PAGE_WIDTH * 0.85, 3.4, title=title, caption=caption)
     ax: Axes = figure.subplots()
     for name, curves_of in bands.items():
-        _banded(ax, t, name, curves_of, high)
+        banded_line(ax, t, name, curves_of, high)
     for name, curve in floor_curves.items():
         look = model_style(name)
-        ax.plot(
-            t, _positive(curve), color=look.colour, linestyle=look.line, linewidth=0.9, zorder=1.5, label=look.label
-        )
+        ax.plot(t, positive(curve), color=look.colour, linestyle=look.line, linewidth=0.9, zorder=1.5, label=look.label)
     for name, exponent in (exponents or {}).items():
         if _visible(*exponent, float(t[-1] - t[0])) and bands:
             _guide(ax, t, [m for m, _, _ in bands.values()], exponent[0], name)
@@ -152,31 +150,6 @@ def error_growth(
     ax.set(yscale="log", ylim=(low, high), xlim=(t[0], t[-1]), xlabel="steps", ylabel=PRIMARY.heading)
     legend(figure, ax)
     return figure
-
-
-def _banded(ax: Axes, t: Array, name: str, curves: tuple[Array, Array, Array], high: float) -> None:
-    """Median line and seed band of one model; what is infinite runs out of the top of the panel."""
-    median, lower, upper = curves
-    look = model_style(name)
-    top = np.minimum(upper, high * 100)
-    ax.fill_between(t, _positive(lower), _positive(top), color=look.colour, alpha=0.18, linewidth=0)
-    ax.plot(
-        t, _positive(median), color=look.colour, linestyle=look.line, marker=look.marker, label=look.label,
-        markevery=max(t.size // 8, 1), markersize=3.5,
-    )  # fmt: skip
-    _mark_end(ax, t, median, look.colour)
-
-
-def _mark_end(ax: Axes, t: Array, median: Array, colour: str) -> None:
-    """A cross where the median run stops being finite."""
-    alive = np.flatnonzero(np.isfinite(median))
-    if alive.size and alive[-1] < t.size - 1:
-        at = alive[-1]
-        ax.plot(t[at], median[at], marker="x", ms=6, mew=1.6, color=colour, ls="none", zorder=5, gid="diverged")
-
-
-def _positive(values: Array) -> Array:
-    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
 def _visible(slope: float, error: float, span: float) -> bool:

@@ -145,7 +145,7 @@ class OpenRun(Run):
         import torch
 
         from ddl_dyn.engine.rollout import Rollout
-        from ddl_dyn.experiments.evaluation.evaluate import free_run_from
+        from ddl_dyn.experiments.evaluation.free_runs import free_run_from
 
         starts, given = self._given(x0, steps, inputs)
         training = self.result["training"]

@@ -1,13 +1,13 @@
 """Numbers read out of a run's stored result.
 
-Axes: R replicas.
+Axes: R replicas, K radii.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,11 @@ def scores(run: Run, split: str, horizon: str, metric: Metric | None = None) -> 
     values = stored.get("values") if isinstance(stored, Mapping) else stored
     if not isinstance(values, (list, tuple)) or not values:
         return None
+    return _per_replica(values)
+
+
+def _per_replica(values: Sequence[Any]) -> np.ndarray:
+    """Errors (R,), infinite where one is missing or no number."""
     found = np.array([math.inf if item is None else float(item) for item in values], dtype=np.float64)
     return np.where(np.isnan(found), math.inf, found)
 
@@ -62,3 +67,45 @@ def horizon_steps(run: Run, split: str, horizon: str) -> int | None:
     if not isinstance(asked, int):
         return None
     return min(asked, held) if isinstance(held, int) else asked
+
+
+class RadiusScores(NamedTuple):
+    """Primary errors of a run over K radii of its starts: 1, the test split, and those beyond, ascending.
+
+    Args:
+        radii: (K,), in units of the training radius.   values: (K, R), infinite for a replica that failed.
+        floors: name -> (K,).   steps: of the free runs.
+    """
+
+    radii: np.ndarray
+    values: np.ndarray
+    floors: dict[str, np.ndarray]
+    steps: int
+
+
+def radius_scores(run: Run, horizon: str) -> RadiusScores | None:
+    """Primary error of each replica at each radius.
+
+    Args:
+        run: a finished run.   horizon: of `PRIMARY.horizons`.
+    Returns:
+        None where the run was tested at no radius.
+    """
+    inside, stored = scores(run, "test", horizon), at(run.result, "radii")
+    if inside is None or not isinstance(stored, Mapping):
+        return None
+    key = PRIMARY.found_at(horizon=horizon).removeprefix(".")
+    known = {float(radius): one for radius, one in stored.items() if len(at(one, key) or ()) == inside.size}
+    if not known:
+        return None
+    order = sorted(known)
+    floors = {
+        name: [at(run.result, f"floors.{name}.test.{key}"), *(at(known[r], f"floors.{name}.{key}") for r in order)]
+        for name in FLOORS
+    }
+    return RadiusScores(
+        np.array([1.0, *order]),
+        np.stack([inside, *(_per_replica(at(known[r], key)) for r in order)]),
+        {name: _per_replica(values) for name, values in floors.items() if None not in values},
+        int(at(known[order[0]], f"steps.{horizon}")),
+    )

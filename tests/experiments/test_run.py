@@ -312,7 +312,7 @@ def test_sixteen_processes_of_eight_runs_share_one_store(tmp_path: Path) -> None
 def test_runs_of_one_task_in_one_process_share_its_simulation() -> None:
     def data(**changes: Any) -> Any:
         size = {"n_train": 4, "n_val": 2, "n_test": 2, "n_ood": 2, "steps": 25}
-        return make_data(resolve_run({"task": "henon", "data": size} | changes))
+        return make_data(resolve_run({"task": "henon", "data": size, "eval": {"long": 25}} | changes))
 
     first = data(model="ddl")
     assert data(model="resnet") is first

@@ -13,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ddl_dyn import plots
+from ddl_dyn.plots.radius import RadiusPanel
 from tests.helpers.figure_structure import draw, gids, plane
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -49,6 +50,12 @@ FAILED: dict[str, Callable[[], Figure]] = {
     "lost errors": lambda: plots.error_growth(np.arange(6.0), {"ddl": nan(3, 6)}, exponents={"true": (0.1, 0.01)}),
     "no error": lambda: plots.error_growth(
         np.arange(6.0), {"ddl": np.zeros((3, 6))}, exponents={"true": (0.1, np.nan), "ddl": (-1.0, 0.1)}
+    ),
+    "errors lost at every radius": lambda: plots.error_by_radius(
+        [RadiusPanel("", {"ddl": (np.array([1.0, 2.0]), nan(2, 3))}, {"mean": (np.array([1.0, 2.0]), nan(2))})]
+    ),
+    "no error at any radius": lambda: plots.error_by_radius(
+        [RadiusPanel("", {"ddl": (np.array([1.0, 2.0]), np.zeros((2, 3)))}, {})]
     ),
     "lost gates": lambda: plots.gate_map(GRID, nan(2, 5, 5)),
     "constant gates": lambda: plots.gate_map(GRID, np.ones((2, 5, 5))),

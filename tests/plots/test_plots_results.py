@@ -12,6 +12,7 @@ import pytest
 from matplotlib.collections import QuadMesh
 
 from ddl_dyn import plots
+from ddl_dyn.plots.radius import RadiusPanel
 from tests.helpers.figure_structure import caption, draw, gids, labels, plane
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -145,3 +146,49 @@ def test_error_growth_counts_failures_as_infinite() -> None:
         # A straight line of the given slope on the logarithmic axis, to rounding; none where errors do not grow.
         assert np.diff(y) == pytest.approx(np.full(19, slope), abs=1e-12)
     assert "true 0.05 ± 0.001, DDL 0.04 ± 0.001, ResNet 0.0001 ± 1e-05" in caption(figure)
+
+
+def radius_panel(title: str = "20 steps", models: int = 2) -> RadiusPanel:
+    radii = np.array([1.0, 1.5, 2.0, 4.0])
+    seeds = np.array([0.9, 1.0, 1.3])
+    curves = {f"m{i}": (radii, 0.1 * (i + 1) * radii[:, None] ** 2 * seeds) for i in range(models - 1)}
+    lost = np.where(radii[:, None] > 2.0, np.inf, 0.3) * np.array([1.0, 1.1, 1.2])
+    floors = {"mean": (radii, radii), "linear": (radii, np.full(4, 1e-15))}
+    return RadiusPanel(title, {**curves, "ddl": (radii, lost)}, floors)
+
+
+def test_error_by_radius_shows_medians_bands_floors_and_what_diverged() -> None:
+    figure = draw(plots.error_by_radius([radius_panel("20 steps"), radius_panel("100 steps")]))
+    assert [ax.get_title("left") for ax in figure.axes] == ["20 steps", "100 steps"]
+    assert labels(figure) == ["m0", "DDL", "training mean", "linear map"]
+    for ax in figure.axes:
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        assert list(ax.get_xticks()) == [1.0, 1.5, 2.0, 4.0]
+        drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+        # Medians over the seeds, of which the second is the middle one.
+        np.testing.assert_allclose(drawn["m0"], 0.1 * np.array([1.0, 2.25, 4.0, 16.0]))
+        np.testing.assert_array_equal(np.isfinite(drawn["DDL"]), [True, True, True, False])
+        np.testing.assert_allclose(drawn["training mean"], [1.0, 1.5, 2.0, 4.0])
+        assert len(ax.collections) == 2
+        # A floor at rounding error does not set the scale.
+        assert ax.get_ylim()[0] > 1e-3
+    assert [mark.get_xdata()[0] for mark in gids(figure, "diverged")] == [2.0, 2.0]
+    said = caption(figure)
+    for words in ("median over 3 seeds; bands: central 80 %", "A diverged run counts as infinite", "1: the test split"):
+        assert words in said
+    assert "Grey: floors. A floor of less than a tenth of every median leaves its panel below" in said
+
+
+def test_error_by_radius_of_many_models_draws_lines_alone_in_rows_of_three() -> None:
+    figure = draw(plots.error_by_radius([radius_panel(models=6)] * 4))
+    assert len(figure.axes) == 4
+    assert {ax.get_subplotspec().rowspan.start for ax in figure.axes} == {0, 1}
+    # The bands have no height.
+    spans = [c.get_paths()[0].vertices for ax in figure.axes for c in ax.collections]
+    assert "bands" not in caption(figure)
+    assert all(len(np.unique(v[:, 1].round(12))) <= 4 for v in spans)
+    with pytest.raises(ValueError, match="at least one, got none"):
+        plots.error_by_radius([])
+    wrong = RadiusPanel("", {"ddl": (np.ones(3), np.ones((2, 5)))}, {})
+    with pytest.raises(ValueError, match=r"ddl: errors must have shape \(K, R\) for radii \(K,\), got \(2, 5\)"):
+        plots.error_by_radius([wrong])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddl_dyn.tasks import TASKS, make_task
+from ddl_dyn.tasks import TASKS, make_dataset, make_task
 from ddl_dyn.tasks.contract import separated
+from ddl_dyn.tasks.maps.line import FlipFlop
+from ddl_dyn.tasks.radii import STARTS
 
 RADII = (1.5, 2.0, 4.0, 8.0)
 SIMULATED = [name for name in TASKS if not TASKS[name].recorded]
@@ -106,3 +108,81 @@ def test_a_radius_beyond_the_basin_is_none() -> None:
     assert at("flip_flop", 2.0) is None
     assert at("pendulum", 3.0) is not None
     assert at("pendulum", 4.0) is None
+
+
+def build(task="van_der_pol", **changes):
+    made = make_task(task) if isinstance(task, str) else task
+    return make_dataset(
+        made, **{"n_train": 4, "n_val": 2, "n_test": 2, "n_ood": 6, "steps": 8, "radii": RADII, **changes}
+    )
+
+
+def test_a_dataset_holds_trajectories_at_every_radius_and_no_other_split_changes() -> None:
+    data, plain = build(), build(radii=())
+    assert plain.radii == {}
+    assert data.content_hash == plain.content_hash
+    for split in ("train", "val", "test", "ood"):
+        np.testing.assert_array_equal(getattr(data, split).states, getattr(plain, split).states)
+    assert list(data.radii) == list(RADII)
+    for radius, part in data.radii.items():
+        assert part.states.shape == (6, 9, 2)
+        np.testing.assert_allclose(np.hypot(*part.states[:, 0].T), 3.0 * radius, rtol=1e-12)
+        np.testing.assert_array_equal(part.states, data.task.simulate(part.states[:, 0], 8).states)
+        # The same directions at every radius.
+        np.testing.assert_allclose(part.states[:, 0] / radius, data.radii[1.5].states[:, 0] / 1.5, rtol=1e-9)
+        assert not np.allclose(part.states[:2, 0] / radius, data.test.states[:, 0])
+
+
+def test_starts_at_a_radius_keep_the_prefix_rule_and_the_seed_of_the_test() -> None:
+    data, more, one = build(), build(n_ood=200), build(radii=(4.0,))
+    assert len(more.radii[2.0]) == STARTS
+    np.testing.assert_allclose(more.radii[2.0].states[:6, 0], data.radii[2.0].states[:, 0], rtol=1e-12)
+    np.testing.assert_array_equal(one.radii[4.0].states, data.radii[4.0].states)
+    same, other = build(seed=7, test_seed=0), build(seed=7)
+    np.testing.assert_array_equal(same.radii[8.0].states, data.radii[8.0].states)
+    assert not np.array_equal(other.radii[8.0].states, data.radii[8.0].states)
+    assert build(n_ood=0).radii == {}
+
+
+@pytest.mark.parametrize("name", ["henon", "s3"])
+def test_a_task_without_a_radius_has_no_trajectories_there_and_no_note(name: str) -> None:
+    data = build(name)
+    assert (data.radii, data.notes) == ({}, ())
+
+
+def test_radii_without_bounded_orbits_are_noted() -> None:
+    data = build("pendulum")
+    assert list(data.radii) == [1.5, 2.0]
+    assert data.notes == ("radius 4, 8: none, the task has no bounded orbits that far out",)
+
+
+def test_a_truth_that_fails_at_a_radius_is_left_out_and_noted() -> None:
+    class Brittle(FlipFlop):
+        def states_at_radius(self, n, *, rng, radius):  # noqa: ARG002
+            if radius == 2.0:
+                raise ValueError("no such place")
+            return radius * (1.0 + np.arange(n)[:, None])
+
+        def simulate(self, x0, steps, inputs=None):
+            found = super().simulate(x0 / 100, steps, inputs)
+            states = found.states.copy()
+            # Beyond 20 an orbit is lost at once.
+            states[np.abs(x0[:, 0]) > 20.0, 1:] = np.inf
+            return found.replace(states=states)
+
+    data = build(Brittle(), radii=(1.5, 2.0, 4.0, 30.0))
+    assert {radius: len(part) for radius, part in data.radii.items()} == {1.5: 6, 4.0: 5}
+    assert data.notes == (
+        "radius 2: left out, no such place",
+        "radius 4: 1 of 6 trajectories leave the finite numbers and are left out",
+        "radius 30: 6 of 6 trajectories leave the finite numbers and are left out",
+    )
+    np.testing.assert_array_equal(
+        data.radii[4.0].states, data.task.simulate(data.task.states_at_radius(5, rng=None, radius=4.0), 8).states
+    )
+
+
+@pytest.mark.parametrize("radii", [(1.0,), (0.5, 2.0), (2.0, 2.0), (float("nan"),), (float("inf"),)])
+def test_radii_that_are_none_are_refused(radii: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="radii must be different finite numbers above 1"):
+        build(radii=radii)

@@ -26,8 +26,8 @@ from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, primary_
 
 # What a pooled error hides of its starts.
 STARTS = (METRICS["start_median"], METRICS["start_beyond"])
-# Where and how fast a run is computed changes no claim made about it.
-NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every"}
+# Where and how fast a run is computed, and what else it is tested on, changes no claim made about it.
+NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every", "data.radii"}
 
 
 @dataclass(frozen=True)

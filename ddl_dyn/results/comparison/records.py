@@ -18,6 +18,7 @@ from ddl_dyn.config.formats import cell
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results.comparison.groups import Comparison, Entry, data_sets, group_runs
+from ddl_dyn.results.comparison.radius import radius_panels
 from ddl_dyn.results.comparison.terminal import as_table, decisions, expectations
 from ddl_dyn.results.comparison.verdicts import Contrast, contrasts, evidence_words, of_comparison, starred
 from ddl_dyn.runs import Run
@@ -163,7 +164,7 @@ def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, 
 def draw_comparison(
     folder: Path, found: Sequence[Mapping[str, Any]], members: Sequence[Run], *, jobs: int = 1
 ) -> list[Path]:
-    """Comparison figure and page; the paths of what was made.
+    """Comparison figures and page; the paths of what was made.
 
     Args:
         folder: of the comparison.   found: from `comparison_rows`.   members: its runs.   jobs: processes that draw.
@@ -180,5 +181,8 @@ def draw_comparison(
         figure = plots.interval_chart(own, level=level, seeds=seeds, metric=metric)
         name = "comparison" if metric is PRIMARY else f"comparison_{metric.title.replace(' ', '_')}"
         made += plots.save(figure, folder / "figures" / name)
+    panels = radius_panels(group_runs(list(members)))
+    if panels:
+        made += plots.save(plots.error_by_radius(panels), folder / "figures" / "comparison_radius")
     page = report.write_page(folder, [run.path for run in members], jobs=jobs)
     return [folder / "comparison.csv", *made, page]

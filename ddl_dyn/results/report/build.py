@@ -70,13 +70,10 @@ def _asked(found: Sequence[Setting], whole: Run | None) -> ReportSection:
         return ReportSection("asked", "What was asked")
     tasks = list(dict.fromkeys(setting.task for setting in found))
     models = list(dict.fromkeys(c.model for setting in found for c in setting.entries))
-    seeds = sorted({int(c.run.config.get("seeds", 1)) for setting in found for c in setting.entries})
-    counts = " or ".join(map(str, seeds)) + (" seed" if seeds == [1] else " seeds")
     verb = "does" if len(models) == 1 else "do"
     text = (
         f"How well {verb} {joined(map(spoken, models))} learn {joined(tasks)} as discrete dynamical systems? Each "
-        f"model was trained from {counts} on the same trajectories, then left to run freely from initial states "
-        f"it had not seen."
+        f"model was trained from {_trained_on(found)}, then left to run freely from initial states it had not seen."
     )
     try:
         told = whole.entry if whole else {}
@@ -90,6 +87,22 @@ def _asked(found: Sequence[Setting], whole: Run | None) -> ReportSection:
     points = [f"Note: {note}" for note in notes] + ([f"Tags: {', '.join(tags)}"] if tags else [])
     points += provenance.data_notes(found)
     return ReportSection("asked", "What was asked", (text,), tuple(points), (provenance.asked_table(found),))
+
+
+def _trained_on(found: Sequence[Setting]) -> str:
+    """Seeds and data sets of the runs in words."""
+    tasks: dict[tuple[int, int], dict[str, None]] = {}
+    for setting in found:
+        for entry in setting.entries:
+            config = entry.run.config
+            key = int(at(config, "seeds") or 1), int(at(config, "data.seeds") or 1)
+            tasks.setdefault(key, {})[setting.task] = None
+    clauses = []
+    for (seeds, sets), named in tasks.items():
+        each = f"{sets} data sets ({counted(seeds // sets, 'seed')} each)" if sets > 1 else "one data set"
+        clauses.append(f"{counted(seeds, 'seed')} on {each}" + (f" of {joined(named)}" if len(tasks) > 1 else ""))
+    shared = ", which the models of a setting share" if any(len(setting.entries) > 1 for setting in found) else ""
+    return joined(clauses) + shared
 
 
 def _result(found: Sequence[Setting], judged: Sequence[Contrast]) -> ReportSection:

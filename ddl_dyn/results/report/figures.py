@@ -11,13 +11,17 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ddl_dyn import plots
 from ddl_dyn.config.files import read_member
 from ddl_dyn.config.formats import joined
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.metrics.significance import Ranking
+from ddl_dyn.plots.radius import RadiusPanel
 from ddl_dyn.plots.style import style
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
+from ddl_dyn.results.comparison.radius import radius_panels
 from ddl_dyn.results.comparison.verdicts import coverage_words
 from ddl_dyn.results.figures.registry import on_page, side_by_side
 from ddl_dyn.results.figures.run_view import RunView
@@ -50,7 +54,7 @@ def report_figure(figure: Any, name: str, alt: str, caption: str = "") -> Report
 
 
 def comparison_figures(found: Sequence[Setting]) -> list[ReportFigure]:
-    """Medians and intervals of every entry, one figure for each split."""
+    """Medians and intervals of every entry, one figure for each split; medians against the radius of the starts."""
     out = []
     kinds = itertools.product(dict.fromkeys(setting.metric for setting in found), SPLIT_NAMES.items())
     for metric, (split, name) in kinds:
@@ -67,7 +71,22 @@ def comparison_figures(found: Sequence[Setting]) -> list[ReportFigure]:
             alt += "; ".join(f"{c.setting.title}, {c.over}: {_lowest(c)}" for c in here) + "."
             own = "" if metric is PRIMARY else f"_{metric.title.replace(' ', '_')}"
             out.append(report_figure(figure, f"comparison_{split}{own}", alt))
+    panels = radius_panels(found)
+    if panels:
+        alt = f"Median {PRIMARY.title} of each model against the radius of the starts: {_farthest(panels)}"
+        out.append(report_figure(plots.error_by_radius(panels), "comparison_radius", alt))
     return out
+
+
+def _farthest(panels: Sequence[RadiusPanel]) -> str:
+    """Lowest median at the largest radius of each panel, in words."""
+    told = []
+    for panel in panels:
+        ends = {name: (radii[-1], float(np.median(errors[-1]))) for name, (radii, errors) in panel.curves.items()}
+        first = min(ends, key=lambda name: ends[name][1])
+        where = ", ".join(panel.title.splitlines())
+        told.append(f"{where}: lowest at radius {ends[first][0]:g} {spoken(first)} {PRIMARY.page(ends[first][1])}")
+    return "; ".join(told) + "."
 
 
 def _lowest(comparison: Comparison) -> str:
