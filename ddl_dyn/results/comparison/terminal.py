@@ -8,12 +8,12 @@ from typing import Any
 from ddl_dyn.config.formats import DASH, number
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
-from ddl_dyn.metrics.starts import DISAGREEMENT
 from ddl_dyn.results.comparison.groups import Setting
 from ddl_dyn.results.comparison.verdicts import (
     FAMILY,
     NO_EVIDENCE_SAYS,
     coverage_words,
+    few_words,
     seed_words,
     verdict_words,
     window_words,
@@ -22,10 +22,6 @@ from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
 
 # Of a column of errors: 80 columns hold four.
 WIDTH = 11
-FEW = (
-    f"! few starts decide this number: {PRIMARY.title} pooled over starts and its median over starts are more than a "
-    f"factor of {DISAGREEMENT:g} apart"
-)
 
 
 def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
@@ -42,7 +38,7 @@ def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
         parts += [Text(clean(_told(record))) for record in block if record["primary"] and record["verdict"]]
         parts += [Text(clean(line)) for line in _over_windows(block)]
     if any(record["few_starts"] for record in records):
-        parts += [Text(), Text(FEW)]
+        parts += [Text(), Text(few_words("!"))]
     return Group(*parts)
 
 
@@ -72,7 +68,7 @@ def _head(records: Sequence[Mapping[str, Any]]) -> str:
     if any(record["start_median"] is not None for record in records):
         head += (
             f"\nThe primary score is {PRIMARY.title} pooled over starts; in the last line of a cell its "
-            "median over starts, and the share of starts beyond the threshold"
+            f"{METRICS['start_median'].title}, and {METRICS['start_beyond'].title}"
         )
     family = {record["family"] for record in models if record["family"]}
     if not family:

@@ -13,6 +13,7 @@ from typing import Any
 from ddl_dyn.config.formats import counted
 from ddl_dyn.metrics.decisions import Decision, Outcome, PairedScores, decide
 from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric
+from ddl_dyn.metrics.starts import DISAGREEMENT
 from ddl_dyn.results.comparison.groups import Comparison, Entry, Setting, data_sets
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import at
@@ -171,3 +172,12 @@ def seed_words(pairs: Iterable[tuple[int, int]]) -> str:
     """
     known = sorted(set(pairs))
     return " or ".join(f"{counted(seeds, 'seed')} on {counted(sets, 'data set')}" for seeds, sets in known)
+
+
+def few_words(mark: str) -> str:
+    """Sentence on numbers that bear a mark because few starts decide them."""
+    pooled, median = PRIMARY.title, METRICS["start_median"].title
+    return (
+        f"{mark} few starts decide this number: {pooled} pooled over starts and its {median} are more than a factor of "
+        f"{DISAGREEMENT:g} apart"
+    )

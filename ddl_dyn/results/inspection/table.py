@@ -136,7 +136,7 @@ def _accuracy(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # 
 
 def _tracking(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
     for key, length in (("accuracy_trained", part["trained_length"]), ("accuracy_longest", part["longest_tested"])):
-        yield f"token accuracy at {length} (chance {_text(part['chance'])})", "1", over_seeds(part[key])
+        yield f"{METRICS[key].title} at {length} (chance {_text(part['chance'])})", "1", over_seeds(part[key])
     yield f"  right throughout {part['longest_tested']}", "1", over_seeds(part["sequence_longest"])
     yield "  longest length with ≥ 0.99", f"≥ {part['longest_tested']}", over_seeds(part["longest_length"])
 

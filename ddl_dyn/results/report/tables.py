@@ -15,7 +15,6 @@ from ddl_dyn.config.formats import DASH, bracketed, decimal, joined
 from ddl_dyn.config.labels import model_label
 from ddl_dyn.metrics.decisions import Decision, covered_median
 from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric, in_group
-from ddl_dyn.metrics.starts import DISAGREEMENT
 from ddl_dyn.results.comparison.groups import Comparison, Setting, data_sets, spoken
 from ddl_dyn.results.comparison.verdicts import (
     FAMILY,
@@ -23,6 +22,7 @@ from ddl_dyn.results.comparison.verdicts import (
     Contrast,
     coverage_words,
     evidence_words,
+    few_words,
     seed_words,
     starred,
     window_words,
@@ -34,10 +34,6 @@ from .document import ReportTable, TableCell, TableColumn, sort_value, text_cell
 
 LATENT = METRICS["latent_dim"]
 FEW_MARK = "‡"
-FEW = (
-    f"{FEW_MARK} few starts decide this number: {PRIMARY.title} pooled over starts and its median over starts are more "
-    f"than a factor of {DISAGREEMENT:g} apart."
-)
 PLACE = (*text_columns("task", "protocol", "model"), TableColumn(LATENT.heading, numeric=True, help=LATENT.help))
 
 
@@ -96,7 +92,7 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
         "Floors are what a model must beat to have learned anything."
     )
     if any(c.few_starts(label) for c in every for label in c.values):
-        note += f" {FEW}"
+        note += f" {few_words(FEW_MARK)}."
     if any(map(evidence_words, found)):
         note += f" {NO_EVIDENCE_SAYS}."
     caption = (
@@ -172,7 +168,7 @@ def starts_table(found: Sequence[Setting]) -> ReportTable | None:
     limits = sorted({at(entry.run.config, "eval.threshold") for setting in found for entry in setting.entries})
     note = f"Medians over seeds. The threshold is {joined(map(decimal, limits))}."
     if any(FEW_MARK in row[len(PLACE) + 1].text for row in rows):
-        note += f" {FEW}"
+        note += f" {few_words(FEW_MARK)}."
     if series:
         note += (
             " Windows of a recorded series are shared by all seeds, and overlap: intervals over seeds leave out what "
