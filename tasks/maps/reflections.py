@@ -263,7 +263,7 @@ class TwistedMirror(GeometryTask):
     obstruction_reason = REVERSING
 
     alpha: float = parameter(1.0, low=-10.0, high=10.0, doc="angle at the origin, rad")
-    tau: float = parameter(0.3, low=-10.0, high=10.0, doc="turn per unit of radius, rad")
+    tau: float = parameter(2.0, low=-10.0, high=10.0, doc="turn per unit of radius, rad")
 
     @property
     def timescale(self) -> float:

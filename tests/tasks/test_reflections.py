@@ -271,3 +271,20 @@ class TestOverwrite:
         np.testing.assert_allclose(image @ task.direction, 2.5, atol=1e-14)
         np.testing.assert_allclose(task.next_state(image), image, atol=1e-14)
         assert np.linalg.matrix_rank(task.jacobian(x)[0], tol=1e-12) == 5
+
+
+def test_the_twisted_mirror_is_not_nearly_linear():
+    """A least-squares linear map of the default task is no good: at τ = .3 it would score .06."""
+    from ddl_dyn.tasks.dataset import make_dataset
+
+    errors = {}
+    for tau in (0.3, TwistedMirror().tau):
+        data = make_dataset(TwistedMirror(tau=tau), n_train=64, n_val=1, n_test=32, n_ood=0, steps=20, seed=0)
+        x = data.train.states
+        A = np.linalg.lstsq(x[:, :-1].reshape(-1, 2), x[:, 1:].reshape(-1, 2), rcond=None)[0]
+        run = [data.test.states[:, 0]]
+        for _ in range(20):
+            run.append(run[-1] @ A)
+        error = np.stack(run[1:], axis=1) - data.test.states[:, 1:]
+        errors[tau] = np.sqrt(np.mean(error**2 / x.reshape(-1, 2).var(axis=0)))
+    assert errors[0.3] < 0.1 < 0.5 < errors[TwistedMirror().tau]
