@@ -17,7 +17,8 @@ import torch
 
 from ddl_dyn.analysis import from_replicas, lyapunov_spectrum
 from ddl_dyn.engine.replicas import Replicas
-from ddl_dyn.models.ddl import DDL, DDLConfig
+from ddl_dyn.models.ddl import DDL
+from ddl_dyn.models.ddl_options import DDLConfig
 
 REPLICAS, STATES, DIM, LIMIT = 8, 64, 3, 60.0
 

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.tasks import FlowTask, make_task
-from ddl_dyn.tasks.base import Array
 from ddl_dyn.tasks.integrators import ATOL, RTOL, integrate
 
 SYSTEMS = ("lorenz63", "van_der_pol", "rossler")

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scatter, scores_against
 from studies.report import LONG, SHORT, Cell, compare, draw, median_text, table, verdict_table
 
-Array = NDArray[np.float64]
 TASKS = {
     "mirror": "mirror, d = 4",
     "twisted_mirror": "twisted mirror, τ = 2",
@@ -64,7 +63,7 @@ def accuracy(cell: Cell) -> Array:
 
 
 def value_of(cell: Cell) -> str:
-    """Where a Delta layer's v comes from."""
+    """Source of a Delta layer's v."""
     if cell.line["model"] != "ddl" or cell.option("gate") == "fixed":
         return "ResNet" if cell.line["model"] == "resnet" else "β = 1"
     if cell.option("rewrite") == "erase":

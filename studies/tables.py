@@ -17,7 +17,7 @@ import numpy as np
 
 from ddl_dyn.analysis.latent import latent_spectrum, manifold_distance
 from ddl_dyn.experiments.setup import restore_setup
-from ddl_dyn.results.comparison.groups import data_sets
+from ddl_dyn.results.comparison.groups import replica_data_sets
 from ddl_dyn.runs import COMPLETED, Run, scan
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.result import at, horizon_steps
@@ -120,7 +120,7 @@ def _cell(digest: str, run: Run) -> dict[str, Any]:
 def _scores(digest: str, run: Run) -> Iterator[dict[str, Any]]:
     config, result = run.config, run.result
     count = int(config["seeds"])
-    sets = data_sets(run, count)
+    sets = replica_data_sets(run, count)
 
     def lines(values: Any, **place: Any) -> Iterator[dict[str, Any]]:
         for r in range(count) if isinstance(values, list) and len(values) == count else ():

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.tasks.fields import convert_fields
+
+# For whoever writes a task: docs/adding.md imports everything from here.
 from ddl_dyn.tasks.fields import parameter as parameter
 from ddl_dyn.tasks.integrators import integrate, iterate
 from ddl_dyn.tasks.trajectories import Trajectories
 
-Array = NDArray[np.float64]
 Split = Literal["train", "val", "test", "ood"]
 Obstruction = Literal["none", "orientation_reversing", "non_injective", "isolated_cycle", "one_dimensional_nonmonotone"]
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import scipy
 
-from ddl_dyn.tasks.base import SPLITS, Array, FlowTask, MapTask, Split, Task
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import SPLITS, FlowTask, MapTask, Split, Task
 from ddl_dyn.tasks.exponents import ChaoticFlow
 
-FEW, MANY, DRAWS = 4, 8, 128
+_FEW, MANY, DRAWS = 4, 8, 128
 # Steps that must stay finite, and the longest run in which the integrator must not get stuck.
-STEPS, LONGEST = 20, 300
+_STEPS, _LONGEST = 20, 300
 # Dimension above which that run is shortened, to stay within a second.
-WIDE = 16
+_WIDE = 16
 # Share of states whose nearest neighbour is of their own split: ½ for equal supports, near 1 for disjoint ones.
 TOLD_APART = 0.7
 
@@ -60,7 +61,7 @@ def _checked(task: Task) -> None:
         raise ValueError(f"{task.key()}: state_names must be a tuple of different names, got {names!r}")
     # That of a chaotic flow is known or estimated in a way that cannot fail, but may take a minute.
     estimated = isinstance(task, ChaoticFlow)
-    timescale = LONGEST * task.dt if estimated else _called(task, "timescale", lambda: task.timescale)
+    timescale = _LONGEST * task.dt if estimated else _called(task, "timescale", lambda: task.timescale)
     if not (isinstance(timescale, (int, float, np.floating)) and np.isfinite(timescale) and timescale > 0):
         raise ValueError(f"{task.key()}: timescale must be a positive number, got {timescale!r}")
     if task.recorded:
@@ -73,12 +74,12 @@ def _checked(task: Task) -> None:
         _check_field(task, x)
     elif isinstance(task, MapTask):
         _check_function(task, "next_state", task.next_state, x)
-    longest = LONGEST * WIDE // max(WIDE, task.state_dim)
-    _check_simulation(task, train, "train", max(STEPS, min(longest, int(3 * timescale / task.dt))))
-    _check_simulation(task, ood, "ood", STEPS)
+    longest = _LONGEST * _WIDE // max(_WIDE, task.state_dim)
+    _check_simulation(task, train, "train", max(_STEPS, min(longest, int(3 * timescale / task.dt))))
+    _check_simulation(task, ood, "ood", _STEPS)
 
 
-def _called(task: Task, what: str, function: Callable[[], Any]) -> Any:
+def _called(task: Task, what: str, function: Callable[[], object]) -> Any:
     """The result of a task's own code; any failure of it as one line."""
     try:
         return function()
@@ -88,7 +89,7 @@ def _called(task: Task, what: str, function: Callable[[], Any]) -> Any:
         raise ValueError(f"{task.key()}: {what} fails: {kind}{said}") from error
 
 
-def _check_array(task: Task, what: str, value: Any, shape: tuple[int, ...], *, finite: bool = False) -> Array:
+def _check_array(task: Task, what: str, value: object, shape: tuple[int, ...], *, finite: bool = False) -> Array:
     if not isinstance(value, np.ndarray) or value.shape != shape or value.dtype != np.float64:
         got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(f"{task.key()}: {what} must return a float64 array of shape {shape}, got {got}")
@@ -110,14 +111,14 @@ def _check_draws(task: Task, split: Split) -> tuple[Array, Array]:
 
     drawn = []
     for what, draw in (("initial_states", states), ("inputs", inputs)):
-        many, few = (_called(task, what, functools.partial(draw, n)) for n in (DRAWS, FEW))
+        many, few = (_called(task, what, functools.partial(draw, n)) for n in (DRAWS, _FEW))
         # The last bit may be rounded differently at the end of an array.
-        if not np.allclose(many[:FEW], few, rtol=1e-9, atol=1e-12):
-            if not np.allclose(_called(task, what, functools.partial(draw, FEW)), few, rtol=1e-9, atol=1e-12):
+        if not np.allclose(many[:_FEW], few, rtol=1e-9, atol=1e-12):
+            if not np.allclose(_called(task, what, functools.partial(draw, _FEW)), few, rtol=1e-9, atol=1e-12):
                 raise ValueError(f"{task.key()}: {what} must depend on rng alone, but two calls with one seed differ")
             raise ValueError(
-                f"{task.key()}: the first n of 2n {what} must be the n, but the first {FEW} of {DRAWS} differ from "
-                f"those drawn for n={FEW} ({split}); draw row by row, e.g. rng.uniform(low, high, size=(n, D))"
+                f"{task.key()}: the first n of 2n {what} must be the n, but the first {_FEW} of {DRAWS} differ from "
+                f"those drawn for n={_FEW} ({split}); draw row by row, e.g. rng.uniform(low, high, size=(n, D))"
             )
         drawn.append(many)
     return drawn[0], drawn[1][:, 0]
@@ -203,11 +204,11 @@ def _check_simulation(task: Task, x: Array, split: Split, steps: int) -> None:
     again = task.simulate(x, 2, inputs[:, :2]).states
     if not np.allclose(again, states[:, :3], rtol=1e-6, atol=1e-9, equal_nan=True):
         raise ValueError(f"{task.key()}: simulate must give the same for the same x0, but two calls differ")
-    bad = np.argwhere(~np.isfinite(states[:, : STEPS + 1]).all(axis=2))
+    bad = np.argwhere(~np.isfinite(states[:, : _STEPS + 1]).all(axis=2))
     if len(bad):
         row, step = bad[0]
         raise ValueError(
-            f"{task.key()}: states must stay finite for {STEPS} steps, but a {split} trajectory leaves the finite "
+            f"{task.key()}: states must stay finite for {_STEPS} steps, but a {split} trajectory leaves the finite "
             f"numbers at step {step} (it starts from {states[row, 0]}); choose other parameters, a smaller dt or other "
             "initial states"
         )

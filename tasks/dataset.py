@@ -176,7 +176,7 @@ def _with_noise(part: Trajectories, noise: float, train: Trajectories, stream: n
     return part.replace(states=part.states + noise * sigma * draws)
 
 
-def _content_hash(task: Task, splits: dict[Split, Trajectories | None], counts: dict[Split, int], **how: Any) -> str:
+def _content_hash(task: Task, splits: dict[Split, Trajectories | None], counts: dict[Split, int], **how: object) -> str:
     """SHA-256 over canonical JSON; floats by their shortest exact form, initial states to ten digits.
 
     Ten digits, not all: the last bits of a settled initial state may differ between platforms' sine functions.
@@ -200,7 +200,7 @@ def _content_hash(task: Task, splits: dict[Split, Trajectories | None], counts: 
     return hashlib.sha256(json.dumps(record, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A parameter as JSON can hold it."""
     if isinstance(value, np.ndarray):
         return value.tolist()

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, FlowTask
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import FlowTask
 from ddl_dyn.tasks.initial import box_surface
 
 

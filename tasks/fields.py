@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 # Powers of such numbers stay in double precision; whoever needs others has chosen the wrong unit.
-SMALLEST, LARGEST = 1e-12, 1e12
-LONGEST = 1000
+_SMALLEST, _LARGEST = 1e-12, 1e12
+_LONGEST = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Bounds:
             f"{left}{'−∞' if self.low is None else f'{self.low:g}'}, {'∞)' if self.high is None else f'{self.high:g}]'}"
         )
 
-    def admit(self, value: Any) -> bool:
+    def admit(self, value: object) -> bool:
         """True where every number of the value lies inside."""
         each = np.asarray(value, dtype=float)
         low, high = -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
@@ -40,7 +40,7 @@ class Bounds:
 
 
 def parameter(
-    default: Any, *, low: float | None = None, high: float | None = None, open_low: bool = False, doc: str = ""
+    default: object, *, low: float | None = None, high: float | None = None, open_low: bool = False, doc: str = ""
 ) -> Any:
     """Declare a physical parameter as a dataclass field.
 
@@ -55,7 +55,7 @@ def parameter(
     return dataclasses.field(default=default, metadata={"bounds": Bounds(low, high, open_low), "doc": doc})
 
 
-def bounds_of(field: dataclasses.Field[Any]) -> Bounds:
+def bounds_of(field: dataclasses.Field[object]) -> Bounds:
     """Admissible interval of a field; (0, ∞) for the sampling interval."""
     return Bounds(0.0, None, True) if field.name == "dt" else field.metadata.get("bounds", Bounds())
 
@@ -103,8 +103,8 @@ def convert_fields(task: Any, owner: str) -> None:
             size = np.abs(np.asarray(value, dtype=float))
             if not bounds.admit(value):
                 raise ValueError(f"{name} must lie in {bounds}, got {reprlib.repr(value)}")
-            if ((size > LARGEST) | ((size < SMALLEST) & (size > 0))).any():
-                reach = f"0 or between {SMALLEST:g} and {LARGEST:g} in magnitude"
+            if ((size > _LARGEST) | ((size < _SMALLEST) & (size > 0))).any():
+                reach = f"0 or between {_SMALLEST:g} and {_LARGEST:g} in magnitude"
                 raise ValueError(f"{name} must be {reach}, got {reprlib.repr(value)}; choose units that make it so")
         object.__setattr__(task, field.name, value)
 
@@ -132,8 +132,8 @@ def _converted(value: Any, kind: Any) -> Any:
         return _as_float(value) if real else _refuse("a number")
     if kind is int:
         return int(value) if real and _as_float(value).is_integer() else _refuse("an integer")
-    if kind is str and not (isinstance(value, str) and len(value) <= LONGEST):
-        _refuse(f"a text of at most {LONGEST} characters")
+    if kind is str and not (isinstance(value, str) and len(value) <= _LONGEST):
+        _refuse(f"a text of at most {_LONGEST} characters")
     for plain, expected_text in ((bool, "true or false"), (type(None), "None")):
         if kind is plain and not isinstance(value, plain):
             _refuse(expected_text)

@@ -13,7 +13,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ddl_dyn.tasks.base import Array, FlowTask, Split
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import FlowTask, Split
 
 
 def box(n: int, rng: np.random.Generator, low: Sequence[float], high: Sequence[float]) -> Array:

@@ -11,7 +11,8 @@ from typing import NoReturn
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
+
+from ddl_dyn.metrics.arrays import Array
 
 RTOL, ATOL = 1e-10, 1e-12
 # Trajectories that share one step size. Larger blocks save calls but every member pays for the stiffest one.
@@ -20,8 +21,7 @@ BLOCK = 256
 EVALUATIONS = 5_000
 # Over so many evaluations in a row the mean step must exceed this share of the sampling interval.
 WATCHED, SMALLEST_STEP = 10_000, 1e-7
-STAGES = 12
-Array = NDArray[np.float64]
+_STAGES = 12
 VectorField = Callable[[float, Array], Array]
 
 
@@ -73,7 +73,7 @@ def _block(vector_field: VectorField, x0: Array, times: Array, rtol: float, atol
         done += 1
         x = y.reshape(d, n).T
         if done % WATCHED == 0:
-            step = STAGES * (t - mark) / WATCHED
+            step = _STAGES * (t - mark) / WATCHED
             if step < SMALLEST_STEP * interval:
                 _stop(vector_field, t, x, f"with steps of {step:.1e}", interval)
             if done > EVALUATIONS * (len(times) + 3):

@@ -19,7 +19,7 @@ STREAM = 3
 
 
 def check_radii(radii: Sequence[float]) -> None:
-    """Whether radii are different finite numbers above 1.
+    """Check that radii are different finite numbers above 1.
 
     Raises:
         ValueError: when they are not.

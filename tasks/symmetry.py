@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ddl_dyn.metrics.arrays import Array
 
 QUARTER = np.array([[0.0, -1.0], [1.0, 0.0]])
 

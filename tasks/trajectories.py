@@ -6,9 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ddl_dyn.metrics.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ import math
 import numpy as np
 import scipy
 
-from ddl_dyn.tasks.base import Array, FlowTask, Task
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import FlowTask, Task
 from ddl_dyn.tasks.integrators import VectorField
 
 # Agreement of two computations, in training standard deviations, up to which both are called truth.

@@ -29,6 +29,10 @@ CONFINED = {
 }
 LIGHT = {"torch", "torchdiffeq", "matplotlib", "sacred", "pandas"}
 LINES, FUNCTION_LINES, ENTRIES = 300, 60, 14
+# Names that users' own files import from two places (docs/adding.md): models join tensors, tasks join arrays.
+FOR_AUTHORS = {"join"}
+# Libraries' names that come from their confined place, see CONFINED.
+HANDED_ON = {"ddl_dyn.experiments.tracking.sacred"}
 
 
 @cache
@@ -85,6 +89,59 @@ def against_the_order(graph: dict[str, set[str]]) -> list[str]:
     ]
 
 
+def defined(tree: ast.Module) -> set[str]:
+    """Names that a module defines at its top level, in branches too."""
+    found: set[str] = set()
+    pending: list[ast.stmt] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+        elif isinstance(node, (ast.If, ast.Try, ast.With)):
+            pending += [child for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node]
+    return found
+
+
+def with_two_meanings(trees: dict[str, ast.Module]) -> dict[str, list[str]]:
+    """Public name -> the modules that define it, where they are several."""
+    homes: dict[str, list[str]] = {}
+    for module, tree in trees.items():
+        for name in defined(tree):
+            homes.setdefault(name, []).append(module)
+    return {name: homes[name] for name in homes if len(homes[name]) > 1 and not name.startswith("_")}
+
+
+def second_hand(known: dict[str, Path]) -> list[str]:
+    """Imports of a name from a module that only imports it itself; a room's `__init__` is its face and may."""
+    own = {name: defined(parsed(path)) for name, path in known.items() if path.name != "__init__.py"}
+    return [
+        f"{name} imports {target}"
+        for name, path in known.items()
+        for target in imported(parsed(path), name if path.name == "__init__.py" else name.rpartition(".")[0])
+        for module, _, wanted in (target.rpartition("."),)
+        if module in own and target not in known and wanted not in own[module] and module not in HANDED_ON
+    ]
+
+
+def test_a_public_name_has_one_meaning() -> None:
+    found = with_two_meanings({name: parsed(path) for name, path in modules().items()})
+    assert found.keys() == FOR_AUTHORS, found
+    # Negative controls: a function and a constant in two modules; a method and private names may repeat.
+    first = ast.parse("def f(): ...\nLIMIT = 1\n_own = 1\nclass A:\n    def run(self): ...\n")
+    second = ast.parse("if True:\n    f = 1\nLIMIT: int = 2\n_own = 2\nclass B:\n    def run(self): ...\n")
+    assert with_two_meanings({"a": first, "b": second}).keys() == {"f", "LIMIT"}
+
+
+def test_every_name_is_imported_from_where_it_is_defined(tmp_path: Path) -> None:
+    assert second_hand(modules()) == []
+    for name, text in {"a": "X = 1\n", "b": "from p.a import X\n", "c": "from p.b import X\n"}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    assert second_hand({f"p.{name}": tmp_path / f"{name}.py" for name in "abc"}) == ["p.c imports p.b.X"]
+
+
 def test_every_import_runs_up_the_list_of_rooms() -> None:
     graph = arrows(modules())
     assert against_the_order(graph) == []
@@ -123,6 +180,7 @@ def test_the_walk_sees_what_it_should() -> None:
 
 
 def test_sizes() -> None:
+    # py.typed is an empty marker that PEP 561 wants just there.
     entries = {path.name for path in (ROOT / "ddl_dyn").iterdir()} - {"__pycache__", "py.typed"}
     assert len(entries) <= ENTRIES, entries
     long_files, long_functions = [], []

@@ -1,14 +1,20 @@
-"""Docstrings of public names: every public name has one, or overrides one that has."""
+"""Docstrings: every public name has one, none begins with a question word, three parameters call for `Args:`.
+
+A method may leave to the one that it overrides what that one says already.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from tests.test_architecture import modules, parsed
+from tests.test_architecture import ROOT, modules, parsed
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 Node = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+QUESTION = re.compile(r"(what|which|how|where|when|whether|why|who|whose)\b", re.IGNORECASE)
 
 
 class Public(NamedTuple):
@@ -60,10 +66,63 @@ def undocumented(names: list[Public]) -> list[str]:
     ]
 
 
+def parameters(each: Public) -> int:
+    """Number of parameters, the instance or class that a method is called on excluded."""
+    assert isinstance(each.node, Function)
+    given = each.node.args
+    static = any(isinstance(item, ast.Name) and item.id == "staticmethod" for item in each.node.decorator_list)
+    named = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs)
+    return named + bool(given.vararg) + bool(given.kwarg) - bool(each.owner and not static)
+
+
+def ancestors(bases: dict[str, list[str]], name: str) -> set[str]:
+    found = set(bases.get(name, []))
+    return found.union(*(ancestors(bases, base) for base in found))
+
+
+def without_arguments(names: list[Public]) -> list[str]:
+    """Functions of three parameters and more that do not say what these are, nor override a method that does."""
+    bases = {
+        each.node.name: [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in each.node.bases]
+        for each in names
+        if isinstance(each.node, ast.ClassDef)
+    }
+    functions = [each for each in names if isinstance(each.node, Function)]
+    saying = {(each.owner, each.name.rpartition(".")[2]) for each in functions if "Args" in (each.docstring or "")}
+    return [
+        each.name
+        for each in functions
+        if each.docstring and parameters(each) >= 3
+        for method in (each.name.rpartition(".")[2],)
+        if (each.owner, method) not in saying
+        and not (each.owner and any((base, method) in saying for base in ancestors(bases, each.owner)))
+    ]
+
+
+def asking(trees: Iterable[tuple[str, ast.AST]]) -> list[str]:
+    """Docstrings, of private names too, that begin with a question word."""
+    return [
+        f"{name}: {docstring.splitlines()[0]}"
+        for name, tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, Node) and (docstring := ast.get_docstring(node)) and QUESTION.match(docstring)
+    ]
+
+
 def test_every_public_name_has_a_docstring() -> None:
     names = public_names()
     assert len(names) > 1500, "the walk has lost its names"
     assert undocumented(names) == []
+
+
+def test_three_parameters_are_explained() -> None:
+    assert without_arguments(public_names()) == []
+
+
+def test_no_docstring_begins_with_a_question_word() -> None:
+    beside = [path for folder in ("benchmarks", "studies") for path in sorted((ROOT / folder).rglob("*.py"))]
+    paths = [*modules().values(), *beside]
+    assert asking((str(path.relative_to(ROOT)), parsed(path)) for path in paths) == []
 
 
 def test_the_walk_sees_what_it_should() -> None:
@@ -81,3 +140,24 @@ def test_the_walk_sees_what_it_should() -> None:
         "def _private(): pass\n"
     )
     assert undocumented(list(inside("m", "m", tree))) == ["m.A.unsaid", "m.B"]
+
+
+def test_the_walk_sees_arguments_and_questions() -> None:
+    tree = ast.parse(
+        "class A:\n"
+        "    def told(self, a, b, c):\n        '''T.\n\n        Args:\n            a, b, c: three.\n        '''\n"
+        "    def silent(self, a, b, *, c):\n        '''Silent.'''\n"
+        "    def short(self, a, b):\n        '''Short.'''\n"
+        "class B(A):\n"
+        "    def told(self, a, b, c):\n        '''Overrides one that tells.'''\n"
+        "class C(B):\n"
+        "    def told(self, a, b, c):\n        '''Overrides one further up.'''\n"
+        "class D:\n"
+        "    def told(self, a, b, c):\n        '''Overrides none.'''\n"
+        "    @staticmethod\n"
+        "    def static(a, b, *rest):\n        '''Has no instance.'''\n"
+        "def _private():\n    '''Whether it is.'''\n"
+        "def whatever():\n    '''Whatever it is, its first word asks nothing.'''\n"
+    )
+    assert without_arguments(list(inside("m", "m", tree))) == ["m.A.silent", "m.D.told", "m.D.static"]
+    assert asking([("m", tree)]) == ["m: Whether it is."]

@@ -16,8 +16,8 @@ from scipy.optimize import brentq
 
 from ddl_dyn.analysis.maps import DiscreteMap
 from ddl_dyn.analysis.spectra import eigenvalues
+from ddl_dyn.metrics.arrays import Array
 
-Array = NDArray[np.float64]
 Family = Callable[[float], DiscreteMap]
 # "merger": the n-cycle's points meet in pairs (or more) and it becomes a cycle of a shorter period, which flips there.
 BifurcationKind = Literal["fold", "flip", "neimark_sacker", "branch_point", "merger"]

@@ -16,8 +16,8 @@ from torch import Tensor
 from ddl_dyn.analysis.maps import Chart, DiscreteMap
 from ddl_dyn.analysis.spectra import eigenvalues, solve_least_squares
 from ddl_dyn.analysis.systems import System, as_map
+from ddl_dyn.metrics.arrays import Array
 
-Array = NDArray[np.float64]
 Stability = Literal["sink", "source", "saddle", "nonhyperbolic"]
 # Distance of a multiplier's modulus from 1 below which no stability is claimed.
 HYPERBOLICITY = 1e-6

@@ -8,14 +8,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from ddl_dyn.analysis.maps import Chart, DiscreteMap
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.tasks.base import FlowTask, Task
 
-Array = NDArray[np.float64]
 RowField = Callable[[Array], Array]
 
 # Round-off and truncation of a central difference balance near the cube root of the machine epsilon.
@@ -187,5 +186,5 @@ def _array(x: Tensor) -> Array:
     return x.detach().cpu().numpy().astype(np.float64)
 
 
-def _tensor(x: Any, like: Tensor) -> Tensor:
+def _tensor(x: object, like: Tensor) -> Tensor:
     return torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float64, device=like.device)

@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.analysis.learned import Learned
 from ddl_dyn.engine.replicas import Replicas
-
-Array = NDArray[np.float64]
+from ddl_dyn.metrics.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.analysis.spectra import finite_rows
 from ddl_dyn.analysis.systems import System, as_map
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.structure import invariant_drift, jacobian_error, symmetry_defect
 
-Array = NDArray[np.float64]
 UNDECIDED, ESCAPED = -1, -2
 
 
@@ -36,7 +35,7 @@ class Orientation:
     reversed_share: Array
 
 
-def orientation(system: System, x: ArrayLike, **options: Any) -> Orientation:
+def orientation(system: System, x: ArrayLike, **options: object) -> Orientation:
     """Sign of det J at given states, such as a grid over a box or an orbit laid out as (B, D).
 
     Args:
@@ -62,7 +61,7 @@ def orientation(system: System, x: ArrayLike, **options: Any) -> Orientation:
     )
 
 
-def map_orientation_agreement(system: System, truth: System, x: ArrayLike, **options: Any) -> Array:
+def map_orientation_agreement(system: System, truth: System, x: ArrayLike, **options: object) -> Array:
     """Share of states (R?) at which the sign of det J is the true one; a non-finite model counts as wrong.
 
     Args:
@@ -74,7 +73,7 @@ def map_orientation_agreement(system: System, truth: System, x: ArrayLike, **opt
     return np.asarray((ours == exact).mean(axis=-1))
 
 
-def map_jacobian_error(system: System, truth: System, x: ArrayLike, **options: Any) -> Array:
+def map_jacobian_error(system: System, truth: System, x: ArrayLike, **options: object) -> Array:
     """`jacobian_error` of a map against the exact one over states, (R?).
 
     Args: as for `map_orientation_agreement`.
@@ -106,7 +105,9 @@ def orbit_invariant_drift(states: ArrayLike, invariant: Callable[[Array], Array]
     return invariant_drift(values, scale)
 
 
-def map_symmetry_defect(system: System, symmetry: ArrayLike, x: ArrayLike, sigma: ArrayLike, **options: Any) -> Array:
+def map_symmetry_defect(
+    system: System, symmetry: ArrayLike, x: ArrayLike, sigma: ArrayLike, **options: object
+) -> Array:
     """`symmetry_defect` of a map from commuting with a linear symmetry S of the truth, in units of σ.
 
     Args:
@@ -130,7 +131,7 @@ def map_symmetry_defect(system: System, symmetry: ArrayLike, x: ArrayLike, sigma
 
 
 def basin_labels(
-    system: System, x: ArrayLike, attractors: Sequence[Array], *, steps: int, tolerance: float, **options: Any
+    system: System, x: ArrayLike, attractors: Sequence[Array], *, steps: int, tolerance: float, **options: object
 ) -> NDArray[np.int64]:
     """Index of the attractor that each state ends on.
 

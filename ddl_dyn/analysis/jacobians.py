@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ddl_dyn.analysis.maps import DiscreteMap, row_jacobian
 from ddl_dyn.analysis.spectra import eigenvalues, singular_values
-
-Array = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
+from ddl_dyn.metrics.arrays import Array, Complex
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +34,9 @@ class LayerSpectra:
 
     states: Array
     jacobians: Array
-    eigenvalues: ComplexArray
+    eigenvalues: Complex
     singular_values: Array
-    operator_eigenvalues: ComplexArray | None
+    operator_eigenvalues: Complex | None
 
 
 @dataclass(frozen=True, kw_only=True)

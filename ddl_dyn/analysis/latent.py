@@ -15,14 +15,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ddl_dyn.analysis.learned import from_replicas, in_float64
+from ddl_dyn.analysis.learned import Learned, from_replicas, in_float64
 from ddl_dyn.analysis.maps import row_jacobian
 from ddl_dyn.analysis.spectra import eigenvalues, finite_rows, singular_values
-from ddl_dyn.analysis.systems import as_map
+from ddl_dyn.analysis.systems import System, as_map
+from ddl_dyn.metrics.arrays import Array
 
-Array = NDArray[np.float64]
 # An exponent per step above this counts as neutral: an error loses less than half of itself in 140 steps.
-NEUTRAL = -0.005
+_NEUTRAL = -0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class LatentSpectrum:
     Args:
         exponents: (R?, H), of the whole map.
         on: (R?, D), of its action along the manifold.   off: (R?, H − D), of its action across it.
-        neutral: (R?,), number of `exponents` above `NEUTRAL`.
+        neutral: (R?,), number of `exponents` above `_NEUTRAL`.
         valid: (R?, B), False where an orbit left the finite numbers.
     """
 
@@ -124,11 +124,11 @@ def latent_spectrum(
     for total in sums.values():
         valid &= ~torch.isnan(total).any(-1)
     found = {name: _mean(total / steps, valid) for name, total in sums.items()}
-    neutral = (found["exponents"] > NEUTRAL).sum(axis=-1)
+    neutral = (found["exponents"] > _NEUTRAL).sum(axis=-1)
     return LatentSpectrum(**found, neutral=np.asarray(neutral), valid=valid.cpu().numpy())
 
 
-def manifold_distance(model: Any, x0: ArrayLike, steps: int, *, inputs: ArrayLike | None = None) -> Array:
+def manifold_distance(model: Learned, x0: ArrayLike, steps: int, *, inputs: ArrayLike | None = None) -> Array:
     """Distance ‖h_t − lift(read h_t)‖ of a free latent run from the lift of its own read-out.
 
     Args:
@@ -174,7 +174,7 @@ def direction_span(traces: Mapping[str, ArrayLike], *, weighted: bool = False) -
     return DirectionSpan(energies=energies, directions=vectors[..., ::-1], dimension=1.0 / (energies**2).sum(axis=-1))
 
 
-def far_field(system: Any, rays: ArrayLike, radii: ArrayLike, **options: Any) -> FarField:
+def far_field(system: System, rays: ArrayLike, radii: ArrayLike, **options: object) -> FarField:
     """Jacobian of a map at the points radius · ray.
 
     With a bounded context, far from the data, the linear part of a residual step tends to its shortcut's.

@@ -52,9 +52,12 @@ def from_replicas(
 def learned_family(
     model: Learned, *, normalizer: Normalizer | None = None, index: int | None = None
 ) -> Callable[[ArrayLike], DiscreteMap]:
-    """inputs (U,) -> the learned map with those inputs held constant; all members share one float64 copy.
+    """Family of learned maps: inputs (U,) -> the map with those inputs held constant; all share one float64 copy.
 
-    Args, Raises: as for `from_replicas`.
+    Args:
+        model, normalizer, index: as for `from_replicas`.
+    Raises:
+        ValueError: as for `from_replicas`.
     """
     template, replicas = _template(model), int(model.size) if isinstance(model, Replicas) else None
     config, width, l = template.config, int(template.input_dim), index or 0

@@ -6,16 +6,14 @@ Axes: R replicas, B initial states, T steps, D state components.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ddl_dyn.analysis.lyapunov import tangent_growth
 from ddl_dyn.analysis.systems import System, as_map
-
-Array = NDArray[np.float64]
+from ddl_dyn.metrics.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ def limit_cycle(
     steps: int,
     transient: int,
     plane: tuple[int, int] = (0, 1),
-    **options: Any,
+    **options: object,
 ) -> LimitCycle:
     """Period and multipliers of the closed curve on which orbits end, trained or exact.
 

@@ -14,12 +14,12 @@ from ddl_dyn.analysis.learned import typical_states
 from ddl_dyn.analysis.maps import DiscreteMap
 from ddl_dyn.analysis.spectra import finite_rows
 from ddl_dyn.analysis.systems import System, as_map
+from ddl_dyn.metrics.arrays import Array
 
-Array = NDArray[np.float64]
 BLOCKS = 10
 # Starts and averaged steps unless told otherwise: seconds, and a standard error of some hundredths of λ₁ where there is
 # chaos.
-STARTS, SHORTEST, LONGEST = 16, 1000, 2000
+_STARTS, SHORTEST, _LONGEST = 16, 1000, 2000
 # Below this growth in one step it is asked whether the Jacobian's own rounding is larger.
 SUSPECT = 1e-8
 # A state is known to so many rounding errors.
@@ -60,7 +60,7 @@ def lyapunov_spectrum(
     *,
     transient: int | None = None,
     seed: int = 0,
-    **options: Any,
+    **options: object,
 ) -> LyapunovSpectrum:
     """All D Lyapunov exponents of a trained or exact map.
 
@@ -100,14 +100,14 @@ def lyapunov_spectrum(
 def _default_steps(system: Any) -> int:
     if not hasattr(system, "timescale"):
         return SHORTEST
-    return int(np.clip(40 * system.timescale / system.dt, SHORTEST, LONGEST))
+    return int(np.clip(40 * system.timescale / system.dt, SHORTEST, _LONGEST))
 
 
 def _default_starts(system: Any, seed: int, options: dict[str, Any]) -> ArrayLike | Tensor:
     if hasattr(system, "initial_states"):
-        return system.initial_states(STARTS, rng=np.random.default_rng(seed), split="train")
+        return system.initial_states(_STARTS, rng=np.random.default_rng(seed), split="train")
     if hasattr(system, "lift"):
-        return typical_states(system, STARTS, seed=seed, normalizer=options.get("normalizer"))
+        return typical_states(system, _STARTS, seed=seed, normalizer=options.get("normalizer"))
     raise ValueError("a DiscreteMap does not say where its orbits begin; give x0, (B, D)")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,7 +52,7 @@ class DiscreteMap:
                 f"dim, dt and replicas must be positive, got dim={self.dim}, dt={self.dt}, replicas={self.replicas}"
             )
 
-    def states(self, x: Any) -> Tensor:
+    def states(self, x: object) -> Tensor:
         """x as float64 states with the leading axes the map needs: (B, D), or (R, B, D) where it has replicas.
 
         Args:

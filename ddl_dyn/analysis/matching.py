@@ -6,11 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ddl_dyn.analysis.cycles import Cycle
-
-Array = NDArray[np.float64]
+from ddl_dyn.metrics.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def predict(
     state_dim: int,
     *,
     dynamics: str,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     lifted_dim: int | None = None,
     recurrent: bool = False,
     rank: int | None = None,
@@ -199,7 +199,7 @@ def _erase_only(obstruction: str, options: Mapping[str, Any], recurrent: bool) -
 
 
 def _through_a_lift(
-    obstruction: str, dim: int, lifted: int, dynamics: str, options: Mapping[str, Any]
+    obstruction: str, dim: int, lifted: int, dynamics: str, options: Mapping[str, object]
 ) -> tuple[TheoryVerdict, str, str]:
     observed = options.get("carry", "observed") == "observed"
     if lifted < dim and obstruction == "orientation_reversing" and observed:

@@ -65,7 +65,7 @@ def _several(names: Sequence[str], most: int = 12) -> str:
     return ", ".join([*names[:most], f"… {names[-1]}"] if len(names) > most else names)
 
 
-def _range(cls: type[Task], field: dataclasses.Field[Any]) -> str:
+def _range(cls: type[Task], field: dataclasses.Field[object]) -> str:
     from ddl_dyn.tasks.fields import Bounds, bounds_of, field_types
 
     bounds, kind = bounds_of(field), field_types(cls)[field.name]

@@ -62,9 +62,9 @@ def _query(text: str) -> dict[str, str]:
 
 def _show(options: argparse.Namespace) -> int:
     from ddl_dyn.cli.summary import describe, print_pairs
-    from ddl_dyn.runs import open_run
+    from ddl_dyn.runs import find_run
 
-    run = open_run(options.run, options.runs)
+    run = find_run(options.run, options.runs)
     print_pairs(describe(run))
     if options.output:
         say("\n".join(run.output.splitlines()))
@@ -78,13 +78,13 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _portrait(options: argparse.Namespace) -> int:
-    from ddl_dyn.results.figures.catalogue import LIST, available, draw_figures
-    from ddl_dyn.runs import open_run
+    from ddl_dyn.results.figures.catalogue import LIST, available_figures, draw_figures
+    from ddl_dyn.runs import find_run
 
-    run = open_run(options.run, options.runs)
+    run = find_run(options.run, options.runs)
     names = [name for name in options.what.split(",") if name] if options.what else None
     if names == [LIST]:
-        for name, shows, why_not in available(run):
+        for name, shows, why_not in available_figures(run):
             say(f"{name:13} {'–  ' + why_not if why_not else shows}")
         return 0
     for path in draw_figures(run, names, Path(options.out) if options.out else run.path / "figures"):
@@ -95,11 +95,11 @@ def _portrait(options: argparse.Namespace) -> int:
 def _analyse(options: argparse.Namespace) -> int:
     from ddl_dyn.experiments.setup import restore_setup
     from ddl_dyn.results.figures.catalogue import write_analysis
-    from ddl_dyn.results.inspection.sections import analyse
+    from ddl_dyn.results.inspection.sections import analyse, rows
     from ddl_dyn.results.inspection.table import print_analysis
-    from ddl_dyn.runs import open_run
+    from ddl_dyn.runs import find_run
 
-    run = open_run(options.run, options.runs)
+    run = find_run(options.run, options.runs)
     setup = restore_setup(run)
 
     def tell(section: str) -> None:
@@ -109,7 +109,7 @@ def _analyse(options: argparse.Namespace) -> int:
     found = analyse(run, steps=options.steps, on_section=tell, setup=setup)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
-    print_analysis(found)
+    print_analysis(found, rows(found))
     for path in write_analysis(found, setup, Path(options.out) if options.out else run.path):
         say(path)
     return 0
@@ -117,9 +117,9 @@ def _analyse(options: argparse.Namespace) -> int:
 
 def _diff(options: argparse.Namespace) -> int:
     from ddl_dyn.cli.summary import difference, print_difference
-    from ddl_dyn.runs import open_run
+    from ddl_dyn.runs import find_run
 
-    first, second = open_run(options.run, options.runs), open_run(options.other, options.runs)
+    first, second = find_run(options.run, options.runs), find_run(options.other, options.runs)
     print_difference(first, second, difference(first, second))
     return 0
 
@@ -178,10 +178,10 @@ def _export(options: argparse.Namespace) -> int:
 
 def _send(options: argparse.Namespace) -> int:
     from ddl_dyn.experiments.tracking.mongo import send_runs
-    from ddl_dyn.runs import COMPLETED, DEAD, FAILED, INTERRUPTED, open_run, scan
+    from ddl_dyn.runs import COMPLETED, DEAD, FAILED, INTERRUPTED, find_run, scan
 
     if options.which:
-        chosen = [open_run(name, options.runs) for name in options.which]
+        chosen = [find_run(name, options.runs) for name in options.which]
     else:
         chosen = [run for run in scan(options.runs) if run.status in (COMPLETED, DEAD, FAILED, INTERRUPTED)]
     sent = send_runs(chosen, options.to, say)
@@ -192,16 +192,16 @@ def _send(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from ddl_dyn.engine.threads import cores
     from ddl_dyn.results.report import write_report
-    from ddl_dyn.runs import open_run
+    from ddl_dyn.runs import find_run
     from ddl_dyn.runs.index import list_runs
 
     if options.which and options.query:
         raise ValueError("give either runs or --query, not both")
     if options.which:
-        chosen = [open_run(name, options.runs) for name in options.which]
+        chosen = [find_run(name, options.runs) for name in options.which]
     else:
         lines = list_runs(Path(options.runs), filters=_query(options.query or ""))
-        chosen = [open_run(line["id"], options.runs) for line in lines]
+        chosen = [find_run(line["id"], options.runs) for line in lines]
         if not chosen and options.query:
             raise ValueError(f"no run in {options.runs} fits --query {options.query!r}; `ddl-dyn list` shows them")
     say(write_report(chosen, Path(options.out), markdown=options.markdown, jobs=cores()))

@@ -1,4 +1,4 @@
-"""What goes wrong in a command, as one clear line and an exit code."""
+"""Errors of a command, each as one clear line and an exit code."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ddl_dyn.cli.facts import obstruction_of, required_parameters, size_and_time
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots import task_portrait
 from ddl_dyn.tasks import TASKS, FlowTask, MapTask, Task, make_task
-from ddl_dyn.tasks.base import Array
 from ddl_dyn.tasks.exponents import ChaoticFlow
 from ddl_dyn.tasks.series.observed import DATA
 

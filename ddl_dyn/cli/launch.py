@@ -22,7 +22,7 @@ from ddl_dyn.experiments.tracking.sacred import Command, make_experiment, parse_
 from ddl_dyn.runs.trust import check_settings
 
 
-def launch_run(arguments: list[str], base: Path) -> int:
+def launch_run(arguments: list[str], runs: Path) -> int:
     """Train one model on one task with several seeds at once.
 
     `with` takes key=value pairs and .json files of such keys; `ddl-dyn run print_config` lists every key. Code that is
@@ -37,7 +37,7 @@ def launch_run(arguments: list[str], base: Path) -> int:
     from ddl_dyn.cli.summary import print_run
     from ddl_dyn.experiments.progress import Bars
 
-    launch = _launch(command, base)
+    launch = _launch(command, runs)
     with Bars([f"{config.model} on {config.task}"]) as bars:
         run_id = run(config, replace(launch, on_account=lambda now: bars.show(0, now), say=bars.say))
     if run_id is not None:
@@ -45,7 +45,7 @@ def launch_run(arguments: list[str], base: Path) -> int:
     return 0
 
 
-def launch_compare(arguments: list[str], base: Path) -> int:
+def launch_compare(arguments: list[str], runs: Path) -> int:
     """Train several models on several tasks, paired by data and seeds, and compare the finished runs.
 
     `with` takes key=value pairs; tasks=, models= and carries= take lists such as ddl,resnet. Keys under per_task.NAME
@@ -60,10 +60,10 @@ def launch_compare(arguments: list[str], base: Path) -> int:
         return _other(command, "compare", CompareConfig(), config)
     from ddl_dyn.results.comparison.records import conclude
 
-    return run_grid(config, cells, _launch(command, base), conclude)
+    return run_grid(config, cells, _launch(command, runs), conclude)
 
 
-def launch_sweep(arguments: list[str], base: Path) -> int:
+def launch_sweep(arguments: list[str], runs: Path) -> int:
     """Train a grid of configurations, each once: what is complete already is not run again.
 
     `ddl-dyn sweep FILE.toml` or `with` key=value pairs. tasks=, models= and carries= take lists such as ddl,resnet, and
@@ -78,7 +78,7 @@ def launch_sweep(arguments: list[str], base: Path) -> int:
     config, cells = resolve_sweep(_settings(command, settings))
     if command.name != "sweep":
         return _other(command, "sweep", config, config)
-    return run_grid(config, cells, _launch(command, base))
+    return run_grid(config, cells, _launch(command, runs))
 
 
 LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
@@ -127,9 +127,9 @@ def _other(command: Command, name: str, defaults: BaseModel, config: BaseModel) 
     return 0
 
 
-def _launch(command: Command, base: Path) -> Launch:
+def _launch(command: Command, runs: Path) -> Launch:
     """The start of the runs, which go to Sacred's -F or to the folder given by --runs."""
-    return Launch(base=Path(command.options.get("--file_storage") or base), options=options_of(command))
+    return Launch(base=Path(command.options.get("--file_storage") or runs), options=options_of(command))
 
 
 def options_of(command: Command) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def options_of(command: Command) -> dict[str, Any]:
     return options
 
 
-def _check_store(options: Mapping[str, Any]) -> None:
+def _check_store(options: Mapping[str, object]) -> None:
     if not options.get("--store"):
         return
     from ddl_dyn.experiments.tracking.mongo import parse_address

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddl_dyn import __version__
-from ddl_dyn.config.numerals import real, whole
+from ddl_dyn.config.numerals import real, whole_number
 from ddl_dyn.config.terminal import say
 
-EXAMPLES = """\
+_EXAMPLES = """\
 examples:
   ddl-dyn run with task=van_der_pol model=ddl seeds=5 model_args.layers=2
   ddl-dyn compare with tasks=van_der_pol,twisted_mirror models=ddl,resnet,highway,neural_ode
@@ -46,7 +46,7 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="ddl-dyn",
         description="Deep Delta Learning stacks as discrete dynamical systems: train, compare, look.",
-        epilog=EXAMPLES,
+        epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ddl-dyn {__version__}")
@@ -82,7 +82,7 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     portrait.add_argument("--what", metavar="NAMES", help="only these figures; several with commas; all; list")
     portrait.add_argument("--out", metavar="DIR", help="where to (the run's own figures folder)")
     analyse = _add(commands, "analyse", "what a finished run's map does, beside the true one", run=True)
-    analyse.add_argument("--steps", type=whole, metavar="N", default=2000, help="steps to average over (2000)")
+    analyse.add_argument("--steps", type=whole_number, metavar="N", default=2000, help="steps to average over (2000)")
     analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
     differ = _add(commands, "diff", "what differs between two runs", run=True)
     differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
@@ -199,13 +199,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _sacred(command: str, rest: list[str], base: Path, trusted: list[str]) -> int:
+def _sacred(command: str, rest: list[str], runs: Path, trusted: list[str]) -> int:
     from ddl_dyn.cli.errors import guarded
 
     def start(_: argparse.Namespace) -> int:
         from ddl_dyn.cli.launch import LAUNCHERS
 
-        return LAUNCHERS[command](rest, base)
+        return LAUNCHERS[command](rest, runs)
 
     debug = any(item in ("-d", "--debug") for item in rest)
     return guarded(start, argparse.Namespace(debug=debug, trust=trusted))

@@ -10,22 +10,22 @@ from ddl_dyn.runs import UNREADABLE, scan
 from ddl_dyn.runs.run import GRIDS
 
 
-def print_missing(reference: str | None, base: Path) -> int:
+def print_missing(reference: str | None, runs: Path) -> int:
     """Print what is left of a sweep or comparison, or of all of a folder.
 
     Args:
         reference: id or folder of one, `last`, or None for all.
-        base: the runs folder.
+        runs: the runs folder.
     Returns:
         0.
     Raises:
         RunError: when there is no such sweep.
     """
     if reference is not None:
-        chosen = [open_sweep(reference, base)]
+        chosen = [open_sweep(reference, runs)]
     else:
-        chosen = [run for run in scan(base) if run.status != UNREADABLE and run.kind in GRIDS]
-        chosen = chosen or [open_sweep("last", base)]
+        chosen = [run for run in scan(runs) if run.status != UNREADABLE and run.kind in GRIDS]
+        chosen = chosen or [open_sweep("last", runs)]
     for run in chosen:
         left, cells = left_over(run)
         if not left:

@@ -1,11 +1,10 @@
-"""What the terminal shows of runs: one in full, the difference of two."""
+"""Terminal output of runs: one in full, the difference of two."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ddl_dyn.config.formats import DASH, number
 from ddl_dyn.config.parsing import flatten
@@ -16,9 +15,9 @@ from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.heartbeat import seconds_since
 
 
-def print_run(where: Path, run_id: str) -> None:
+def print_run(runs: Path, run_id: str) -> None:
     """The short result of a run that has just ended."""
-    run = Run(where / run_id)
+    run = Run(runs / run_id)
     say(f"run {run.id} {run.status}: {run.path}")
     for line in result_lines(run):
         say(f"  {line}")
@@ -85,7 +84,7 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def difference(first: Run, second: Run) -> list[tuple[str, str, str]]:
-    """What differs between two runs: configuration, versions, code, data and numbers.
+    """Differences between two runs: configuration, versions, code, data and numbers.
 
     Returns:
         triples of dotted name and the two values, `–` where one has none.
@@ -109,7 +108,7 @@ def difference(first: Run, second: Run) -> list[tuple[str, str, str]]:
     ]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return DASH
     if isinstance(value, list) and all(isinstance(item, (int, float)) for item in value):
@@ -118,7 +117,12 @@ def _shown(value: Any) -> str:
 
 
 def print_difference(first: Run, second: Run, found: Sequence[tuple[str, str, str]]) -> None:
-    """The difference of two runs as a table."""
+    """Print the difference of two runs as a table.
+
+    Args:
+        first, second: the runs, whose ids head the columns.
+        found: from `difference`.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

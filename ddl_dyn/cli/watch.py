@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn import runs
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.experiments.progress import duration
 from ddl_dyn.results.score_lines import result_lines
-from ddl_dyn.runs import Run
+from ddl_dyn.runs import QUEUED, RUNNING, STATUSES, Run, find_run
 from ddl_dyn.runs.live import FolderState, Follower, GridProgress, RunProgress
 
 BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 # Widths from which a terminal has room for the bar, and for the sparkline.
-WIDE, MIDDLE = 100, 66
+_WIDE, MIDDLE = 100, 66
 SPARK, BAR = 20, 12
 # Letters of a run's id where there is little room; `ddl-dyn list` has the whole.
 ID = 10
@@ -29,11 +28,11 @@ LEAST, GAP = 6, 2
 NEXT = 5
 
 
-def watch(base: Path, reference: str | None = None, *, once: bool = False, interval: float = 1.0) -> int:
+def watch(runs: Path, reference: str | None = None, *, once: bool = False, interval: float = 1.0) -> int:
     """Show a runs folder, or one run with what belongs to it, until Ctrl-C or until that run ends.
 
     Args:
-        base: the runs folder.
+        runs: the runs folder.
         reference: id or folder of a run, comparison or sweep.
         once: print the present state and return; so it is too where standard output is no terminal.
         interval: seconds between two looks.
@@ -50,8 +49,8 @@ def watch(base: Path, reference: str | None = None, *, once: bool = False, inter
 
     if not (math.isfinite(interval) and interval > 0):
         raise ValueError(f"--interval must be a positive number of seconds, got {interval:g}")
-    only = None if reference is None else runs.open_run(reference, base)
-    follower = Follower(base if only is None else only.path.parent)
+    only = None if reference is None else find_run(reference, runs)
+    follower = Follower(runs if only is None else only.path.parent)
     console = Console()
     if once or not console.is_terminal:
         # A pipe has no width: what is read there, by eye or by a program, is not broken at column 80.
@@ -61,7 +60,7 @@ def watch(base: Path, reference: str | None = None, *, once: bool = False, inter
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
                 # Before the look: what ended after it is looked at once more.
-                ended = only is not None and Run(only.path).status not in (runs.RUNNING, runs.QUEUED)
+                ended = only is not None and Run(only.path).status not in (RUNNING, QUEUED)
                 live.update(page(follower, only, console), refresh=True)
                 if ended:
                     return 0
@@ -109,7 +108,7 @@ def page(follower: Follower, only: Run | None, console: Any, *, whole: bool = Fa
 
 
 def _waiting(groups: Sequence[GridProgress]) -> list[RunProgress]:
-    return [RunProgress(id="", status=runs.QUEUED, title=title) for group in groups for title in group.waiting]
+    return [RunProgress(id="", status=QUEUED, title=title) for group in groups for title in group.waiting]
 
 
 def _heads(follower: Follower, only: Run | None, picture: FolderState, width: int | None) -> list[str]:
@@ -118,10 +117,10 @@ def _heads(follower: Follower, only: Run | None, picture: FolderState, width: in
         return [_beside(f"run {only.id} {only.status}: ", clean(only.path), "", width)]
     out = []
     if only is None:
-        counts = ", ".join(f"{picture.counts[name]} {name}" for name in runs.STATUSES if picture.counts.get(name))
+        counts = ", ".join(f"{picture.counts[name]} {name}" for name in STATUSES if picture.counts.get(name))
         out.append(_beside("", clean(follower.base), f": {counts or 'no runs yet'}", width))
     for group in picture.groups:
-        counts = ", ".join(f"{group.counts[s]} {s.lower()}" for s in runs.STATUSES if group.counts.get(s))
+        counts = ", ".join(f"{group.counts[s]} {s.lower()}" for s in STATUSES if group.counts.get(s))
         name = group.id if group.id.startswith(group.kind) else f"{group.kind} {group.id}"
         parts = [f"{name} {group.status}", f"{group.cells} cells", counts or "none begun"]
         if group.queued:
@@ -140,16 +139,16 @@ def _table(courses: Sequence[RunProgress], console: Any) -> Any:
 
     width, bars = console.width, BARS if console.encoding.lower().startswith("utf") else PLAIN_BARS
     columns: dict[str, list[str]] = {"run": [clean(course.id) for course in courses]}
-    if width < WIDE:
+    if width < _WIDE:
         columns["run"] = [_cut(text, ID) for text in columns["run"]]
     columns["update"] = [f"{c.update}/{c.updates}" if c.updates else "–" for c in courses]
     columns["loss"] = [_number(course.loss) for course in courses]
     if width >= MIDDLE:
-        columns["course"] = [sparkline(c.losses, SPARK if width >= WIDE else SPARK // 2, bars) for c in courses]
+        columns["course"] = [sparkline(c.losses, SPARK if width >= _WIDE else SPARK // 2, bars) for c in courses]
         columns["alive"] = ["–" if c.alive is None else f"{c.alive}/{c.replicas}" for c in courses]
     columns["left"] = ["–" if c.seconds_left is None else duration(c.seconds_left) for c in courses]
     taken = sum(GAP + max(len(name), *map(len, cells)) for name, cells in columns.items()) + (BAR + GAP) * (
-        width >= WIDE
+        width >= _WIDE
     )
 
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
@@ -158,13 +157,13 @@ def _table(courses: Sequence[RunProgress], console: Any) -> Any:
         table.add_column("" if name == "course" else name, no_wrap=True, justify="left" if left else "right")
         if name == "run" and width - taken >= LEAST:
             table.add_column("", no_wrap=True)
-        if name == "run" and width >= WIDE:
+        if name == "run" and width >= _WIDE:
             table.add_column("", width=BAR)
     for course, (head, *rest) in zip(courses, zip(*columns.values(), strict=True), strict=True):
         row: list[Any] = [Text(head)]
         if width - taken >= LEAST:
             row.append(Text(_cut(clean(course.title), width - taken)))
-        if width >= WIDE:
+        if width >= _WIDE:
             row.append(ProgressBar(total=max(course.updates, 1), completed=course.update, width=BAR))
         table.add_row(*row, *map(Text, rest))
     return table

@@ -57,7 +57,11 @@ def read_input(path: str | os.PathLike[str], limit: int) -> bytes:
 
 
 def read_member(folder: str | os.PathLike[str], name: str, limit: int) -> bytes:
-    """Content of a file inside a folder that may come from elsewhere; arguments and errors as of `open_member`."""
+    """Content of a file inside a folder that may come from elsewhere; errors as of `open_member`.
+
+    Args:
+        folder, name, limit: as for `open_member`.
+    """
     with open_member(folder, name, limit) as file:
         return _whole(file, limit)
 

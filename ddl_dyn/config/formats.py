@@ -14,7 +14,7 @@ _FORMULA = "=+-@＝＋－＠\t\r\n"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: Any, digits: int = 3, *, missing: str = "", infinite: str = "failed") -> str:
+def number(value: object, digits: int = 3, *, missing: str = "", infinite: str = "failed") -> str:
     """A number in ASCII, trailing zeros dropped: for terminals and files.
 
     Args:
@@ -28,7 +28,7 @@ def number(value: Any, digits: int = 3, *, missing: str = "", infinite: str = "f
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def decimal(value: Any, digits: int = 3) -> str:
+def decimal(value: object, digits: int = 3) -> str:
     """A number as pages print it: trailing zeros kept, thousands apart, powers of ten raised.
 
     Args:

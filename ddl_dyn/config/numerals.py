@@ -20,7 +20,7 @@ def real(text: str) -> float:
     return value
 
 
-def whole(text: str) -> int:
+def whole_number(text: str) -> int:
     """The integer that a text is; `1e3` is one.
 
     Raises:

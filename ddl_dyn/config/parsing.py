@@ -68,7 +68,7 @@ def parse_updates(items: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: for an item that is neither, or a key that is both a value and a section.
     """
-    updates: dict[str, Any] = {}
+    updates: dict[str, object] = {}
     problems = []
     for item in items:
         path, equals, text = item.partition("=")
@@ -137,7 +137,7 @@ def as_type(value: Any, annotation: Any) -> Any:
             return None
         return as_type(value, others[0]) if len(others) == 1 else as_type(value, None)
     if origin is tuple:
-        items: Any = value
+        items: object = value
         if isinstance(value, Typed):
             items = value.literal
             if not isinstance(items, (list, tuple)):
@@ -156,7 +156,7 @@ def _unquoted(value: Typed) -> str:
     return literal if isinstance(literal, str) else value.text
 
 
-def plain_values(value: Any) -> Any:
+def plain_values(value: object) -> Any:
     """Command-line values of free sections (task_args, model_args) as literals."""
     if isinstance(value, Typed):
         return value.literal
@@ -165,9 +165,9 @@ def plain_values(value: Any) -> Any:
     return value
 
 
-def shaped(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+def shaped(schema: type[BaseModel], values: Mapping[str, object]) -> dict[str, Any]:
     """Nested updates with every value in the form its field expects; unknown keys are kept for the validator."""
-    out: dict[str, Any] = {}
+    out: dict[str, object] = {}
     for key, value in values.items():
         field = schema.model_fields.get(key)
         annotation = field.annotation if field else None
@@ -215,7 +215,7 @@ def explained(schema: type[BaseModel], error: ValidationError) -> list[str]:
     return lines
 
 
-def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def merged(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, Any]:
     """Nested updates of both, the second's where they meet; neither is changed."""
     out = dict(first)
     for key, value in second.items():
@@ -224,14 +224,14 @@ def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
     return out
 
 
-def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Leaves of nested mappings with their dotted names; an empty mapping has none."""
-    leaves: list[tuple[str, Any]] = []
+    leaves: list[tuple[str, object]] = []
     _gather(value, prefix, leaves)
     return iter(leaves)
 
 
-def _gather(value: Mapping[str, Any], prefix: str, leaves: list[tuple[str, Any]]) -> None:
+def _gather(value: Mapping[str, object], prefix: str, leaves: list[tuple[str, object]]) -> None:
     # Generators within generators took most of the time of reading thousands of runs.
     for key, item in value.items():
         if isinstance(item, (dict, Mapping)):

@@ -20,7 +20,7 @@ def is_file_reference(name: str) -> bool:
     return ".py:" in name or name.endswith(".py")
 
 
-def load_class(reference: str, *, role: str, base: type[Any], base_name: str, needs: Sequence[str]) -> Any:
+def load_class(reference: str, *, role: str, base: type[object], base_name: str, needs: Sequence[str]) -> Any:
     """The class of a user's file.
 
     Args:

@@ -77,7 +77,7 @@ class Forced(StepModel):
         s = call("force", s, u)
         return self.inner.transition_replicas(_InnerCall(call), s, l, u[..., : self.inner.input_dim])
 
-    def of_inner(self, name: str, *args: Any) -> Any:
+    def of_inner(self, name: str, *args: object) -> Any:
         """A method of the model."""
         return getattr(self.inner, name)(*args)
 

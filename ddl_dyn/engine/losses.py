@@ -11,7 +11,7 @@ from torch import Tensor
 Loss = Literal["mse", "cross_entropy"]
 
 
-def choose_loss(wanted: Literal["auto", "mse", "cross_entropy"], states: Any) -> Loss:
+def choose_loss(wanted: Literal["auto", "mse", "cross_entropy"], states: object) -> Loss:
     """The loss in force: "auto" takes the cross-entropy where every training state is a one-hot code of a class.
 
     Args:

@@ -69,7 +69,7 @@ class Normalizer:
         mean, scale = self._like(states)
         return (states - mean) / scale
 
-    def denormalize(self, states: Any) -> Any:
+    def denormalize(self, states: object) -> Any:
         """States in physical units, the inverse of `normalize`."""
         mean, scale = self._like(states)
         return states * scale + mean

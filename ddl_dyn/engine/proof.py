@@ -21,10 +21,10 @@ from ddl_dyn.engine.losses import Loss
 from ddl_dyn.models.base import StepModel
 
 # A batch that fills no tile, and steps enough for an error to act on the next one.
-REPLICAS, BATCH, STEPS = 3, 70, 3
+REPLICAS, _BATCH, _STEPS = 3, 70, 3
 # Largest difference by the largest number: rounding in float64 along the steps. Torch's own constants in float32 (a
 # sixth, in the gradient of a hard sigmoid) differ by 1e-8.
-ROUNDING = 1e-6
+_ROUNDING = 1e-6
 # Of solvers that choose their steps, in units of their tolerance: torchdiffeq's gradient goes through the first step's
 # size, too.
 SOLVER = 10.0
@@ -97,7 +97,7 @@ def _compare(eager: Runs, compiled: Runs, *, scale: float, kinks: bool, nothing:
     """Disagreement on one batch; `nothing` where there is no finite loss to compare."""
     model, chance = eager.template, torch.Generator().manual_seed(1)
     D, U = model.state_dim, model.input_dim
-    shapes = ((REPLICAS, BATCH, D), (REPLICAS, BATCH, STEPS, U), (REPLICAS, BATCH, STEPS, D))
+    shapes = ((REPLICAS, _BATCH, D), (REPLICAS, _BATCH, _STEPS, U), (REPLICAS, _BATCH, _STEPS, D))
     x0, inputs, target = (scale * torch.randn(shape, generator=chance, dtype=torch.float64) for shape in shapes)
     if kinks:
         for row, value in enumerate((0.0, 1.0, -1.0)):
@@ -109,7 +109,7 @@ def _compare(eager: Runs, compiled: Runs, *, scale: float, kinks: bool, nothing:
         return f"the ordinary path fails ({str(error).partition(chr(10))[0]})"
     if not torch.isfinite(expected["loss"]).any():
         return nothing
-    tolerance = ROUNDING if solver is None else max(ROUNDING, SOLVER * solver.rtol)
+    tolerance = _ROUNDING if solver is None else max(_ROUNDING, SOLVER * solver.rtol)
     largest = {name: float(t[torch.isfinite(t)].abs().max()) for name, t in expected.items() if t.isfinite().any()}
     for name, size in largest.items():
         there = torch.isfinite(expected[name])

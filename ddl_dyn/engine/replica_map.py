@@ -17,13 +17,13 @@ class Method(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, name: str, *args: Any) -> Any:
+    def forward(self, name: str, *args: object) -> Any:
         """Result of a method of the model."""
         return getattr(self.model, name)(*args)
 
     def slots(self) -> dict[str, tuple[dict[str, Any], str]]:
         """Home of each parameter and buffer: name -> (a module's own table, the name in it)."""
-        found: dict[str, tuple[dict[str, Any], str]] = {}
+        found: dict[str, tuple[dict[str, object], str]] = {}
         for prefix, module in self.named_modules():
             for table in (module._parameters, module._buffers):
                 found |= {f"{prefix}.{name}": (table, name) for name in table}

@@ -12,7 +12,7 @@ from torch.func import stack_module_state
 
 from ddl_dyn.engine.cpp import FreeRun
 from ddl_dyn.engine.replica_map import Method, ReplicaMap
-from ddl_dyn.engine.threads import available
+from ddl_dyn.engine.threads import available_threads
 from ddl_dyn.models.base import StepModel
 
 
@@ -55,7 +55,7 @@ class ReplicaState:
         # True keeps only the states at √T times of a free run for its gradient and makes the steps between them again.
         self.checkpointing = False
         # Threads of compiled free runs.
-        self.threads = available()
+        self.threads = available_threads()
         self.why_eager = ""
 
     def __repr__(self) -> str:

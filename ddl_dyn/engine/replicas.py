@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from ddl_dyn.engine import kernels, proof
 from ddl_dyn.engine.compile import program_of
 from ddl_dyn.engine.cpp import CannotCompileError, FreeRun, NoCompilerError, Program
-from ddl_dyn.engine.cpp.toolchain import FAST, QUICK, build, remembered
+from ddl_dyn.engine.cpp.toolchain import FAST, QUICK, compile_libraries, remembered
 from ddl_dyn.engine.losses import Loss, mean_loss
 from ddl_dyn.engine.replica_state import ReplicaState
 from ddl_dyn.models.errors import WrongResultError
@@ -225,7 +225,7 @@ class Replicas(ReplicaState):
         eager.to("cpu", torch.float64)
         twin = program_of(eager.template, eager._state)
         level = FAST if twin.code == program.code else QUICK
-        build([(program.code, FAST), (twin.code, level)])
+        compile_libraries([(program.code, FAST), (twin.code, level)])
         compiled = copy.copy(eager)
         compiled._compiled = FreeRun(twin, level)
         return proof.fault(eager, compiled, eager._state) or ""

@@ -44,7 +44,7 @@ def _digest(name: str) -> str:
     return hashlib.sha256(read_input(path, CODE_LIMIT)).hexdigest() if path.endswith(".py") else ""
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> Any:
     if isinstance(value, Mapping):
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list):

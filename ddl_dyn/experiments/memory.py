@@ -24,7 +24,7 @@ from ddl_dyn.training.budget import with_latent
 
 GIGABYTE = 1 << 30
 # Samples that a compiled update takes through a free run at once.
-TILE = 64
+_TILE = 64
 # Copies of every weight while a model is trained: itself, gradient, two moments, the best and the last ones.
 TRAINED_COPIES, SOLVED_COPIES = 6, 2
 
@@ -113,7 +113,7 @@ def _activations(config: RunConfig, options: Mapping[str, Any], shape: tuple[int
         return 0
     if _count(config.model, options, shape) == _count(config.model, {**options, "hidden_dim": 1}, shape):
         return 0
-    samples = train.batch * config.seeds if train.compile == "off" else min(train.batch, TILE)
+    samples = train.batch * config.seeds if train.compile == "off" else min(train.batch, _TILE)
     kept = math.isqrt(train.horizon) if train.checkpointing else train.horizon
     layers = 1 if options.get("sharing") == "untied" else options.get("layers", 1)
     return int(samples * kept * layers * hidden)

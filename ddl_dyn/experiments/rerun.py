@@ -22,7 +22,7 @@ from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
 from ddl_dyn.experiments.sweep.record import left_over
 from ddl_dyn.experiments.sweep.run_grid import Conclude, run_grid
-from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, open_run
+from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, find_run
 from ddl_dyn.runs.run import GRIDS
 from ddl_dyn.runs.trust import check_code
 
@@ -39,14 +39,14 @@ def stored_config(stored: Run) -> dict[str, Any]:
     return stored.config
 
 
-def resume(reference: str, base: Path, conclude: Conclude, *, store: str | None = None) -> Run:
+def resume(reference: str, runs: Path, conclude: Conclude, *, store: str | None = None) -> Run:
     """Continue a run from its last checkpoint, or from its beginning where there is none yet.
 
     Of a comparison or a sweep the runs that are not complete are continued or begun.
 
     Args:
         reference: id or folder of a run, comparison or sweep that is not complete.
-        base: the runs folder.
+        runs: the runs folder.
         conclude: makes a comparison's table, see `run_grid`.
         store: URL of a database to copy the run to.
     Returns:
@@ -54,7 +54,7 @@ def resume(reference: str, base: Path, conclude: Conclude, *, store: str | None 
     Raises:
         RunError: when there is nothing to continue.
     """
-    stored = open_run(reference, base)
+    stored = find_run(reference, runs)
     reason = _no_more(stored)
     if reason:
         raise RunError(f"run {stored.id} cannot be resumed: {reason}")
@@ -83,19 +83,19 @@ def _no_more(stored: Run) -> str:
     )
 
 
-def replay(reference: str, base: Path, tolerance: float | None = None) -> int:
+def replay(reference: str, runs: Path, tolerance: float | None = None) -> int:
     """Run a stored configuration again, write nothing, print max |Δ| of its numbers and arrays.
 
     Args:
         reference: id or folder of a completed run.
-        base: the runs folder.
+        runs: the runs folder.
         tolerance: largest |Δ| that counts as the same.
     Returns:
         0, or 1 when the tolerance is exceeded.
     Raises:
         RunError: when the run is no single complete one, or must not be done again (`stored_config`).
     """
-    stored = open_run(reference, base)
+    stored = find_run(reference, runs)
     if stored.status != COMPLETED:
         raise RunError(f"run {stored.id} is {stored.status}; only a completed run can be compared with its replay")
     if stored.kind in GRIDS:
@@ -123,7 +123,7 @@ def replay(reference: str, base: Path, tolerance: float | None = None) -> int:
 CLOCKS = ("seconds", "milliseconds_per_update", "milliseconds_per_step", "peak_memory_bytes")
 
 
-def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(result: Mapping[str, object]) -> dict[str, Any]:
     found = {}
     for name, value in flatten(result):
         if name.rpartition(".")[2] in CLOCKS or value is None or isinstance(value, str):
@@ -134,7 +134,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _numeric(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def _numeric(arrays: Mapping[str, object]) -> dict[str, Any]:
     return {name: array for name, array in arrays.items() if np.asarray(array).dtype.kind in "biufc"}
 
 

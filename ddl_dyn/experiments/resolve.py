@@ -15,7 +15,7 @@ from ddl_dyn.config.sections import DATA_SETS, LR_GRID, SEEDS, RunConfig
 SEED_LIMIT = 2**32
 
 
-def resolve_run(updates: Mapping[str, Any], *, compared: bool = False) -> RunConfig:
+def resolve_run(updates: Mapping[str, object], *, compared: bool = False) -> RunConfig:
     """The whole configuration of a run, checked against the task and the model it names.
 
     Args:
@@ -90,7 +90,7 @@ def _task(name: Any, params: Any, problems: list[str]) -> Any:
     return None
 
 
-def _model_options(name: Any, params: Any, problems: list[str]) -> dict[str, Any] | None:
+def _model_options(name: object, params: object, problems: list[str]) -> dict[str, Any] | None:
     if not isinstance(name, str) or not isinstance(params, Mapping):
         return None
     from ddl_dyn.models import model_class, model_config

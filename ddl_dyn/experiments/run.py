@@ -57,7 +57,7 @@ class Launch:
         return not self.options.get("--unobserved")
 
 
-def make_store(launch: Launch, entry: Mapping[str, Any]) -> RunStore | None:
+def make_store(launch: Launch, entry: Mapping[str, object]) -> RunStore | None:
     """The store of a run about to start, or None for an unobserved one. Writes nothing yet.
 
     Raises:
@@ -122,7 +122,7 @@ def start(experiment: Any, launch: Launch, store: RunStore | None) -> str | None
 
 
 def _left_behind(folder: Path) -> str:
-    """What there is of a run that failed: on a full disk perhaps nothing."""
+    """Remains of a run that failed: on a full disk perhaps nothing."""
     status, trace = runs.Run(folder).status, folder / "traceback.txt"
     if not (folder / "run.json").exists():
         return f"nothing of run {folder.name} could be kept"

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn import analysis
 from ddl_dyn.config.sections import RunConfig
@@ -22,6 +21,7 @@ from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.data import make_data
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.unsuitable import Unsuitable
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.models import make_model, model_class, truth_of
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.checkpoint import load_weights
@@ -31,8 +31,6 @@ from ddl_dyn.tasks.dataset import Dataset
 from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.training import budget as budgets
 from ddl_dyn.training.budget import Budget
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +118,7 @@ class Setup:
             found.append(part.replace(states=normalizer.normalize(part.states)))
         return found
 
-    def untrained(self, model: str, options: Mapping[str, Any]) -> Replicas:
+    def untrained(self, model: str, options: Mapping[str, object]) -> Replicas:
         """Replicas of a model for this task, with this run's seeds, device and precision."""
         return _untrained(self.config, model, options, _shape(model, self.task, self.normalizer), len(self.data_sets))
 

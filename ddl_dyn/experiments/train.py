@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from numpy.typing import NDArray
-
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.evaluation.snapshots import PortraitSeries
 from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.arrays import Arrays
 from ddl_dyn.runs import RunError
 from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.training import timing, tuning
@@ -39,7 +38,7 @@ class Training:
     budget: dict[str, Any]
     pace: dict[str, Any] | None
     tuning: dict[str, Any] | None
-    arrays: dict[str, NDArray[Any]]
+    arrays: Arrays
 
 
 def train(setup: Setup, callbacks: Callbacks) -> Training:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ddl_dyn.engine.threads import SHARE, available, cores
+from ddl_dyn.engine.threads import THREADS_VARIABLE, available_threads, cores
 from ddl_dyn.experiments.cell import Job
 from ddl_dyn.experiments.interrupts import Terminated, as_interrupts, exit_code
 from ddl_dyn.experiments.progress import Account
@@ -161,8 +161,11 @@ def _stop(workers: Sequence[_Worker]) -> None:
 @contextlib.contextmanager
 def _shared_cores(workers: int) -> Iterator[None]:
     """Within the block new processes start with their share of the cores, and with one thread for linear algebra."""
-    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", SHARE)}
-    os.environ |= {"OMP_NUM_THREADS": before["OMP_NUM_THREADS"] or "1", SHARE: str(max(available() // workers, 1))}
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", THREADS_VARIABLE)}
+    os.environ |= {
+        "OMP_NUM_THREADS": before["OMP_NUM_THREADS"] or "1",
+        THREADS_VARIABLE: str(max(available_threads() // workers, 1)),
+    }
     try:
         yield
     finally:
@@ -196,7 +199,7 @@ def _serve(connection: Connection, service: _Service, argv: list[str]) -> None:
 
 
 def _serve_each(connection: Connection, service: _Service) -> None:
-    def tell(kind: str, payload: Any) -> None:
+    def tell(kind: str, payload: object) -> None:
         try:
             connection.send((kind, payload))
         except OSError as error:

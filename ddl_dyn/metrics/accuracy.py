@@ -11,17 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from ddl_dyn.metrics.arrays import Array, Mask, aligned, positive_scale
 
 
 class PredictionTime(NamedTuple):
     """Valid prediction times and whether each is censored, both (...)."""
 
     time: Array
-    censored: Bools
+    censored: Mask
 
 
 class SurvivalCurve(NamedTuple):
@@ -33,48 +32,15 @@ class SurvivalCurve(NamedTuple):
     high: Array
 
 
-def aligned(pred: ArrayLike, true: ArrayLike, *, axes: int = 2) -> tuple[Array, Array]:
-    """Prediction and truth as float64 arrays of one shape; the last `axes` axes must agree exactly.
-
-    Raises:
-        ValueError: when the truth is not finite or does not broadcast to the prediction.
-    """
-    p, x = np.asarray(pred, dtype=np.float64), np.asarray(true, dtype=np.float64)
-    wanted = "(..., T+1, D)" if axes == 2 else "(..., T+1)"
-    if min(p.ndim, x.ndim) < axes or p.shape[-axes:] != x.shape[-axes:]:
-        raise ValueError(f"prediction and truth must both end in {wanted}, got shapes {p.shape} and {x.shape}")
-    try:
-        x = np.broadcast_to(x, p.shape)
-    except ValueError:
-        raise ValueError(
-            f"truth of shape {x.shape} does not broadcast to the prediction's {p.shape}; insert axes of length 1"
-        ) from None
-    if p.size == 0:
-        raise ValueError(f"prediction is empty: shape {p.shape}")
-    if not np.isfinite(x).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise ValueError(f"truth must be finite, got {x[where]} at index {where}; cut the trajectory there")
-    return p, x
-
-
-def positive_scale(sigma: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """σ that divides arrays of a shape (R, …, D): (D,), or (R, 1, …, D) from one row a replica, (R, D).
-
-    Raises:
-        ValueError: when σ has neither shape, or is not positive and finite.
-    """
-    s, dim = np.asarray(sigma, dtype=np.float64), shape[-1]
-    replicated = len(shape) > 2 and s.shape == (shape[0], dim)
-    if not (replicated or s.shape == (dim,)) or not (np.isfinite(s) & (s > 0)).all():
-        raise ValueError(
-            f"sigma must be {dim} positive finite numbers, one per component, or such a row for each replica, got "
-            f"{s.tolist()}; a constant component needs a scale of its own (say 1)"
-        )
-    return s.reshape(len(s), *[1] * (len(shape) - 2), dim) if replicated else s
-
-
 def forecast_window(pred: ArrayLike, true: ArrayLike, steps: int) -> tuple[Array, Array]:
-    """Steps 1 … K of prediction and truth, (..., K, D); the given initial state is no forecast."""
+    """Steps 1 … K of prediction and truth, (..., K, D); the given initial state is no forecast.
+
+    Args:
+        pred: (..., T+1, D).   true: broadcasts to pred; finite.
+        steps: K, in 1 … T.
+    Raises:
+        ValueError: when steps is out of range, or as for `aligned`.
+    """
     p, x = aligned(pred, true)
     if int(steps) != steps or not 1 <= steps <= p.shape[-2] - 1:
         raise ValueError(f"steps must be an integer in 1 … {p.shape[-2] - 1} (the steps there are), got {steps!r}")
@@ -172,7 +138,7 @@ def valid_prediction_time(
     return PredictionTime(dt * first.astype(np.float64), np.asarray(censored))
 
 
-def _times(time: ArrayLike, censored: ArrayLike) -> tuple[Array, Bools]:
+def _times(time: ArrayLike, censored: ArrayLike) -> tuple[Array, Mask]:
     t, c = np.asarray(time, dtype=np.float64), np.asarray(censored)
     if t.shape != c.shape or c.dtype != np.bool_ or t.size == 0:
         raise ValueError(f"time and censored (booleans) must share a non-empty shape, got {t.shape} and {c.shape}")
@@ -207,7 +173,7 @@ def survival_curve(time: ArrayLike, censored: ArrayLike) -> SurvivalCurve:
     return SurvivalCurve(times, survival, *interval)
 
 
-def _greenwood_bounds(t: Array, c: Bools, times: Array, survival: Array) -> tuple[Array, Array]:
+def _greenwood_bounds(t: Array, c: Mask, times: Array, survival: Array) -> tuple[Array, Array]:
     at_risk = (t >= times[:, None]).sum(axis=1)
     deaths = ((t == times[:, None]) & ~c).sum(axis=1)
     variance = np.cumsum(deaths / (at_risk * (at_risk - deaths))) / np.log(survival) ** 2

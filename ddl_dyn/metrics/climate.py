@@ -11,16 +11,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from ddl_dyn.metrics.accuracy import aligned
+from ddl_dyn.metrics.arrays import Array, aligned
 
-Array = NDArray[np.float64]
 # The definition of the state-space divergence; another choice is another metric.
 BINS = 30
-SMOOTHING = 1e-5
-MARGIN = 0.1
+_SMOOTHING = 1e-5
+_MARGIN = 0.1
 MAX_DIMENSIONS = 3
 MIN_REPLICATES = 5
 
@@ -72,14 +71,14 @@ def state_space_divergence(pred: ArrayLike, true: ArrayLike) -> StateSpaceDiverg
         low, high = _box(x[index])
         truth, model = _histogram(x[index], low, high), _histogram(p[index], low, high)
         outside[index] = model[-1] / length
-        a, b = truth + SMOOTHING, model + SMOOTHING
+        a, b = truth + _SMOOTHING, model + _SMOOTHING
         a, b = a / a.sum(), b / b.sum()
         value[index] = np.sum(a * np.log(a / b)) if np.isfinite(p[index]).all() else np.inf
     return StateSpaceDivergence(value, outside, int(length))
 
 
 def _box(x: Array) -> tuple[Array, Array]:
-    margin = MARGIN * x.std(axis=0)
+    margin = _MARGIN * x.std(axis=0)
     return x.min(axis=0) - margin, x.max(axis=0) + margin
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.significance import holm, least_pairs, seeds_needed, sign_flip_test, stratum_sizes
 from ddl_dyn.metrics.statistics import (
     Interval,
@@ -25,11 +26,10 @@ from ddl_dyn.metrics.statistics import (
     percentile_bounds,
 )
 
-Array = NDArray[np.float64]
 Outcome = Literal["win", "loss", "tie", "unresolved"]
 # A ratio of errors that matters, the size of every test, and the power that a number of seeds is quoted for.
 RATIO, ALPHA, POWER = 0.8, 0.05, 0.8
-MARGIN = -math.log(RATIO)
+_MARGIN = -math.log(RATIO)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +157,8 @@ def _measured(pair: PairedScores, scores: tuple[Array, Array], *, resamples: int
         pvalue=1.0,
         corrected=math.nan,
         pvalue_tie=max(
-            sign_flip_test(d - MARGIN, pair.data_sets, alternative="less"),
-            sign_flip_test(d + MARGIN, pair.data_sets, alternative="greater"),
+            sign_flip_test(d - _MARGIN, pair.data_sets, alternative="less"),
+            sign_flip_test(d + _MARGIN, pair.data_sets, alternative="greater"),
         ),
         family=0,
         seeds=d.size,
@@ -292,7 +292,7 @@ def _wanted(found: Decision, scores: tuple[Array, Array]) -> float:
         # No shift brings a failure within the bounds of a tie.
         return math.inf
     least, spread = math.ceil(-math.log2(ALPHA)), float(np.std(d, ddof=1))
-    room = MARGIN - abs(math.log(found.ratio.estimate))
+    room = _MARGIN - abs(math.log(found.ratio.estimate))
     if spread == 0.0:
         return float(least)
     # Both one-sided tests must reject: each is given half of the risk. A one-sided test has twice the size.

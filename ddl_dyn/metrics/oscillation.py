@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ddl_dyn.metrics.accuracy import aligned
+from ddl_dyn.metrics.arrays import Array, aligned
 
-Array = NDArray[np.float64]
 # Swings below this share of the largest |x| are rounding, not oscillation.
-ROUNDING = 1e-12
+_ROUNDING = 1e-12
 
 
 class PhaseError(NamedTuple):
@@ -61,7 +60,7 @@ def upward_crossings(x: ArrayLike) -> Array:
     t = i + (m − xᵢ)/(xᵢ₊₁ − xᵢ) wherever xᵢ < m ≤ xᵢ₊₁, m the mean over the window.
     """
     s = _series(x)
-    if not np.isfinite(s).all() or np.ptp(s) <= ROUNDING * np.abs(s).max():
+    if not np.isfinite(s).all() or np.ptp(s) <= _ROUNDING * np.abs(s).max():
         return np.empty(0)
     above = s - s.mean()
     i = np.flatnonzero((above[:-1] < 0) & (above[1:] >= 0))
@@ -216,7 +215,7 @@ def turning_points(x: ArrayLike, *, resolution: float = 0.0) -> tuple[Array, NDA
     level = s[starts]
     direction = np.sign(np.diff(level))
     corners = np.flatnonzero(direction[1:] != direction[:-1]) + 1
-    floor = max(resolution, ROUNDING * float(np.abs(s).max()))
+    floor = max(resolution, _ROUNDING * float(np.abs(s).max()))
     kept = _significant(level[np.concatenate(([0], corners, [level.size - 1]))], floor)
     i = corners[kept - 1] if corners.size else corners
     places = [_vertex(s, int(a), int(b)) for a, b in zip(starts[i], ends[i], strict=True)]

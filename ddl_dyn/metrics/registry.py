@@ -16,7 +16,7 @@ Group = Literal["error", "starts", "words", "motion", "failure", "gates", "size"
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How one number of a run is found, called and printed.
+    """One metric: its place in a result, its name and its printed form.
 
     Args:
         path: dotted path in result.json (of `accuracy`: in analysis.json); `{split}` and `{horizon}` are filled in.

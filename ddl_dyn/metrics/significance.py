@@ -14,9 +14,9 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.statistics import ordered_scores, paired_scores
 
-Array = NDArray[np.float64]
 # Largest study `seeds_needed` searches; beyond it the difference is of no practical interest.
 MAX_SEEDS = 1_000_000
 
@@ -230,7 +230,12 @@ def seeds_needed(a: ArrayLike, b: ArrayLike, *, power: float = 0.8, alpha: float
 
 
 def least_pairs(effect: float, *, power: float, alpha: float) -> float:
-    """Pairs from which `paired_power` reaches a power; ∞ beyond a million."""
+    """Least number of pairs R at which `paired_power` reaches a power; ∞ beyond `MAX_SEEDS`.
+
+    Args:
+        effect: δ, dimensionless.
+        power: wanted, in (0, 1).   alpha: level of the test, in (0, 1).
+    """
     if paired_power(effect, MAX_SEEDS, alpha=alpha) < power:
         return float("inf")
     low, high = 1, MAX_SEEDS

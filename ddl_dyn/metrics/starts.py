@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.metrics.accuracy import nrmse
+from ddl_dyn.metrics.arrays import Array
 
-Array = NDArray[np.float64]
 # Pooled error and median over starts that are further apart than this factor tell of different things.
 DISAGREEMENT = 3.0
 
@@ -45,14 +45,22 @@ def start_errors(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int,
 
 
 def each_start(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int) -> Array:
-    """NRMSE (..., N) of each start over steps 1 … K; arguments and errors as for `start_errors`."""
+    """NRMSE of each start over steps 1 … K (dimensionless).
+
+    Args:
+        pred, true, sigma, steps: as for `start_errors`.
+    Returns:
+        (..., N), in [0, ∞].
+    Raises:
+        ValueError: as `nrmse`.
+    """
     p = np.asarray(pred, dtype=np.float64)
     # Each start as a pool of its own.
     return nrmse(p[..., None, :, :], np.asarray(true, dtype=np.float64)[..., None, :, :], sigma, steps)
 
 
 def few_starts_decide(pooled: ArrayLike, median: ArrayLike) -> NDArray[np.bool_]:
-    """Whether pooled NRMSE and median over starts disagree by more than a factor of three.
+    """True if pooled NRMSE and median over starts differ by more than a factor of three.
 
     Args:
         pooled: (...), NRMSE pooled over starts.   median: (...), median of the starts' NRMSE.

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from ddl_dyn.metrics.arrays import Array
+
 # Maps (B, n) scores to (B,) statistics.
 Statistic = Callable[[Array], Array]
 

@@ -6,11 +6,9 @@ Axes: R replicas, N states or trajectories, T steps, D state components. A non-f
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ddl_dyn.metrics.accuracy import aligned, positive_scale
-
-Array = NDArray[np.float64]
+from ddl_dyn.metrics.arrays import Array, aligned, positive_scale
 
 
 def _jacobians(pred: ArrayLike, true: ArrayLike) -> tuple[Array, Array]:

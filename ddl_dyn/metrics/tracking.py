@@ -9,14 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ddl_dyn.metrics.accuracy import aligned
-
-Array = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from ddl_dyn.metrics.arrays import Array, Mask, aligned
 
 
-def token_correct(pred: ArrayLike, true: ArrayLike) -> Bools:
-    """Whether the largest predicted component is that of the one-hot truth, after 1 … T tokens.
+def token_correct(pred: ArrayLike, true: ArrayLike) -> Mask:
+    """Correctness of the predicted token, the largest component against the one-hot truth, after 1 … T tokens.
 
     Args:
         pred: (..., T+1, C), scores of the classes.
@@ -38,7 +35,7 @@ def token_correct(pred: ArrayLike, true: ArrayLike) -> Bools:
     return finite & unique & (shown.argmax(axis=-1) == x.argmax(axis=-1))
 
 
-def _checked(correct: ArrayLike) -> Bools:
+def _checked(correct: ArrayLike) -> Mask:
     c = np.asarray(correct)
     if c.dtype != np.bool_ or c.ndim < 2 or c.size == 0:
         raise ValueError(f"correct must be non-empty booleans of shape (..., N, T), got {c.dtype} {c.shape}")

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import signal
 
-from ddl_dyn.metrics.accuracy import aligned, positive_scale
+from ddl_dyn.metrics.arrays import Array, aligned, positive_scale
 from ddl_dyn.metrics.oscillation import upward_crossings
 
-Array = NDArray[np.float64]
 Verdict = Literal[
     "correct",
     "wrong_frequency",
@@ -31,7 +30,7 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictThresholds:
-    """Where one verdict ends and the next begins.
+    """Thresholds between verdicts.
 
     error: NRMSE(t), relative to the truth's rms departure from its mean (at most 1), up to which a run is correct.
     escape: multiple of the truth's largest departure from its mean (at least 1 σ) beyond which a run has diverged.
@@ -158,14 +157,14 @@ def _median_bounds(intervals: Array) -> tuple[float, float]:
 
 
 def _cycles(p: Array, component: int, limits: VerdictThresholds) -> bool:
-    """Whether a component goes round at least twice without dying out."""
+    """True where a component goes round at least twice without dying out."""
     quarter = len(p) // 2
     lasting = np.ptp(p[quarter:, component]) >= limits.sustained * np.ptp(p[:quarter, component])
     return bool(lasting) and upward_crossings(p[:, component]).size >= 3
 
 
 def _turns_backwards(p: Array, x: Array) -> bool:
-    """Whether the prediction circulates against the truth in the plane where that circulates most."""
+    """True where the prediction circulates against the truth in the plane of the truth's strongest circulation."""
     ours, truth = _circulation(p), _circulation(x)
     i, j = np.unravel_index(int(np.abs(truth).argmax()), truth.shape)
     # Below a tenth of an ellipse's worth the truth has no clear sense of rotation.

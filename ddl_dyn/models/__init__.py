@@ -108,7 +108,12 @@ def model_config(name: str, **options: Any) -> ModelConfig:
 
 
 def explain(name: str, cls: type[ModelConfig], problem: Any) -> str:
-    """One validation problem as one line that says what was expected, what came and what to do."""
+    """One validation problem as one line that says what was expected, what came and what to do.
+
+    Args:
+        name: key of the model in `MODELS`.   cls: its options.
+        problem: one of pydantic's `ValidationError.errors()`.
+    """
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         hint = nearest_key(where, list(cls.model_fields))

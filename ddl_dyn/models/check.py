@@ -20,9 +20,9 @@ from ddl_dyn.config.user_file import is_file_reference
 from ddl_dyn.models import StepModel, make_model
 
 # Samples of the batch that a step is tried on.
-BATCH = 3
+_BATCH = 3
 # Rounding of products in float64 whose shapes differ, by the largest number.
-ROUNDING = 1e-9
+_ROUNDING = 1e-9
 # How torch says that a step cannot do what is asked of it.
 FAILURES = (RuntimeError, ValueError, TypeError, IndexError)
 
@@ -53,7 +53,11 @@ def complaints(_: type, name: str, options: str, shape: tuple[int, int, float]) 
 
 @functools.lru_cache(maxsize=10_000)
 def count_numbers(_: type, name: str, options: str, shape: tuple[int, int, float]) -> int:
-    """Parameters and fixed numbers of a model, counted without making them; arguments as of `complaints`."""
+    """Number of parameters and fixed numbers of a model, counted without making them.
+
+    Args:
+        _, name, options, shape: as for `complaints`.
+    """
     state_dim, input_dim, dt = shape
     model = _outline(name, options, {"state_dim": state_dim, "input_dim": input_dim, "dt": dt})
     return sum(part.numel() for part in (*model.parameters(), *model.buffers()))
@@ -76,16 +80,16 @@ def step_fault(model: StepModel) -> str | None:
     for p in model.parameters():
         # A last layer that starts at zero hides what lies before it.
         p.add_(0.1 * torch.randn_like(p))
-    x, u = (torch.randn(BATCH, n, dtype=torch.float64) for n in (model.state_dim, model.input_dim))
+    x, u = (torch.randn(_BATCH, n, dtype=torch.float64) for n in (model.state_dim, model.input_dim))
     try:
         h = model.lift(x)
         fault = _alone(model, h, u)
         if fault is not None or model.joint:
             return fault
     except FAILURES as error:
-        return f"a step of a batch of {BATCH} or of 1 fails: {_line(error)}"
+        return f"a step of a batch of {_BATCH} or of 1 fails: {_line(error)}"
     try:
-        if _same(_mapped(model, h, u), model.step(h, 0, u), ROUNDING):
+        if _same(_mapped(model, h, u), model.step(h, 0, u), _ROUNDING):
             return None
         return "a step gives other numbers when it is mapped over replicas by torch.vmap"
     except FAILURES as error:
@@ -101,14 +105,14 @@ def _alone(model: StepModel, h: Tensor, u: Tensor) -> str | None:
         return "a step changes its argument in place; write h = h + …, not h += …"
     if (after.shape, after.dtype) != (h.shape, h.dtype):
         return f"a step must map {tuple(h.shape)} in {h.dtype} to the same, got {tuple(after.shape)} in {after.dtype}"
-    if model.read(after).shape != (BATCH, model.state_dim):
-        return f"the read-out must be {(BATCH, model.state_dim)}, got {tuple(model.read(after).shape)}"
+    if model.read(after).shape != (_BATCH, model.state_dim):
+        return f"the read-out must be {(_BATCH, model.state_dim)}, got {tuple(model.read(after).shape)}"
     if changed := [name for name, t in model.state_dict().items() if not _same(t, before[name], 0.0)]:
         return f"a step changes its parameters or buffers ({', '.join(changed[:3])}), which it may only read"
     if not torch.equal(torch.get_rng_state(), drawn) or not _same(model.step(h, 0, u), after, 0.0):
         return "a step draws random numbers (dropout, noise): the same state leads to several next states"
-    alone = torch.cat([model.step(h[i : i + 1], 0, u[i : i + 1]) for i in range(BATCH)])
-    if not _same(alone, after, ROUNDING):
+    alone = torch.cat([model.step(h[i : i + 1], 0, u[i : i + 1]) for i in range(_BATCH)])
+    if not _same(alone, after, _ROUNDING):
         return "a step mixes samples: a row of a batch leads elsewhere alone (batch statistics, a sum over all rows)"
     return None
 

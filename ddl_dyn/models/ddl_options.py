@@ -86,7 +86,7 @@ class DDLConfig(ResidualConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _preset(cls, given: Any) -> Any:
+    def _preset(cls, given: object) -> Any:
         if not isinstance(given, dict) or given.get("preset") not in PRESETS:
             return given
         preset = dict(PRESETS[given["preset"]])

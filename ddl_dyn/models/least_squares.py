@@ -14,7 +14,7 @@ ROWS = 4096
 
 
 @dataclass(frozen=True)
-class Factor:
+class TriangularFactor:
     """Triangular factor of a regression, which stands for all its rows.
 
     Args:
@@ -49,7 +49,7 @@ class Factor:
         return out
 
 
-def factorise(blocks: Iterable[tuple[Tensor, Tensor]]) -> Factor:
+def factorise(blocks: Iterable[tuple[Tensor, Tensor]]) -> TriangularFactor:
     """Triangular factor of a regression, updated block by block.
 
     As accurate as least squares on all rows (the normal equations would square the condition number) in the memory of
@@ -65,7 +65,7 @@ def factorise(blocks: Iterable[tuple[Tensor, Tensor]]) -> Factor:
         R = torch.linalg.qr(block if R is None else torch.cat((R, block)), mode="r").R
         F, rows = phi.shape[1], rows + phi.shape[0]
     assert R is not None
-    return Factor(R, F, rows)
+    return TriangularFactor(R, F, rows)
 
 
 def regress(features: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, *, ridge: float) -> Tensor:

@@ -104,7 +104,7 @@ class NeuralODE(StepModel):
         """Augmented latent state to observed state, (B, H + augment) -> (B, D)."""
         return self.read_map(h[..., : self.latent_dim])
 
-    def field(self, h: Tensor, u: Tensor, layer: int, time: Any) -> Tensor:
+    def field(self, h: Tensor, u: Tensor, layer: int, time: object) -> Tensor:
         """Vector field F of one layer, per sampling interval.
 
         Args:
@@ -229,7 +229,7 @@ class NeuralODE(StepModel):
 
     def _integrate(self, rhs: Rhs, params: tuple[Tensor, ...], h: Tensor, times: Tensor) -> Tensor:
         """torchdiffeq's states at the given times, the first of which is the start: (len(times), …, H)."""
-        kwargs: dict[str, Any] = {"method": self.config.solver}
+        kwargs: dict[str, object] = {"method": self.config.solver}
         attempts = {"max_num_steps": MAX_ATTEMPTS * (len(times) - 1)}
         if self.adaptive:
             kwargs |= {"rtol": self.config.rtol, "atol": self.config.atol}
@@ -241,7 +241,7 @@ class NeuralODE(StepModel):
         return odeint_adjoint(_Field(self._counted(rhs)), h, times, adjoint_params=params, **kwargs)
 
     def _counted(self, rhs: Rhs) -> Rhs:
-        def counted(t: Any, y: Tensor) -> Tensor:
+        def counted(t: object, y: Tensor) -> Tensor:
             self.nfe += 1
             return rhs(t, y)
 

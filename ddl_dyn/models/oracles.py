@@ -12,16 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ddl_dyn.config.sections import ModelConfig
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.models.base import ReplicaCall
 from ddl_dyn.models.baselines import Keep
 from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig
 from ddl_dyn.models.delta import delta_update
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ddl_dyn.models.branch import join
 from ddl_dyn.models.closed_form import ClosedForm, ClosedFormConfig, transition_pairs
-from ddl_dyn.models.least_squares import ROWS, Factor, factorise
+from ddl_dyn.models.least_squares import ROWS, TriangularFactor, factorise
 from ddl_dyn.models.nvar import Monomials
 from ddl_dyn.models.runge_kutta import rk4
 
@@ -98,7 +98,7 @@ class SINDy(ClosedForm):
         x, y = states[:, 2 : T - 2].flatten(0, 1), slope.flatten(0, 1)
         return self._sparse(factorise((self.rule.features(a), b) for a, b in _blocks(x, y)))
 
-    def _sparse(self, factor: Factor) -> Tensor:
+    def _sparse(self, factor: TriangularFactor) -> Tensor:
         """Sequentially thresholded least squares, one output after the other."""
         columns = []
         for d in range(self.state_dim):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from .animation import orbit_animation
-from .cobweb import cobweb
-from .compare import interval_chart
-from .defects import drift_curves, law_defects, perturbation_growth
-from .depth import discrepancy_spent, gate_over_depth_time, signal_propagation, state_through_depth
-from .forming import field_forming, map_forming
-from .gates import gate_map, layer_spectra_plane
-from .plane import basin_map, direction_field, nullclines, poincare_section
-from .portrait import phase_portrait
-from .portrait3d import phase_portrait_3d
-from .radius import error_by_radius
-from .ranking import ranking, survival_curves
-from .series import error_growth, trajectories
-from .spectra import bifurcation_diagram, power_spectra, recurrence_plot, return_map
-from .style import MODEL_STYLES, ModelStyle, model_style, save
-from .thumbnail import task_portrait
-from .tracking import tracking_accuracy
-from .training import training_curves
+from ddl_dyn.plots.animation import orbit_animation
+from ddl_dyn.plots.cobweb import cobweb
+from ddl_dyn.plots.compare import interval_chart
+from ddl_dyn.plots.defects import drift_curves, law_defects, perturbation_growth
+from ddl_dyn.plots.depth import discrepancy_spent, gate_over_depth_time, signal_propagation, state_through_depth
+from ddl_dyn.plots.forming import field_forming, map_forming
+from ddl_dyn.plots.gates import gate_map, layer_spectra_plane
+from ddl_dyn.plots.plane import basin_map, direction_field, nullclines, poincare_section
+from ddl_dyn.plots.portrait import phase_portrait
+from ddl_dyn.plots.portrait3d import phase_portrait_3d
+from ddl_dyn.plots.radius import error_by_radius
+from ddl_dyn.plots.ranking import ranking, survival_curves
+from ddl_dyn.plots.series import error_growth, trajectories
+from ddl_dyn.plots.spectra import bifurcation_diagram, power_spectra, recurrence_plot, return_map
+from ddl_dyn.plots.style import MODEL_STYLES, ModelStyle, model_style, save
+from ddl_dyn.plots.thumbnail import task_portrait
+from ddl_dyn.plots.tracking import tracking_accuracy
+from ddl_dyn.plots.training import training_curves
 
 __all__ = [
     "MODEL_STYLES",

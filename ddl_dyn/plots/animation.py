@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from .bands import Array, finite, limits, spread
-from .portrait import Kind
-from .style import TRUE_COLOUR, UNDERLAY, legend, model_style, new_figure, style, styled
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import finite, limits, spread
+from ddl_dyn.plots.portrait import Kind
+from ddl_dyn.plots.style import TRUE_COLOUR, UNDERLAY, legend, model_style, new_figure, style, styled
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def orbit_animation(
 
 
 def _mover(
-    ax: Axes, states: Array, label: str, colour: str, marker: str, look: Mapping[str, Any]
+    ax: Axes, states: Array, label: str, colour: str, marker: str, look: Mapping[str, object]
 ) -> tuple[Array, Line2D, Line2D]:
     """The trail and the head of one orbit."""
     shown: dict[str, Any] = {**look, "lw": 1.4} if look["ls"] == "-" else dict(look)

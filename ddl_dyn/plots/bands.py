@@ -6,15 +6,14 @@ Axes: R replicas.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from .style import model_style
-
-Array = NDArray[np.float64]
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.style import model_style
 
 
 def quantile(values: ArrayLike, q: float, *, failed: Literal["infinite", "missing"]) -> Array:
@@ -47,7 +46,17 @@ def quantile(values: ArrayLike, q: float, *, failed: Literal["infinite", "missin
 def band(
     values: ArrayLike, level: float, *, failed: Literal["infinite", "missing"] = "infinite"
 ) -> tuple[Array, Array, Array]:
-    """Median and the central `level` interval over replicas: (median, low, high), each (…)."""
+    """Median and central interval over replicas.
+
+    Args:
+        values: (R, …).
+        level: share of the replicas inside the interval, in (0, 1].
+        failed: a non-finite value counts as "infinite" or as "missing".
+    Returns:
+        (median, low, high), each (…).
+    Raises:
+        ValueError: when level lies outside (0, 1].
+    """
     if not 0.0 < level <= 1.0:
         raise ValueError(f"level must lie in (0, 1], got {level!r}: it is the share of the seeds inside the band")
     tail = (1.0 - level) / 2.0
@@ -61,7 +70,7 @@ def finite(values: ArrayLike) -> Array:
     return x
 
 
-def limits(arrays: Iterable[Any], *, pad: float = 0.08, clip: float = 0.0) -> tuple[float, float]:
+def limits(arrays: Iterable[object], *, pad: float = 0.08, clip: float = 0.0) -> tuple[float, float]:
     """Axis limits holding the finite entries of all arrays, with a margin.
 
     Args:
@@ -81,8 +90,16 @@ def limits(arrays: Iterable[Any], *, pad: float = 0.08, clip: float = 0.0) -> tu
     return float(low - margin), float(high + margin)
 
 
-def log_limits(arrays: Iterable[Any], *, decades: float = 7.0, pad: float = 0.06) -> tuple[float, float]:
-    """Limits of a logarithmic axis over the positive finite entries, at most `decades` below the largest."""
+def log_limits(arrays: Iterable[object], *, decades: float = 7.0, pad: float = 0.06) -> tuple[float, float]:
+    """Limits of a logarithmic axis that hold the positive finite entries of all arrays, with a margin.
+
+    Args:
+        arrays: anything that numpy can flatten.
+        decades: most that are shown below the largest entry.
+        pad: margin as a share of the decades shown.
+    Returns:
+        (low, high), (0.1, 10) when nothing is positive and finite.
+    """
     parts = [np.asarray(a, dtype=np.float64).ravel() for a in arrays]
     x = np.concatenate(parts) if parts else np.empty(0)
     x = x[np.isfinite(x) & (x > 0)]

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from .bands import Array, finite, limits
-from .fields import Marked, by_model, draw_marked, stability_handles
-from .style import TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import finite, limits
+from ddl_dyn.plots.fields import Marked, by_model, draw_marked, stability_handles
+from ddl_dyn.plots.style import TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, new_figure, styled
 
 
 @styled

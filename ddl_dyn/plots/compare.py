@@ -15,17 +15,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ddl_dyn.metrics.registry import PRIMARY, Metric
+from ddl_dyn.plots.bands import log_limits
+from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
-from .bands import log_limits
-from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
-
-Row = Mapping[str, Any]
+_Row = Mapping[str, Any]
 _FIELDS = ("task", "model", "protocol", "horizon", "median", "low", "high")
 
 
 @styled
 def interval_chart(
-    rows: Sequence[Row], *, level: float = 0.95, seeds: int | None = None, metric: Metric = PRIMARY, title: str = "",
+    rows: Sequence[_Row], *, level: float = 0.95, seeds: int | None = None, metric: Metric = PRIMARY, title: str = "",
     note: str = "",
 ) -> Figure:  # fmt: skip
     """Dot and interval per task and model on a logarithmic axis: a column per horizon, a row of panels per protocol.
@@ -72,7 +71,7 @@ def interval_chart(
     return figure
 
 
-def _span(rows: Sequence[Row]) -> tuple[float, float]:
+def _span(rows: Sequence[_Row]) -> tuple[float, float]:
     """Limits that hold the medians and what of the intervals lies within a decade of them."""
     medians = np.array([float(r["median"]) for r in rows])
     known = medians[np.isfinite(medians) & (medians > 0)]
@@ -85,7 +84,7 @@ def _span(rows: Sequence[Row]) -> tuple[float, float]:
     return low, high * (high / low) ** 0.08
 
 
-def _check(rows: Sequence[Row]) -> None:
+def _check(rows: Sequence[_Row]) -> None:
     if not rows:
         raise ValueError("rows must hold at least one comparison, got none: evaluate a run first")
     for i, row in enumerate(rows):
@@ -94,13 +93,13 @@ def _check(rows: Sequence[Row]) -> None:
             raise ValueError(f"row {i} lacks {', '.join(missing)}: each row needs {', '.join(_FIELDS)}")
 
 
-def _leaves(rows: Sequence[Row]) -> bool:
-    """Whether anything may be marked at a border."""
+def _leaves(rows: Sequence[_Row]) -> bool:
+    """True if anything may be marked at a border."""
     values = np.array([[float(r["median"]), float(r["high"])] for r in rows if not model_style(r["model"]).floor])
     return bool((~np.isfinite(values) | (values == 0)).any())
 
 
-def _unique(rows: Sequence[Row], field: str) -> list[Any]:
+def _unique(rows: Sequence[_Row], field: str) -> list[Any]:
     return list(dict.fromkeys(r[field] for r in rows))
 
 
@@ -112,7 +111,7 @@ def _handle(name: str) -> Line2D:
 
 
 def _panel(
-    ax: Axes, rows: Sequence[Row], tasks: Sequence[str], models: Sequence[str], slot: float, span: tuple[float, float]
+    ax: Axes, rows: Sequence[_Row], tasks: Sequence[str], models: Sequence[str], slot: float, span: tuple[float, float]
 ) -> None:
     ax.set(xscale="log", xlim=span)
     if span[1] / span[0] < 300:
@@ -138,7 +137,7 @@ def _panel(
     ax.grid(axis="x", which="major")
 
 
-def _dot(ax: Axes, row: Row, y: float, span: tuple[float, float]) -> None:
+def _dot(ax: Axes, row: _Row, y: float, span: tuple[float, float]) -> None:
     look = model_style(row["model"])
     median, low, high = (float(row[f]) for f in ("median", "low", "high"))
     right, left = span[1] * (span[0] / span[1]) ** 0.018, span[0] * (span[1] / span[0]) ** 0.018

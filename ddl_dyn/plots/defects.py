@@ -1,4 +1,4 @@
-"""What the truth keeps and a learned map does not: symmetries, invariants, and how perturbations grow.
+"""Structural defects of a learned map: broken symmetries, drift of invariants, growth of perturbations.
 
 Axes: R replicas, T steps, B states, D components.
 """
@@ -14,9 +14,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import counted, percent
-
-from .bands import Array, band, log_limits
-from .style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import band, log_limits
+from ddl_dyn.plots.style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
 
 # Below this a defect is round-off, and stands at the left border.
 ROUND_OFF = 1e-12
@@ -74,7 +74,7 @@ def drift_curves(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """How far each conserved quantity has drifted along free runs, one panel a quantity.
+    """Drift of each conserved quantity along free runs, one panel a quantity.
 
     Args:
         times: (T+1,).
@@ -150,5 +150,5 @@ def perturbation_growth(
 
 
 def _above_zero(values: Array) -> Array:
-    """What a logarithmic axis can show; infinite values leave a gap too."""
+    """Values with NaN wherever a logarithmic axis shows nothing: not positive, or infinite."""
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)

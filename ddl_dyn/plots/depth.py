@@ -1,4 +1,4 @@
-"""What happens along the depth of a stack: states, gates, discrepancies, signals and gradients.
+"""Profiles along the depth of a stack: states, gates, discrepancies, signals and gradients.
 
 Axes: R replicas, L layers, T steps, G grid points per side.
 """
@@ -15,10 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import percent
-
-from .bands import band, finite, limits, log_limits
-from .gates import GATE_MAP, GATE_NORM, gate_bar, layer_panels
-from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.plots.bands import band, finite, limits, log_limits
+from ddl_dyn.plots.gates import GATE_MAP, GATE_NORM, gate_bar, layer_panels
+from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
 @styled
@@ -94,7 +93,7 @@ def discrepancy_spent(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """How much of its discrepancy e = kᵀX − vᵀ a stack has removed after each layer.
+    """Share of its discrepancy e = kᵀX − vᵀ that a stack has removed after each layer.
 
     Args:
         spent: model → (R, L+1) share removed so far, 0 at the input; above 1 where a layer over-relaxes.
@@ -156,7 +155,7 @@ def signal_propagation(
 
 
 def _passed(name: str, state: ArrayLike, gradient: ArrayLike) -> str:
-    """What of the signal and of the gradient is left at the far end, in words."""
+    """Shares of the signal and of the gradient that reach the far end, as text."""
     (forward, _, _), (backward, _, _) = (band(finite(values), 0.8, failed="missing") for values in (state, gradient))
     with np.errstate(divide="ignore", invalid="ignore"):
         left = forward[-1] / forward[0], backward[0] / backward[-1]

@@ -1,4 +1,4 @@
-"""What a phase plane is filled with: step arrows, streamlines, fixed points and cycles by stability.
+"""Contents of a phase plane: step arrows, streamlines, fixed points and cycles by stability.
 
 Axes: G grid points per side, P points of a cycle.
 """
@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from .bands import Array, finite
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import finite
 
 Limits = tuple[tuple[float, float], tuple[float, float]]
 # A fixed point (2,) or the points of a cycle (P, 2), with its stability type.
@@ -44,7 +45,11 @@ def stability_fill(stability: str) -> str:
 
 
 def draw_marked(ax: Axes, marked: Sequence[Marked], colour: str) -> None:
-    """Fixed points as circles, the points of a cycle as diamonds: filled, open or half-filled by stability."""
+    """Draw fixed points as circles and the points of a cycle as diamonds: filled, open or half-filled by stability.
+
+    Args:
+        ax: gets the marks.   marked: points (2,) or (n, 2) with their stability.   colour: of the marks.
+    """
     for location, stability in marked:
         points = np.atleast_2d(np.asarray(location, dtype=np.float64))
         fill = stability_fill(stability)
@@ -172,7 +177,13 @@ def draw_arrows(
 
 
 def draw_streamlines(ax: Axes, grid: ArrayLike, steps: ArrayLike, *, colour: str, zorder: float) -> None:
-    """Streamlines of the step field: the flow it would be the small step of."""
+    """Draw streamlines of the step field, as of the flow whose small step it would be.
+
+    Args:
+        ax: gets the lines.
+        grid: (G, 2), the points of a regular grid.   steps: (G, 2), Φ(x) − x there; non-finite ones leave a gap.
+        colour: of the lines.   zorder: matplotlib's drawing order.
+    """
     x, y, first_is_x = regular_grid(grid)
     s = on_axes(steps, first_is_x)
     if not np.isfinite(s).all(axis=-1).any():
@@ -183,6 +194,6 @@ def draw_streamlines(ax: Axes, grid: ArrayLike, steps: ArrayLike, *, colour: str
     )
 
 
-def by_model(values: Mapping[str, Any] | Any, model: str) -> dict[str, Any]:
+def by_model(values: Mapping[str, object] | object, model: str) -> dict[str, Any]:
     """One entry per model, in the order given; a bare value belongs to `model`."""
     return dict(values) if isinstance(values, Mapping) else {model: values}

@@ -1,4 +1,4 @@
-"""How a map forms: the learned map at checkpoints of its training.
+"""Formation of a map: the learned map at checkpoints of its training.
 
 Axes: K checkpoints, G grid points per side.
 """
@@ -12,11 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from .bands import finite, limits
-from .fields import draw_arrows, step_scale
-from .gates import layer_panels
-from .portrait import FIELD_LEARNED, FIELD_UNDER, plane_limits
-from .style import UNDERLAY, caption_of, model_style, styled
+from ddl_dyn.plots.bands import finite, limits
+from ddl_dyn.plots.fields import draw_arrows, step_scale
+from ddl_dyn.plots.gates import layer_panels
+from ddl_dyn.plots.portrait import FIELD_LEARNED, FIELD_UNDER, plane_limits
+from ddl_dyn.plots.style import UNDERLAY, caption_of, model_style, styled
 
 
 @styled

@@ -1,4 +1,4 @@
-"""What the gates, directions and eigenvalues of a stack do: over the plane, over layers and over time.
+"""Gates, directions and eigenvalues of a stack: over the plane, over layers and over time.
 
 Axes: L layers, G grid points per side, P places (states), d key dimension, H latent dimension, T steps.
 """
@@ -15,16 +15,15 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import counted
+from ddl_dyn.metrics.arrays import Array, Complex
+from ddl_dyn.plots.bands import finite
+from ddl_dyn.plots.fields import on_axes, regular_grid
+from ddl_dyn.plots.portrait import Kind
+from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
-from .bands import Array, finite
-from .fields import on_axes, regular_grid
-from .portrait import Kind
-from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
-
-Complex = NDArray[np.complex128]
 GATE_MAP = "PuOr"
 GATE_NORM = TwoSlopeNorm(vmin=0.0, vcenter=1.0, vmax=2.0)
 
@@ -87,7 +86,13 @@ def _contours(ax: Axes, x: Array, y: Array, values: Array, borders: tuple[float,
 
 
 def layer_panels(count: int, title: str, caption: str, *, share: bool = True) -> tuple[int, Figure, list[Axes]]:
-    """A grid of `count` square-ish panels, at most four a row: (columns, figure, panels)."""
+    """A grid of nearly square panels, at most four a row.
+
+    Args:
+        count: number of panels.   title, caption: of the figure; empty for none.   share: one scale on all axes.
+    Returns:
+        (columns, figure, panels).
+    """
     cols = min(count, 4) if count != 6 else 3
     rows = -(-count // cols)
     width = min(PAGE_WIDTH, max(2.5 * cols + 0.8, 4.0))
@@ -102,7 +107,11 @@ def layer_panels(count: int, title: str, caption: str, *, share: bool = True) ->
 
 
 def gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
-    """Colour bar of a gate β with its regimes, beside some axes."""
+    """Draw the colour bar of a gate β with its regimes.
+
+    Args:
+        figure: gets the bar.   image: matplotlib's mappable, scaled to [0, 2].   axes: beside which it stands.
+    """
     bar = figure.colorbar(image, ax=list(axes), shrink=0.85, aspect=22, pad=0.015, ticks=[0.0, 0.5, 1.0, 1.5, 2.0])
     bar.set_label("gate β")
     bar.ax.set_yticklabels(["0  skip", "0.5", "1  overwrite", "1.5", "2  reflect"])
@@ -142,7 +151,7 @@ def layer_spectra_plane(
             z = z[np.isfinite(z)]
             real = bool(z.size) and float(np.abs(z.imag).max()) < 1e-9
             # Real spectra all lie on the axis: ticks stay readable where discs would pile up.
-            look: dict[str, Any] = (
+            look: dict[str, object] = (
                 {"marker": "|", "ms": 9, "mew": 0.9} if real else {"marker": "o", "ms": 2.8, "mew": 0}
             )
             ax.plot(z.real, z.imag, ls="none", color=colour_map(l), alpha=0.55, zorder=2, gid=f"layer-{l}", **look)

@@ -16,8 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
-from .bands import Array, finite, limits
-from .fields import (
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import finite, limits
+from ddl_dyn.plots.fields import (
     Limits,
     Marked,
     by_model,
@@ -28,9 +29,9 @@ from .fields import (
     stability_handles,
     step_scale,
 )
-from .gates import GATE_MAP, GATE_NORM, gate_bar, layer_panels
-from .portrait import FIELD_UNDER, plane_limits, plane_panels
-from .style import TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, styled
+from ddl_dyn.plots.gates import GATE_MAP, GATE_NORM, gate_bar, layer_panels
+from ddl_dyn.plots.portrait import FIELD_UNDER, plane_limits, plane_panels
+from ddl_dyn.plots.style import TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, styled
 
 # Pale and of different lightness, so that orbits and marks stay readable on top, in grey print too.
 BASIN_COLOURS = ("#cfe3f2", "#f3c9a5", "#b9dcc8", "#e8d6ea", "#f4ecc2", "#9fb4c7", "#d8a7a0", "#8fb8a8")
@@ -221,7 +222,7 @@ def direction_field(
     caption = caption_of("Lines: direction k of one replica, without heads since ±k is one mirror", note)
     cols, figure, axes = layer_panels(len(k), title, caption)
     box = plane_limits(np.empty((0, 0, 2)), grid)
-    image: Any = None
+    image: object = None
     for l, ax in enumerate(axes):
         if gates is not None:
             image = ax.pcolormesh(

@@ -16,9 +16,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import counted
-
-from .bands import Array, finite, limits, spread
-from .fields import (
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import finite, limits, spread
+from ddl_dyn.plots.fields import (
     Limits,
     Marked,
     by_model,
@@ -28,7 +28,7 @@ from .fields import (
     stability_handles,
     step_scale,
 )
-from .style import (
+from ddl_dyn.plots.style import (
     FIELD_TRUE,
     PAGE_WIDTH,
     TRUE_COLOUR,
@@ -135,7 +135,12 @@ class _Plane:
 def plane_panels(
     count: int, box: Limits, isotropic: bool, state_names: Sequence[str], title: str, caption: str
 ) -> tuple[Figure, list[Axes]]:
-    """Panels of one phase plane with the same limits, at most four in a row."""
+    """Panels of one phase plane with the same limits, at most four in a row.
+
+    Args:
+        count: number of panels.   box: limits of both axes.   isotropic: one unit on both axes.
+        state_names: labels of both axes.   title, caption: of the figure; empty for none.
+    """
     ncols = count if count <= 4 else 3
     nrows = -(-count // ncols)
     side = min(PAGE_WIDTH / ncols, 3.3)
@@ -183,7 +188,12 @@ def _aspect(box: Limits, isotropic: bool) -> float:
 
 
 def draw_orbits(ax: Axes, states: Array, kind: Kind, colour: str, *, alpha: float = 1.0) -> None:
-    """Orbits (N, T+1, 2): lines for a flow, points for a map, each start an open square."""
+    """Draw orbits: lines for a flow, points for a map, each start an open square.
+
+    Args:
+        ax: gets the orbits.   states: (N, T+1, 2).   kind: of the system.   colour: of all orbits.
+        alpha: opacity, in [0, 1].
+    """
     if kind == "flow":
         ax.plot(states[..., 0].T, states[..., 1].T, color=colour, linewidth=0.9, alpha=alpha, zorder=3)
     else:
@@ -216,7 +226,12 @@ def draw_orbits(ax: Axes, states: Array, kind: Kind, colour: str, *, alpha: floa
 
 
 def draw_learned(ax: Axes, truth: Array, states: Array, kind: Kind, colour: str, runs: int) -> None:
-    """Free runs of all replicas over the true orbits: the first replica strong, the others faint."""
+    """Draw free runs of all replicas over the true orbits: the first replica strong, the others faint.
+
+    Args:
+        ax: gets the orbits.   truth: (N, T+1, 2).   states: (R, N, T+1, 2).   kind: of the system.
+        colour: of the free runs.   runs: most orbits drawn of each replica, spread evenly over N.
+    """
     chosen = spread(states.shape[1], runs)
     under = truth[spread(len(truth), runs)]
     if kind == "flow":
@@ -250,7 +265,11 @@ def _handles(kind: Kind) -> list[Line2D]:
 
 
 def portrait_caption(runs_of: Mapping[str, Array], field: Field | None, note: str) -> str:
-    """What a portrait shows: replicas, steps, field."""
+    """Caption of a portrait: replicas, steps, field.
+
+    Args:
+        runs_of: model -> free runs (R, N, T+1, D).   field: drawn behind them; None for none.   note: last sentence.
+    """
     seeds, _, samples, _ = next(iter(runs_of.values())).shape
     others = f"one of {seeds} seeds strong, the others faint" if seeds > 1 else "one seed"
     fields = {

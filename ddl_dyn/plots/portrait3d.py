@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import counted
-
-from .bands import Array, finite, limits, spread
-from .fields import Marked, by_model, draw_marked, stability_handles
-from .portrait import Kind
-from .style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import finite, limits, spread
+from ddl_dyn.plots.fields import Marked, by_model, draw_marked, stability_handles
+from ddl_dyn.plots.portrait import Kind
+from ddl_dyn.plots.style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
 
 # (abscissa, ordinate, depth): what points out of the page is drawn darker.
 _VIEWS = ((0, 2, 1), (0, 1, 2), (1, 2, 0))
@@ -96,7 +96,12 @@ def _near(depth: Array, box: tuple[float, float]) -> Array:
 
 
 def draw_depth(ax: Axes, states: Array, near: Array, kind: Kind, colour: str) -> None:
-    """Orbits (N, T+1, 2) whose colour fades with distance: far ones first, so that near ones lie on top."""
+    """Draw orbits whose colour fades with distance: far ones first, so that near ones lie on top.
+
+    Args:
+        ax: gets the orbits.   states: (N, T+1, 2), projected.   near: (N, T+1), nearness to the viewer.
+        kind: of the system.   colour: of the nearest.
+    """
     base = np.array(to_rgb(colour))
     if kind == "map":
         order = np.argsort(near.ravel())

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ddl_dyn.config.formats import percent
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.registry import PRIMARY
-
-from .bands import Array, band, banded_line, finite, log_limits, positive
-from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.plots.bands import band, banded_line, finite, log_limits, positive
+from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 # Panels side by side, and decades below the largest error that are shown.
-COLUMNS, DECADES = 3, 6.0
+_COLUMNS, DECADES = 3, 6.0
 # Models whose bands can be told apart in one panel.
 BANDS = 4
 
@@ -49,7 +49,7 @@ def error_by_radius(panels: Sequence[RadiusPanel], *, level: float = 0.8, title:
         ValueError: when there is no panel, or radii and errors do not go together.
     """
     _check(panels)
-    columns = min(COLUMNS, len(panels))
+    columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     seeds = sorted({np.shape(errors)[1] for panel in panels for _, errors in panel.curves.values()})
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]}"
@@ -111,7 +111,7 @@ def _least(panel: RadiusPanel) -> float:
 
 
 def _below(panel: RadiusPanel) -> bool:
-    """Whether a floor lies below a panel at some radius."""
+    """True if a floor lies below a panel at some radius."""
     least = _least(panel)
     return any((floor < least).any() for _, floor in panel.floors.values())
 

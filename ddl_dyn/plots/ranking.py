@@ -14,9 +14,8 @@ from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import percent
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
-
-from .bands import finite
-from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.plots.bands import finite
+from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
 @styled

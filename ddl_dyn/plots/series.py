@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import percent
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.registry import PRIMARY
-
-from .bands import Array, band, banded_line, finite, limits, log_limits, positive, spread
-from .style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.plots.bands import band, banded_line, finite, limits, log_limits, positive, spread
+from ddl_dyn.plots.style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
 
 # Growth over the horizon (natural logarithm) below which a slope would be drawn as a level.
 VISIBLE = 0.3
@@ -153,7 +153,7 @@ def error_growth(
 
 
 def _visible(slope: float, error: float, span: float) -> bool:
-    """Whether an exponent is told apart from zero and its growth would not be drawn as a level."""
+    """True if an exponent is told apart from zero and its growth would not be drawn as a level."""
     return slope * span > VISIBLE and not slope <= 2.0 * error
 
 

@@ -1,4 +1,4 @@
-"""What a long run looks like as a signal: power spectra, recurrence plots, return maps, bifurcation diagrams.
+"""A long run as a signal: power spectra, recurrence plots, return maps, bifurcation diagrams.
 
 Axes: R replicas, F frequencies, T steps, D state components, P points, K parameter values, M samples per parameter.
 """
@@ -15,9 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.config.formats import percent
-
-from .bands import Array, band, finite, limits, log_limits, spread
-from .style import PAGE_WIDTH, TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import band, finite, limits, log_limits, spread
+from ddl_dyn.plots.style import PAGE_WIDTH, TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, new_figure, styled
 
 _BIFURCATIONS = {"flip": ("v", "flip"), "fold": ("d", "fold"), "neimark_sacker": ("o", "Neimark–Sacker")}
 
@@ -117,7 +117,14 @@ def recurrence_plot(
 
 
 def recurrences(states: Array, radius: float, *, most: int = 800) -> NDArray[np.bool_]:
-    """Recurrence matrix of states (T+1, D), thinned to at most `most` times; what is not finite recurs nowhere."""
+    """Recurrence matrix of a run; a state that is not finite recurs nowhere.
+
+    Args:
+        states: (T+1, D).   radius: largest Euclidean distance of a recurrence, in the unit of the states.
+        most: largest number of times kept, spread evenly.
+    Returns:
+        (K, K), K = min(most, T+1).
+    """
     x = states[spread(len(states), most)]
     bad = np.asarray(~np.isfinite(x).all(axis=1))
     x = np.where(bad[:, None], 0.0, x)

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ModelStyle:
-    """How one architecture is drawn everywhere: colour, marker, line style and printed name."""
+    """Style of one architecture in every figure: colour, marker, line style and printed name."""
 
     colour: str
     marker: Any
@@ -146,7 +146,11 @@ def styled(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def new_figure(width: float, height: float, *, title: str = "", caption: str = "") -> StyledFigure:
-    """An empty figure in inches, with its title above and its caption below whatever is drawn in it."""
+    """An empty figure with room for its axes between title and caption.
+
+    Args:
+        width, height: inches.   title: above the axes; empty for none.   caption: below them, wrapped; empty for none.
+    """
     figure = StyledFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     if title:
@@ -211,7 +215,7 @@ def _columns_that_fit(labels: Sequence[str], width: float) -> int:
 
 
 class Writable(Protocol):
-    """What writes itself in a form of its own, such as an animation."""
+    """A figure with a file format of its own, such as an animation."""
 
     def write(self, stem: Path) -> tuple[Path, ...]:
         """Write to files whose name without suffix is given; their paths."""

@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from .bands import band, log_limits
-from .style import PAGE_WIDTH, caption_of, legend, new_figure, styled
+from ddl_dyn.plots.bands import band, log_limits
+from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, new_figure, styled
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#44AA99", "#666666")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 DASHES = (":", "--", "-.", (0, (6, 2, 1, 2, 1, 2)))
-OUTCOMES = ("win", "tie", "unresolved", "loss", "")
+_OUTCOMES = ("win", "tie", "unresolved", "loss", "")
 OUTCOME_COLOURS = ("#2b8cbe", "#d9d9d9", "#ffffff", "#e6845a", "#f7f7f7")
 
 
@@ -130,20 +130,20 @@ def outcome_matrix(
     """Verdicts as a coloured matrix.
 
     Args:
-        rows, columns: labels.   outcomes: a row of `OUTCOMES` for each row; "" where nothing was compared.
+        rows, columns: labels.   outcomes: a verdict for each cell of a row; "" where none was compared.
         texts: printed in the cells instead of the outcomes, such as ratios.   title, note: printed above and below.
     Raises:
-        ValueError: when an outcome is none of `OUTCOMES` or the shapes do not fit.
+        ValueError: when an outcome is no verdict or the shapes do not fit.
     """
     if len(outcomes) != len(rows) or any(len(line) != len(columns) for line in outcomes):
         raise ValueError(f"outcomes must have {len(rows)} rows of {len(columns)}")
-    strange = {outcome for line in outcomes for outcome in line} - set(OUTCOMES)
+    strange = {outcome for line in outcomes for outcome in line} - set(_OUTCOMES)
     if strange:
-        raise ValueError(f"outcomes must be {', '.join(filter(None, OUTCOMES))} or empty, got {sorted(strange)}")
-    numbers = [[OUTCOMES.index(outcome) for outcome in line] for line in outcomes]
+        raise ValueError(f"outcomes must be {', '.join(filter(None, _OUTCOMES))} or empty, got {sorted(strange)}")
+    numbers = [[_OUTCOMES.index(outcome) for outcome in line] for line in outcomes]
     figure = new_figure(PAGE_WIDTH, 0.34 * len(rows) + 1.3, title=title, caption=caption_of(note))
     ax = figure.subplots()
-    ax.imshow(numbers, cmap=ListedColormap(OUTCOME_COLOURS), vmin=-0.5, vmax=len(OUTCOMES) - 0.5, aspect="auto")
+    ax.imshow(numbers, cmap=ListedColormap(OUTCOME_COLOURS), vmin=-0.5, vmax=len(_OUTCOMES) - 0.5, aspect="auto")
     for i, line in enumerate(texts or outcomes):
         for j, text in enumerate(line):
             ax.text(j, i, text, ha="center", va="center", fontsize=7)

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .bands import Array, finite, limits, spread
-from .portrait import Kind
-from .portrait3d import draw_depth
-from .style import TRUE_COLOUR, caption_of, new_figure, styled
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import finite, limits, spread
+from ddl_dyn.plots.portrait import Kind
+from ddl_dyn.plots.portrait3d import draw_depth
+from ddl_dyn.plots.style import TRUE_COLOUR, caption_of, new_figure, styled
 
 _INK = ("#1f3a5f", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7")
 

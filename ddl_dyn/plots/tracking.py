@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import percent
-
-from .bands import Array, band
-from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.bands import band
+from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
 @styled

@@ -1,4 +1,4 @@
-"""How training went: loss and validation error per replica against updates.
+"""Training curves: loss and validation error per replica against updates.
 
 Axes: E recorded epochs, R replicas.
 """
@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import counted, percent
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.registry import PRIMARY
-
-from .bands import Array, band, finite, log_limits
-from .style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.plots.bands import band, finite, log_limits
+from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
 @styled

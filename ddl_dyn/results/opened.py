@@ -15,12 +15,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import counted
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.results.score_lines import result_lines
-from ddl_dyn.runs import UNREADABLE, Run, RunError
-from ddl_dyn.runs import open_run as find_run
+from ddl_dyn.runs import UNREADABLE, Run, RunError, find_run
 from ddl_dyn.runs.trust import allow
 
 if TYPE_CHECKING:
@@ -28,12 +28,11 @@ if TYPE_CHECKING:
     from ddl_dyn.engine.rollout import Rollout
     from ddl_dyn.experiments.setup import Setup
 
-Array = NDArray[np.float64]
 PICTURE_DPI = 80
 
 
 @dataclass(frozen=True)
-class Prediction:
+class RunPrediction:
     """Free runs of all replicas in physical units, with their median and band at every time.
 
     Args:
@@ -92,14 +91,14 @@ class OpenRun(Run):
 
     def _picture(self) -> str:
         """The run's portrait as an image in the page itself, or why there is none."""
-        from ddl_dyn.results.figures.registry import side_by_side
+        from ddl_dyn.results.figures.registry import figures_side_by_side
         from ddl_dyn.results.figures.run_view import RunView
 
         if self.kind != "run" or not self.arrays:
             return ""
         view = RunView(self, stored_only=True)
         try:
-            figure = next(iter(side_by_side(view)), None)
+            figure = next(iter(figures_side_by_side(view)), None)
             if figure is None:
                 return ""
             drawn = io.BytesIO()
@@ -161,7 +160,7 @@ class OpenRun(Run):
         inputs: ArrayLike | None = None,
         *,
         level: float = 0.8,
-    ) -> Prediction:
+    ) -> RunPrediction:
         """Forecast of every replica with the band over replicas, in physical units.
 
         Args:
@@ -180,7 +179,7 @@ class OpenRun(Run):
 
         states = self.rollout(x0, steps, inputs).states.numpy()
         task = self.setup.task
-        return Prediction(task.times(states.shape[2] - 1), states, *band(states, level), level, task.state_names)
+        return RunPrediction(task.times(states.shape[2] - 1), states, *band(states, level), level, task.state_names)
 
     def _given(self, x0: ArrayLike | None, steps: int | None, inputs: ArrayLike | None) -> tuple[Array, Array]:
         """Initial states (B, D) and inputs (B, T, U)."""

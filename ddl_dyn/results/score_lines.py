@@ -8,7 +8,7 @@ from ddl_dyn.config.formats import counted, number
 from ddl_dyn.metrics.decisions import covered_median
 from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric
 from ddl_dyn.metrics.statistics import Interval
-from ddl_dyn.results.comparison.groups import data_sets, group_runs
+from ddl_dyn.results.comparison.groups import group_runs, replica_data_sets
 from ddl_dyn.results.comparison.verdicts import coverage_words, window_words
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import SPLIT_NAMES, at
@@ -51,7 +51,7 @@ def _accuracies(run: Run) -> list[str]:
     lines = []
     for name, length in (("accuracy_trained", "trained_length"), ("accuracy_longest", "longest_tested")):
         metric, values = METRICS[name], at(run.result, METRICS[name].path)
-        interval, covered = covered_median(values, data_sets(run, len(values)), resamples=2000, seed=0)
+        interval, covered = covered_median(values, replica_data_sets(run, len(values)), resamples=2000, seed=0)
         told = _over_seeds(interval, coverage_words([covered]), len(values), metric)
         lines.append(f"{metric.title} after {facts[length]} tokens: {told}, {metric.text(facts['chance'])} by chance")
     return lines

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddl_dyn.config.files import open_appending
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """The value in JSON's own types; tuples become lists, numpy numbers become Python's.
 
     Args:
@@ -72,7 +72,7 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", "replace"))
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write JSON atomically; NaN and infinity are kept as NaN and Infinity, which Python's reader knows."""
     write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
 
@@ -96,7 +96,7 @@ def write_with(path: Path, write: Callable[[IO[bytes]], None]) -> None:
         write(file)
 
 
-def append_line(path: Path, value: Any) -> None:
+def append_line(path: Path, value: object) -> None:
     """Append one JSON record as one line; a torn line left by a killed process is closed first."""
     line = json.dumps(plain(value), ensure_ascii=False) + "\n"
     with open_appending(path) as file:

@@ -35,7 +35,7 @@ def save_weights(writer: RunWriter, replicas: Mapping[str, Tensor]) -> None:
     _save(writer, WEIGHTS, {"replicas": dict(replicas)})
 
 
-def save_training(writer: RunWriter, state: Mapping[str, Any]) -> None:
+def save_training(writer: RunWriter, state: Mapping[str, object]) -> None:
     """Keep what an unfinished run continues from, beside the state kept before."""
     last, previous = (writer.directory / name for name in TRAINING)
     if last.exists():
@@ -75,7 +75,7 @@ def load_training(folder: Path, config_hash: str) -> dict[str, Any] | None:
     return _load(paths[0], config_hash, f"delete it to {before}")
 
 
-def _save(writer: RunWriter, name: str, content: Mapping[str, Any]) -> None:
+def _save(writer: RunWriter, name: str, content: Mapping[str, object]) -> None:
     record = {"version": FORMAT_VERSION, "config": writer.entry.get("config_hash"), "content": dict(content)}
     record["digest"] = _digest(record)
     writer.save_with(name, lambda file: torch.save(record, file))
@@ -109,13 +109,13 @@ def _load(path: Path, config_hash: str | None, remedy: str) -> dict[str, Any]:
     return content
 
 
-def _digest(record: Mapping[str, Any]) -> str:
+def _digest(record: Mapping[str, object]) -> str:
     found = hashlib.sha256()
     _feed(found, record)
     return found.hexdigest()
 
 
-def _feed(found: hashlib._Hash, value: Any) -> None:
+def _feed(found: hashlib._Hash, value: object) -> None:
     if isinstance(value, Tensor):
         _feed(found, (str(value.dtype), tuple(value.shape)))
         found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

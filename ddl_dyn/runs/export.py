@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def export(where: str | os.PathLike[str], form: str, columns: Sequence[str] | None = None) -> str:
+def export(runs: str | os.PathLike[str], form: str, columns: Sequence[str] | None = None) -> str:
     """Export the table of runs as CSV or LaTeX.
 
     Args:
-        where: the runs folder.
+        runs: the runs folder.
         form: `csv` or `latex`.
         columns: of `load_runs`; by default all of them for CSV, errors and scalar results for LaTeX.
     Raises:
         ValueError: for an unknown column, the message naming the nearest.
         RunError: when there are no runs.
     """
-    table = load_runs(Path(where))
+    table = load_runs(Path(runs))
     if table.empty:
-        raise RunError(f"no runs in {os.fspath(where)}; there is nothing to export")
+        raise RunError(f"no runs in {os.fspath(runs)}; there is nothing to export")
     if columns is None and form == "latex":
         columns = ["id", "status", "task", "model", "seeds", *_results(table)]
     if columns is not None:

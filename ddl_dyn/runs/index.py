@@ -55,9 +55,9 @@ def list_line(run_id: str, entry: Mapping[str, Any], status: str) -> dict[str, s
     return {name: clean(value) for name, value in line.items()}
 
 
-def all_lines(where: Path) -> list[dict[str, str]]:
+def all_lines(runs: Path) -> list[dict[str, str]]:
     """A line for every run of a folder, in order of id; folders without run.json are passed over."""
-    base = os.fspath(where)
+    base = os.fspath(runs)
     known = _read_index(base)
     lines, fresh = [], []
     for name in ids(base):
@@ -100,7 +100,7 @@ def _read_index(base: str) -> dict[str, tuple[tuple[int, ...], dict[str, str]]]:
     return found
 
 
-def _is_line(name: Any, line: Any) -> bool:
+def _is_line(name: object, line: object) -> bool:
     # An index may come from elsewhere with the folder: only texts, and clean ones, are taken from it.
     return (
         isinstance(line, dict)
@@ -118,16 +118,16 @@ def _write_index(base: str, fresh: Sequence[tuple[str, tuple[int, ...], dict[str
 
 
 def list_runs(
-    where: Path, *, filters: Mapping[str, str], sort: str = "id", reverse: bool = False
+    runs: Path, *, filters: Mapping[str, str], sort: str = "id", reverse: bool = False
 ) -> list[dict[str, str]]:
     """Lines of the list that match every filter, sorted.
 
     Args:
-        where: the runs folder.
+        runs: the runs folder.
         filters: column -> value; a tag matches any of the run's tags.
         sort: a column.
     """
-    lines = [{name: line[name] for name in line if name != "hash"} for line in all_lines(where)]
+    lines = [{name: line[name] for name in line if name != "hash"} for line in all_lines(runs)]
     kept = [line for line in lines if all(_matches(line, name, value) for name, value in filters.items())]
     if sort != "id":
         kept.sort(key=lambda line: line.get(sort, ""))
@@ -140,10 +140,10 @@ def _matches(line: Mapping[str, str], name: str, value: str) -> bool:
     return bool(set(mine.split(",")) & set(wanted)) if name in ("tags", "task", "model") else mine in wanted
 
 
-def print_list(lines: Sequence[Mapping[str, str]], where: Path) -> None:
+def print_list(lines: Sequence[Mapping[str, str]], runs: Path) -> None:
     """The list as a table, a line for each run; columns that are empty everywhere are left out."""
     if not lines:
-        say(f"no runs in {where}")
+        say(f"no runs in {runs}")
         return
     for text in table(lines):
         say(text)

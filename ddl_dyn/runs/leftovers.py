@@ -1,4 +1,4 @@
-"""What a killed process leaves behind: half-written files, and folders in which no run was described yet.
+"""Leftovers of a killed process: half-written files, and folders in which no run was described yet.
 
 Both are removed by the owner of the folder's lock alone, so that nobody's work is taken away.
 """

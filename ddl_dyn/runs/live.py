@@ -138,7 +138,7 @@ class Follower:
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        self._entries: dict[str, tuple[tuple[int, int], Mapping[str, Any] | None]] = {}
+        self._entries: dict[str, tuple[tuple[int, int], Mapping[str, object] | None]] = {}
         self._tails: dict[str, _Tail] = {}
         self._cells: dict[str, list[tuple[str, str]]] = {}
 
@@ -178,7 +178,7 @@ class Follower:
                 self._entries[name] = (stamp, {})
         return self._entries[name][1]
 
-    def course(self, name: str, entry: Mapping[str, Any], status: str) -> RunProgress:
+    def course(self, name: str, entry: Mapping[str, object], status: str) -> RunProgress:
         """Progress of one run, from its run.json and the end of its metrics.jsonl.
 
         Args:
@@ -272,15 +272,15 @@ class Follower:
         return self._cells[name]
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _product(entry: Mapping[str, Any]) -> int:
+def _product(entry: Mapping[str, object]) -> int:
     """Cells of a comparison that has not said how many it has; some of them may turn out the same."""
     lists = [entry.get(name) for name in ("tasks", "models", "carries")]
     return math.prod(len(names) if isinstance(names, list) else 0 for names in lists)
 
 
-def _title(entry: Mapping[str, Any]) -> str:
+def _title(entry: Mapping[str, object]) -> str:
     return " ".join(str(entry[key]) for key in PLAIN if entry.get(key))

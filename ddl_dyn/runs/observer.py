@@ -52,7 +52,13 @@ class RunStore(RunWriter):
         meta_info: Mapping[str, Any],
         _id: str | None,
     ) -> str:
-        """Make the directory of a run that something else will start."""
+        """Make the directory of a run that something else will start.
+
+        Args:
+            queue_time: stored with the run.   config: the whole configuration.
+            meta_info: Sacred's, with comment and command.   _id: the run's id; None chooses the next.
+            ex_info, command, host_info: not stored.
+        """
         with self.guard():
             self.make(_id)
             self._describe(config, meta_info)
@@ -62,15 +68,22 @@ class RunStore(RunWriter):
 
     def started_event(
         self,
-        ex_info: Mapping[str, Any],
+        ex_info: Mapping[str, object],
         command: str,  # noqa: ARG002
-        host_info: Mapping[str, Any],
+        host_info: Mapping[str, object],
         start_time: datetime,
-        config: Mapping[str, Any],
-        meta_info: Mapping[str, Any],
+        config: Mapping[str, object],
+        meta_info: Mapping[str, object],
         _id: str | None,
     ) -> str:
-        """Make the directory, or take up that of an earlier attempt, and say that the run is running."""
+        """Make the directory, or take up that of an earlier attempt, and mark the run as running.
+
+        Args:
+            ex_info: its name is stored.   host_info: host name, system and processors are stored.
+            start_time: of this attempt.   config: the whole configuration.
+            meta_info: Sacred's, with comment and command.   _id: the run's id; None chooses the next.
+            command: not stored.
+        """
         with self.guard():
             self.make(_id)
             earlier = self._earlier()
@@ -98,18 +111,23 @@ class RunStore(RunWriter):
 
     def heartbeat_event(
         self,
-        info: Mapping[str, Any],  # noqa: ARG002
+        info: Mapping[str, object],  # noqa: ARG002
         captured_out: str,
         beat_time: datetime,
-        result: Any,  # noqa: ARG002
+        result: object,  # noqa: ARG002
     ) -> None:
-        """Append what was printed, renew the heartbeat. A full disk is reported by the run's next own write."""
+        """Append what was printed, renew the heartbeat. A full disk is reported by the run's next own write.
+
+        Args:
+            captured_out: everything printed so far.   beat_time: stored as the heartbeat.
+            info, result: not stored.
+        """
         with contextlib.suppress(StoreError), self.guard():
             self._save_output(captured_out)
             self.entry["heartbeat"] = _stamp(beat_time)
             self.save_entry()
 
-    def completed_event(self, stop_time: datetime, result: Any) -> None:  # noqa: ARG002
+    def completed_event(self, stop_time: datetime, result: object) -> None:  # noqa: ARG002
         """Say that the run is complete, or why it is not."""
         self._finish(FAILED if "error" in self.entry else COMPLETED, stop_time)
 
@@ -134,7 +152,14 @@ class RunStore(RunWriter):
         metadata: Mapping[str, Any] | None = None,  # noqa: ARG002
         content_type: str | None = None,  # noqa: ARG002
     ) -> None:
-        """Copy a file into the run directory (a slash in its name makes a folder) and note its SHA-256 digest."""
+        """Copy a file into the run directory and note its SHA-256 digest.
+
+        Args:
+            name: path inside the run directory; a slash makes a folder.   filename: the file to copy.
+            metadata, content_type: not stored.
+        Raises:
+            ValueError: when the name leads out of the run directory.
+        """
         target = PurePosixPath(name)
         if target.is_absolute() or ".." in target.parts:
             raise ValueError(f"an artifact's name must stay inside the run directory, got {name!r}")
@@ -154,7 +179,7 @@ class RunStore(RunWriter):
             self.entry.setdefault("resources", {})[filename] = digest
             self.save_entry()
 
-    def log_metrics(self, metrics_by_name: Mapping[str, Any], info: Mapping[str, Any]) -> None:
+    def log_metrics(self, metrics_by_name: Mapping[str, object], info: Mapping[str, object]) -> None:
         """Nothing: Sacred's scalars are medians of what `record` has stored already, for observers elsewhere."""
 
     def join(self) -> None:
@@ -215,7 +240,7 @@ class RunStore(RunWriter):
             self.leave()
 
 
-def _not_to_continue(earlier: Mapping[str, Any]) -> str | None:
+def _not_to_continue(earlier: Mapping[str, object]) -> str | None:
     status = earlier.get("status")
     # A complete grid has more to do once one of its runs is gone.
     if status == COMPLETED and earlier.get("kind") not in GRIDS:

@@ -19,7 +19,7 @@ SPLIT_NAMES = {"test": "in distribution", "ood": "out of distribution"}
 FLOORS = ("persistence", "mean", "linear", "analogue")
 
 
-def at(value: Any, path: str) -> Any:
+def at(value: object, path: str) -> Any:
     """The item under a dotted path of nested mappings, or None."""
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:

@@ -32,7 +32,7 @@ from ddl_dyn.runs.heartbeat import is_dead
 from ddl_dyn.runs.reading import ARRAYS_LIMIT, RECORDS_LIMIT, RunError, read_json, read_text
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from ddl_dyn.metrics.arrays import Arrays
 
 SCHEMA = 1
 QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED = "QUEUED", "RUNNING", "COMPLETED", "FAILED", "INTERRUPTED"
@@ -115,7 +115,7 @@ class Run:
             return UNREADABLE
 
     @cached_property
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Every array of arrays.npz by name; empty where there are none.
 
         Raises:
@@ -179,13 +179,13 @@ class Run:
             )
 
 
-def config_digest(config: Mapping[str, Any]) -> str:
+def config_digest(config: Mapping[str, object]) -> str:
     """Hexadecimal SHA-256 of a stored configuration, without the remarks about it."""
     record = {key: value for key, value in config.items() if key not in REMARKS}
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
-def status_of(entry: Mapping[str, Any]) -> str:
+def status_of(entry: Mapping[str, object]) -> str:
     """Status of a run from its run.json, DEAD where it says RUNNING and its process is gone."""
     stored = entry.get("status")
     if stored not in (QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED):
@@ -193,37 +193,37 @@ def status_of(entry: Mapping[str, Any]) -> str:
     return DEAD if stored == RUNNING and is_dead(entry) else str(stored)
 
 
-def ids(where: str | os.PathLike[str] = "runs") -> list[str]:
+def ids(runs: str | os.PathLike[str] = "runs") -> list[str]:
     """Ids of the runs in a folder, numbers first and in order; empty where there is no folder."""
     try:
-        with os.scandir(where) as entries:
+        with os.scandir(runs) as entries:
             names = [entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir()]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RunError(f"{os.fspath(where)} cannot be listed: {error.strerror}; expected a folder of runs") from error
+        raise RunError(f"{os.fspath(runs)} cannot be listed: {error.strerror}; expected a folder of runs") from error
     return sorted(names, key=_sort_key)
 
 
-def scan(where: str | os.PathLike[str] = "runs") -> list[Run]:
+def scan(runs: str | os.PathLike[str] = "runs") -> list[Run]:
     """Every run of a folder in order of id; folders that hold no run.json are passed over."""
-    base = os.fspath(where)
+    base = os.fspath(runs)
     return [Run(Path(base, name)) for name in ids(base) if os.path.exists(f"{base}/{name}/run.json")]
 
 
-def open_run(reference: str | os.PathLike[str], where: str | os.PathLike[str] = "runs") -> Run:
-    """One run by its folder, by its id within `where` or the beginning of that, or `last`.
+def find_run(reference: str | os.PathLike[str], runs: str | os.PathLike[str] = "runs") -> Run:
+    """One run by its folder, by its id within `runs` or the beginning of that, or `last`.
 
     Args:
         reference: `last` is the run that was started last, not counting those of a comparison or sweep.
-        where: the runs folder.
+        runs: the runs folder.
     Raises:
         RunError: when there is no such run; the message names the nearest ids.
     Example:
-        >>> open_run("last").config["task"]
+        >>> find_run("last").config["task"]
         'henon'
     """
-    text, base = os.fspath(reference), Path(where)
+    text, base = os.fspath(reference), Path(runs)
     if text == "last":
         found = [run for run in scan(base) if run.status != UNREADABLE]
         inside = {name for run in found for name in run.members}

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ddl_dyn.config.parsing import flatten
-from ddl_dyn.runs.run import UNREADABLE, Run, RunError, scan
+from ddl_dyn.runs.reading import RunError
+from ddl_dyn.runs.run import UNREADABLE, Run, scan
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIRST = ("id", "status", "task", "model", "seeds", "kind")
+_FIRST = ("id", "status", "task", "model", "seeds", "kind")
 
 
 def row(run: Run) -> dict[str, Any]:
@@ -61,12 +62,12 @@ def rows_of_seeds(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def load_runs(
-    where: str | os.PathLike[str] = "runs", *, kind: str | None = "run", by: Literal["run", "seed"] = "run"
+    runs: str | os.PathLike[str] = "runs", *, kind: str | None = "run", by: Literal["run", "seed"] = "run"
 ) -> pd.DataFrame:
     """Runs of a folder as a table.
 
     Args:
-        where: the runs folder, or one run's folder.
+        runs: the runs folder, or one run's folder.
         kind: `run` leaves comparisons out, `compare` keeps only those, None keeps both.
         by: a row a run, in which a value per replica is a list of R; or a row a run and seed, in which it is a number.
     Returns:
@@ -74,7 +75,7 @@ def load_runs(
         have is NaN. Damaged runs keep their row, with status UNREADABLE.
     Raises:
         ValueError: when `by` is neither.
-        RunError: when `where` exists and is not a folder.
+        RunError: when `runs` exists and is not a folder.
     Example:
         >>> load_runs("runs")[["id", "status", "config.model_args.carry"]].values.tolist()
         [['1', 'COMPLETED', 'latent']]
@@ -85,12 +86,12 @@ def load_runs(
 
     if by not in ("run", "seed"):
         raise ValueError(f"by must be run or seed, got {by!r}")
-    base = Path(where)
+    base = Path(runs)
     found = [Run(base)] if (base / "run.json").is_file() else scan(base)
     rows = [row(run) for run in found]
     if kind is not None:
         rows = [record for record in rows if record.get("kind", kind) == kind]
-    first = [*FIRST, "seed"] if by == "seed" else [*FIRST]
+    first = [*_FIRST, "seed"] if by == "seed" else [*_FIRST]
     if by == "seed":
         rows = [each for record in rows for each in rows_of_seeds(record)]
     table = pd.DataFrame(rows)

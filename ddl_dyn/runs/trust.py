@@ -40,7 +40,7 @@ def allow(files: Iterable[str | Path]) -> None:
 
 def code_files(config: Mapping[str, Any]) -> list[str]:
     """Files of code that a run's or a comparison's configuration names, as written: `path/to/file.py:Class`."""
-    names: list[Any] = [config.get("task"), config.get("model")]
+    names: list[object] = [config.get("task"), config.get("model")]
     for key in ("tasks", "models"):
         listed = config.get(key)
         names += listed if isinstance(listed, (list, tuple)) else []
@@ -52,7 +52,7 @@ def code_files(config: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def digests(config: Mapping[str, Any]) -> dict[str, str]:
+def digests(config: Mapping[str, object]) -> dict[str, str]:
     """SHA-256 of each of those files, for the run to store."""
     return {name: _digest(Path(name)) for name in code_files(config)}
 

@@ -83,7 +83,7 @@ class RunWriter:
             raise StoreError("the run has no directory yet; it is made when the run starts")
         return self.path
 
-    def record(self, values: Mapping[str, Any]) -> None:
+    def record(self, values: Mapping[str, object]) -> None:
         """Append one record to metrics.jsonl and keep it as the run's progress.
 
         Raises:
@@ -92,12 +92,12 @@ class RunWriter:
         with self.guard():
             append_line(self.directory / "metrics.jsonl", values)
 
-    def progress(self, values: Mapping[str, Any]) -> None:
+    def progress(self, values: Mapping[str, object]) -> None:
         """Keep a short account of how far the run is, written with the next heartbeat."""
         with self._lock:
             self.entry["progress"] = plain(values)
 
-    def update(self, **values: Any) -> None:
+    def update(self, **values: object) -> None:
         """Add to run.json at once."""
         with self.guard():
             self.entry |= plain(values)
@@ -107,7 +107,7 @@ class RunWriter:
         """Note why the run, though it comes to its end, is not complete: it will be FAILED."""
         self.update(error=reason)
 
-    def save_json(self, name: str, value: Any) -> None:
+    def save_json(self, name: str, value: object) -> None:
         """Write a JSON file of the run directory."""
         with self.guard():
             write_json(self.directory / name, value)
@@ -191,7 +191,7 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def _complaint(error: OSError) -> str:
-    """What could not be written, why, and what to do about that."""
+    """Message about a failed write: the file, the reason and a remedy."""
     place = error.filename2 or error.filename
     advice = "look at the disk, or choose another folder with --runs DIR"
     if error.errno in _FULL:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-FIRST, SECOND, EPS = 0.9, 0.999, 1e-8
+_FIRST, SECOND, EPS = 0.9, 0.999, 1e-8
 
 
 class AdamW:
@@ -38,14 +38,14 @@ class AdamW:
         self.updates += 1
         rates = self.rates * shape
         self.rate.copy_(rates)
-        self.first.copy_(rates / (1.0 - FIRST**self.updates))
+        self.first.copy_(rates / (1.0 - _FIRST**self.updates))
         self.second.fill_((1.0 - SECOND**self.updates) ** -0.5)
 
     @torch.no_grad()
     def apply(self, gradient: Tensor) -> None:
         """Make the update that was prepared, from ∂loss/∂θ (R, P)."""
         self.flat.mul_(1.0 - self.rate * self.weight_decay)
-        self.mean.lerp_(gradient, 1.0 - FIRST)
+        self.mean.lerp_(gradient, 1.0 - _FIRST)
         self.square.mul_(SECOND).addcmul_(gradient, gradient, value=1.0 - SECOND)
         step = self.mean / self.square.sqrt().mul_(self.second).add_(EPS)
         self.flat.sub_(step.mul_(self.first))

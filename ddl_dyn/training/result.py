@@ -38,7 +38,7 @@ class Progress:
         return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
 
     @classmethod
-    def from_plain(cls, row: dict[str, Any]) -> Progress:
+    def from_plain(cls, row: dict[str, object]) -> Progress:
         """Back from `to_plain`."""
         plain: dict[str, Any] = {k: np.array(v) if isinstance(v, list) else v for k, v in row.items()}
         return cls(**plain)

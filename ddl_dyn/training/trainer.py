@@ -19,7 +19,7 @@ from ddl_dyn.engine.forcing import forced, forced_inputs
 from ddl_dyn.engine.losses import choose_loss, free_run_error
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
-from ddl_dyn.engine.threads import available
+from ddl_dyn.engine.threads import available_threads
 from ddl_dyn.models.closed_form import ClosedForm
 from ddl_dyn.training.adamw import AdamW
 from ddl_dyn.training.memory import peak_memory
@@ -83,7 +83,7 @@ class Trainer:
             why = self.runs.why_eager or self.replicas.why_eager
             warnings.warn(f"train.compile=on: free runs stay eager: {why}", stacklevel=2)
         if self.replicas.device.type == "cpu":
-            self.replicas.threads = self.runs.threads = config.threads or available()
+            self.replicas.threads = self.runs.threads = config.threads or available_threads()
             # Torch's small operations between compiled free runs slow down when they are shared out.
             torch.set_num_threads(1 if compiled else max(config.threads, 1))
         return compiled
@@ -222,7 +222,7 @@ def fit(
     rates: Sequence[float] | None = None,
     on_epoch: Callable[[Progress], None] | None = None,
     on_update: Callable[[Trainer], None] | None = None,
-    state: dict[str, Any] | None = None,
+    state: dict[str, object] | None = None,
 ) -> FitResult:
     """Train all replicas in place and leave each with its best checkpoint by validation free-run error.
 

@@ -24,7 +24,7 @@ from ddl_dyn.training.series import Series
 from ddl_dyn.training.trainer import Trainer, fit
 
 # Share of the updates of a first trial, rates that go on to the second, how often the grid may grow beyond an edge.
-SHARE, FINALISTS, EXTENSIONS = 0.25, 2, 2
+_SHARE, FINALISTS, EXTENSIONS = 0.25, 2, 2
 
 
 @dataclass(kw_only=True)
@@ -58,9 +58,9 @@ def third(replicas: Replicas) -> list[int]:
     return some(replicas, round(replicas.size / 3))
 
 
-def shortened(config: TrainConfig) -> TrainConfig:
+def trial_config(config: TrainConfig) -> TrainConfig:
     """The configuration of a first trial: the whole schedule in a quarter of the updates."""
-    return config.model_copy(update={"updates": max(1, math.ceil(SHARE * config.updates))})
+    return config.model_copy(update={"updates": max(1, math.ceil(_SHARE * config.updates))})
 
 
 def candidates(replicas: Replicas, rows: Sequence[int], rates: Sequence[float]) -> tuple[Replicas, list[float]]:
@@ -81,7 +81,7 @@ def stages(replicas: Replicas, config: TrainConfig) -> list[tuple[Replicas, floa
     if rates > 1:
         found.append((candidates(replicas, third(replicas), [config.lr] * min(rates, FINALISTS))[0], 1.0))
     if rates > FINALISTS:
-        found.append((candidates(replicas, few(replicas), [config.lr] * rates)[0], SHARE))
+        found.append((candidates(replicas, few(replicas), [config.lr] * rates)[0], _SHARE))
     return found
 
 
@@ -94,7 +94,7 @@ def tune(
     trials: Trials,
     on_epoch: Callable[[Progress], None] | None = None,
     on_update: Callable[[Trainer], None] | None = None,
-    state: dict[str, Any] | None = None,
+    state: dict[str, object] | None = None,
 ) -> tuple[FitResult, dict[str, Any]]:
     """Train all replicas in place at the learning rate of a grid that validation prefers in trials.
 
@@ -129,7 +129,7 @@ def tune(
         return _table(result, batch)
 
     while len(rates) > FINALISTS and not trials.finals and (batch := _next_batch(trials, rates, config.lr)):
-        trials.grid += attempt(few(replicas), batch, shortened(config))
+        trials.grid += attempt(few(replicas), batch, trial_config(config))
         trials.batches += 1
     if len(rates) > 1 and not trials.finals:
         best = [row["lr"] for row in _ranked(trials.grid, config.lr)[:FINALISTS]] or rates
@@ -175,6 +175,6 @@ def _table(result: FitResult, rates: Sequence[float]) -> list[dict[str, Any]]:
     ]
 
 
-def _ranked(rows: Sequence[dict[str, Any]], lr: float) -> list[dict[str, Any]]:
+def _ranked(rows: Sequence[dict[str, object]], lr: float) -> list[dict[str, Any]]:
     """Rates by their median error, best first; equals, such as rates that all diverged, by their distance from `lr`."""
     return sorted(rows, key=lambda row: (row["median_val"], abs(math.log(row["lr"] / lr)), row["lr"]))

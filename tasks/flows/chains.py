@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, FlowTask, Split, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import FlowTask, Split
 from ddl_dyn.tasks.exponents import ChaoticFlow
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.flows.oscillators import FLOW
 from ddl_dyn.tasks.initial import shell, sphere
 from ddl_dyn.tasks.symmetry import change_of_sign, cyclic_exchange

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, FlowTask, Split, join, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import FlowTask, Split, join
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.flows.oscillators import FLOW, rotated
 from ddl_dyn.tasks.initial import AnnularStarts, annulus, box, box_surface, sphere
 from ddl_dyn.tasks.symmetry import change_of_sign, quarter_turn

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, Split, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import Split
 from ddl_dyn.tasks.exponents import ChaoticFlow
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.flows.oscillators import FLOW
 from ddl_dyn.tasks.trust import settle
 

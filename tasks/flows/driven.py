@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, Split, join, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import Split, join
 from ddl_dyn.tasks.exponents import ChaoticFlow
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.flows.oscillators import FLOW
 from ddl_dyn.tasks.symmetry import change_of_sign
 from ddl_dyn.tasks.trust import settle

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, FlowTask, Split, Task
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import FlowTask, Split, Task
 from ddl_dyn.tasks.flows.chaotic import Lorenz63
 from ddl_dyn.tasks.flows.cycles import VanDerPol
 from ddl_dyn.tasks.integrators import ATOL, RTOL, integrate
@@ -44,7 +45,7 @@ class ConditionedTask(Task):
         for value in (low, high, beyond, end):
             self.at(value)
 
-    def at(self, value: Any) -> Any:
+    def at(self, value: object) -> Any:
         """The member with the parameter set to a number, or to one number per trajectory, (N,)."""
         return self.member(dt=self.dt, **{self.conditioned_on: value})
 

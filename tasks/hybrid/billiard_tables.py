@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array
+from ddl_dyn.metrics.arrays import Array
 
 
 def leave_circle(x: Array, v: Array, radius: float) -> tuple[Array, Array]:

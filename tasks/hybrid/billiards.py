@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
+from ddl_dyn.metrics.arrays import Array, Mask
+from ddl_dyn.tasks.base import MapTask, Split
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.hybrid.billiard_tables import TABLES, TableShape
 from ddl_dyn.tasks.hybrid.events import advance, reflect, straight
 
-Mask = NDArray[np.bool_]
-CANDIDATES = 64
+_CANDIDATES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class BilliardTable(MapTask):
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Uniform positions and directions of unit speed in the split's part of phase space, (n, 4)."""
         half = np.asarray(self.table.measure(self.ratio)[2])
-        draws = rng.random((n, CANDIDATES, 3))
+        draws = rng.random((n, _CANDIDATES, 3))
         angle = 2.0 * np.pi * draws[..., 2]
         states = np.concatenate(
             [half * (2.0 * draws[..., :2] - 1.0), np.cos(angle)[..., None], np.sin(angle)[..., None]], axis=-1
@@ -83,7 +83,7 @@ class BilliardTable(MapTask):
         seen = self._observe(states)
         chosen = inside & (self._in_ood(seen) if split == "ood" else self._in_train(seen))
         if not chosen.any(axis=1).all():
-            raise ValueError(f"{self.key()}: no initial state found in {CANDIDATES} draws for {self}")
+            raise ValueError(f"{self.key()}: no initial state found in {_CANDIDATES} draws for {self}")
         return seen[np.arange(n), chosen.argmax(axis=1)]
 
     def _in_train(self, state: Array) -> Mask:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import MapTask, Split
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.flows.families import ConditionedTask
 from ddl_dyn.tasks.initial import box
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array
+from ddl_dyn.metrics.arrays import Array
 
 # A trajectory with more events than this in one interval slides or comes to rest in a point; its state becomes NaN.
 MAX_EVENTS = 10_000

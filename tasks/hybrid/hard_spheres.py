@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
-from ddl_dyn.tasks.hybrid.events import advance, straight
-from ddl_dyn.tasks.hybrid.many_dimensions import REASON, Index, time_into_ball, time_out_of_box
+from ddl_dyn.metrics.arrays import Array, Index
+from ddl_dyn.tasks.base import MapTask, Split
+from ddl_dyn.tasks.fields import parameter
+from ddl_dyn.tasks.hybrid.events import JUMPS, advance, straight, time_into_ball, time_out_of_box
 from ddl_dyn.tasks.initial import first_allowed, sphere
 
 
@@ -32,7 +33,7 @@ class HardSpheres(MapTask):
     equations = "ẋᵢ = vᵢ; vᵢ → vᵢ − ((vᵢ − vⱼ)·n) n at a collision"
     family = "billiard"
     isotropic = True
-    obstruction_reason = REASON
+    obstruction_reason = JUMPS
 
     dt: float = 0.1
     n: int = parameter(2, low=2, high=16, doc="number of spheres")

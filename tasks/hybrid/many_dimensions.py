@@ -13,40 +13,20 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
-from ddl_dyn.tasks.hybrid.events import advance, reflect, straight
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import MapTask, Split
+from ddl_dyn.tasks.fields import parameter
+from ddl_dyn.tasks.hybrid.events import (
+    JUMPS,
+    across,
+    advance,
+    reflect,
+    straight,
+    time_into_ball,
+    time_out_of_ball,
+    time_out_of_box,
+)
 from ddl_dyn.tasks.initial import first_allowed, sphere
-
-Index = NDArray[np.intp]
-REASON = "volume is preserved and the map invertible, but velocities jump: no smooth field has this flow"
-
-
-def across(x: Array, v: Array) -> tuple[Array, Array, Array]:
-    """Speed |v|, component of x along v, and distance of the line from the origin; x and v (..., d) -> three (...)."""
-    speed = np.linalg.norm(v, axis=-1)
-    along = (x * v).sum(axis=-1) / speed
-    return speed, along, np.linalg.norm(x - (along / speed)[..., None] * v, axis=-1)
-
-
-def time_into_ball(x: Array, v: Array, radius: float) -> Array:
-    """Time until the line from x (..., d) along v enters a ball about the origin from outside; infinite for a miss."""
-    speed, along, aside = across(x, v)
-    # The product form keeps a grazing hit exact: radius² − aside² would lose half of its digits.
-    half_chord = np.sqrt(np.maximum((radius - aside) * (radius + aside), 0.0))
-    return np.where((aside < radius) & (along < 0), np.maximum(-along - half_chord, 0.0) / speed, np.inf)
-
-
-def time_out_of_ball(x: Array, v: Array, radius: float) -> Array:
-    """Time until the line from x (..., d) along v leaves a ball about the origin from inside."""
-    speed, along, aside = across(x, v)
-    half_chord = np.sqrt(np.maximum((radius - aside) * (radius + aside), 0.0))
-    return np.maximum(half_chord - along, 0.0) / speed
-
-
-def time_out_of_box(x: Array, v: Array, half: float) -> Array:
-    """Time until each coordinate of x (..., d) reaches ±half along v; infinite for one that rests."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(v != 0, np.maximum((np.sign(v) * half - x) / v, 0.0), np.inf)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +48,7 @@ class BilliardD(MapTask):
     equations = "ẋ = v; v → v − 2 (v·n) n at the wall"
     family = "billiard"
     isotropic = True
-    obstruction_reason = REASON
+    obstruction_reason = JUMPS
 
     dt: float = 0.1
     d: int = parameter(3, low=2, high=32, doc="dimension")

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, MapTask, Obstruction, Split
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import MapTask, Obstruction, Split
 from ddl_dyn.tasks.initial import shell, sphere
 
 # One factor X⁺ = X + β k (v − kᵀX) of a stack: unit direction k (D,), gate β, target v.

@@ -12,7 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, MapTask, Obstruction, Split, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import MapTask, Obstruction, Split
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.flows.families import ConditionedTask
 from ddl_dyn.tasks.initial import sphere
 from ddl_dyn.tasks.symmetry import change_of_sign
@@ -38,40 +40,39 @@ def draw_bands(n: int, rng: np.random.Generator, bands: tuple[Band, ...]) -> Arr
     return edges[band, 0] + position - (ends[band] - lengths[band])
 
 
-# Steps over which an exponent is averaged.
-STEPS = 2000
+# An exponent is averaged over this many orbits and steps, after the transient.
+_ORBITS, _STEPS, _TRANSIENT = 16, 2000, 200
 
 
 @functools.lru_cache(maxsize=64)
-def largest_exponent(task: MapTask, *, orbits: int = 16, transient: int = 200) -> float:
+def largest_exponent(task: MapTask) -> float:
     """Largest Lyapunov exponent λ per step, along orbits from the training support.
 
     A tangent vector is carried along each orbit by the analytic Jacobian and renormalised at every step.
     """
-    x = task.initial_states(orbits, rng=np.random.default_rng(0), split="train")
-    tangent = np.ones((orbits, task.state_dim, 1))
-    growth = np.zeros(orbits)
-    for step in range(transient + STEPS):
+    x = task.initial_states(_ORBITS, rng=np.random.default_rng(0), split="train")
+    tangent, growth = np.ones((_ORBITS, task.state_dim, 1)), np.zeros(_ORBITS)
+    for step in range(_TRANSIENT + _STEPS):
         jacobian = task.jacobian(x)
         assert jacobian is not None
         tangent = jacobian @ tangent
         norm = np.linalg.norm(tangent, axis=(1, 2))
         tangent = tangent / np.where(norm > 0, norm, 1.0)[:, None, None]
-        if step >= transient:
+        if step >= _TRANSIENT:
             growth += np.log(np.maximum(norm, 1e-300))
         x = task.next_state(x)
-    return float(growth.mean()) / STEPS
+    return float(growth.mean()) / _STEPS
 
 
 def e_folding_time(task: MapTask) -> float:
     """1/|λ| in the task's unit of time, at least dt: an error grows e-fold for λ > 0 and shrinks e-fold for λ < 0."""
-    return task.dt * max(1.0, 1.0 / max(abs(largest_exponent(task)), 1.0 / STEPS))
+    return task.dt * max(1.0, 1.0 / max(abs(largest_exponent(task)), 1.0 / _STEPS))
 
 
 def growth_time(task: MapTask) -> float | None:
     """1/λ in the task's unit of time, at least dt, where λ is positive beyond its sampling error; else None."""
     exponent = largest_exponent(task)
-    return task.dt * max(1.0, 1.0 / exponent) if exponent > 10.0 / STEPS else None
+    return task.dt * max(1.0, 1.0 / exponent) if exponent > 10.0 / _STEPS else None
 
 
 @dataclass(frozen=True, kw_only=True)

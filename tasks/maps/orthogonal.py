@@ -12,7 +12,8 @@ from functools import lru_cache
 import numpy as np
 import scipy
 
-from ddl_dyn.tasks.base import Array, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.maps.frames import PRESERVING, REVERSING, Factor, StackTask, along, numbered
 from ddl_dyn.tasks.symmetry import change_of_sign
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
+from ddl_dyn.metrics.arrays import Array, Mask
+from ddl_dyn.tasks.base import MapTask, Split
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.maps.line import e_folding_time, growth_time
 from ddl_dyn.tasks.symmetry import change_of_sign
 
-Mask = NDArray[np.bool_]
 Box = tuple[tuple[float, float], tuple[float, float]]
 # An orbit that stays inside the task's ball for this many steps is taken to stay: those that do not belong to the
 # attractor leave it, or settle outside it, within some fifty steps.
 ESCAPE_STEPS = 500
-CANDIDATES = 64
+_CANDIDATES = 64
 
 
 def first_bounded(task: PlanarMap, candidates: Array, allowed: Mask) -> Array:
@@ -85,7 +85,7 @@ class PlanarMap(MapTask):
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Uniform draws (n, 2) from the training region, or from the rest of a larger box, with bounded orbits."""
         low, high = np.asarray(self.ood_box if split == "ood" else self.train_box)
-        candidates = low + (high - low) * rng.random((n, CANDIDATES, 2))
+        candidates = low + (high - low) * rng.random((n, _CANDIDATES, 2))
         inside = self.in_training_support(candidates)
         return first_bounded(self, candidates, ~inside if split == "ood" else inside)
 

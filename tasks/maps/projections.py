@@ -10,7 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, Split, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import Split
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.maps.frames import PRESERVING, REVERSING, Factor, StackTask, along, frame, numbered, rotated_in_plane
 from ddl_dyn.tasks.symmetry import change_of_sign
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.maps.frames import (
     PRESERVING,
     REVERSING,
@@ -60,7 +61,6 @@ class Flip(StackTask):
         return 2.0 * self.dt
 
     def next_state(self, x: Array) -> Array:
-        """−ρ x."""
         return -self.rho * x
 
     def exact(self, x0: Array, steps: int) -> Array:

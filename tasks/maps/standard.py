@@ -7,7 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, MapTask, Split, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import MapTask, Split
+from ddl_dyn.tasks.fields import parameter
 
 TURN = 2.0 * np.pi
 

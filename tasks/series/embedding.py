@@ -15,13 +15,13 @@ import scipy
 from ddl_dyn.config.files import TABLE_LIMIT, read_input
 from ddl_dyn.config.formats import shortened
 from ddl_dyn.config.numerals import real
-from ddl_dyn.tasks.base import Array
+from ddl_dyn.metrics.arrays import Array
 
 # Steps of an even time column may differ by this share of the median step (columns rounded to a few digits).
 EVENNESS = 0.01
 MAX_DIMENSION = 8
 # Squares and products of four such numbers stay in double precision.
-SMALLEST, LARGEST = 1e-70, 1e70
+_SMALLEST, _LARGEST = 1e-70, 1e70
 # A spread below this share of the largest value is rounding.
 ROUNDING = 1e-12
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d:\d\d")
@@ -152,9 +152,9 @@ def check_values(path: str, columns: tuple[str, ...], series: Array) -> None:
     """
     size, spread = np.abs(series).max(axis=0), np.ptp(series, axis=0)
     for name, largest in zip(columns, size, strict=True):
-        if largest > LARGEST or 0 < largest < SMALLEST:
+        if largest > _LARGEST or 0 < largest < _SMALLEST:
             raise ValueError(
-                f"{path}, column {name!r}: values must lie between {SMALLEST:g} and {LARGEST:g} in magnitude, the "
+                f"{path}, column {name!r}: values must lie between {_SMALLEST:g} and {_LARGEST:g} in magnitude, the "
                 f"largest is {largest:g}; choose another unit"
             )
     if (spread <= ROUNDING * size).all():

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn.config.files import TABLE_LIMIT, read_input
-from ddl_dyn.tasks.base import Array, Split, Task, parameter
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import Split, Task
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.series.embedding import (
     Recording,
     check_values,
@@ -64,7 +66,7 @@ class Observed(Task):
     table: Recording = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        def put(name: str, value: Any) -> None:
+        def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
         super().__post_init__()

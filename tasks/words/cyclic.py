@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from ddl_dyn.tasks.base import parameter
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.words.groups import Permutation, WordProblem
 
 

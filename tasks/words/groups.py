@@ -14,11 +14,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ddl_dyn.tasks.base import Array, Split, Task
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import Split, Task
 from ddl_dyn.tasks.trajectories import Trajectories
 
 Permutation = tuple[int, ...]
-Index = NDArray[np.int64]
+_Index = NDArray[np.int64]
 
 
 def compose(after: Permutation, before: Permutation) -> Permutation:
@@ -59,7 +60,7 @@ def label(permutation: Permutation) -> str:
 
 
 @lru_cache(maxsize=64)
-def composition_table(elements: tuple[Permutation, ...]) -> Index:
+def composition_table(elements: tuple[Permutation, ...]) -> _Index:
     """Cayley table (G, G): entry [a, b] is the index of "b, then a"."""
     where = {element: i for i, element in enumerate(elements)}
     table = np.array([[where[compose(a, b)] for b in elements] for a in elements], dtype=np.int64)
@@ -100,12 +101,12 @@ class WordProblem(Task):
         return self.elements
 
     @property
-    def table(self) -> Index:
+    def table(self) -> _Index:
         """Cayley table (G, G): the state after token a in state b, both as indices into `elements`, is [a, b]."""
         return composition_table(self.elements)
 
     @property
-    def token_indices(self) -> Index:
+    def token_indices(self) -> _Index:
         """Index into `elements` of every token, (U,)."""
         where = {element: i for i, element in enumerate(self.elements)}
         return np.array([where[token] for token in self.tokens], dtype=np.int64)
@@ -157,7 +158,7 @@ class WordProblem(Task):
                 points = np.take_along_axis(moves[token[:, t]], points, axis=1)
         return np.eye(len(self.elements))[path]
 
-    def _decode(self, x0: Array, steps: int, inputs: Array | None) -> tuple[Index, Index]:
+    def _decode(self, x0: Array, steps: int, inputs: Array | None) -> tuple[_Index, _Index]:
         """Indices of the initial states (N,) and of the tokens (N, steps)."""
         x = self.check_states(x0, steps)
         expected = (len(x), steps, self.input_dim)

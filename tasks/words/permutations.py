@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ddl_dyn.tasks.base import parameter
+from ddl_dyn.tasks.fields import parameter
 from ddl_dyn.tasks.words.groups import Permutation, WordProblem, disjoint_cycles, generated_group
 
 DELTA_PRODUCT = (

@@ -8,7 +8,8 @@ import torch
 
 from ddl_dyn.analysis import audit, mirror_angle, precision_card, recovered, rotation_of_pair, trace_orbit
 from ddl_dyn.engine.replicas import Replicas
-from ddl_dyn.models.ddl import DDL, DDLConfig
+from ddl_dyn.models.ddl import DDL
+from ddl_dyn.models.ddl_options import DDLConfig
 
 RNG = np.random.default_rng(0)
 

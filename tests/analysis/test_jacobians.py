@@ -10,7 +10,8 @@ from ddl_dyn import make_model
 from ddl_dyn.analysis import closed_form_jacobian, delta_layer_jacobian, depth_profile, layer_maps, layer_spectra
 from ddl_dyn.analysis.jacobians import frozen_operator
 from ddl_dyn.analysis.spectra import eigenvalues, singular_values, solve_least_squares
-from ddl_dyn.models.ddl import DDL, DDLConfig
+from ddl_dyn.models.ddl import DDL
+from ddl_dyn.models.ddl_options import DDLConfig
 from tests.helpers.analysis_systems import linear_map
 
 

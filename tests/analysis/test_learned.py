@@ -10,7 +10,8 @@ from ddl_dyn.analysis import as_map, fixed_points, from_replicas, learned_family
 from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
-from ddl_dyn.models.ddl import DDL, DDLConfig
+from ddl_dyn.models.ddl import DDL
+from ddl_dyn.models.ddl_options import DDLConfig
 from ddl_dyn.models.neural_ode import NeuralODE, NeuralODEConfig
 
 X0 = np.random.default_rng(0).normal(size=(4, 3))

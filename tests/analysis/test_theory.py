@@ -7,7 +7,8 @@ import torch
 
 from ddl_dyn.analysis import predict, predict_for
 from ddl_dyn.analysis.theory import DYNAMICS, OBSTRUCTIONS, STEEPEST
-from ddl_dyn.models.ddl import DDL, DDLConfig
+from ddl_dyn.models.ddl import DDL
+from ddl_dyn.models.ddl_options import DDLConfig
 from ddl_dyn.models.neural_ode import NeuralODE, NeuralODEConfig
 
 IDENTITY = {"lift": "identity", "carry": "observed"}

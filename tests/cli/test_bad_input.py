@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ddl_dyn.cli.main import main
-from ddl_dyn.config.numerals import real, whole
+from ddl_dyn.config.numerals import real, whole_number
 from ddl_dyn.config.parsing import parse_updates
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.experiments.resolve import resolve_run
@@ -97,12 +97,12 @@ def test_integral_floats_are_integers_everywhere() -> None:
 
 def test_numbers_as_text() -> None:
     assert [real(text) for text in ("1", "-1.5", ".5", "5.", "1e3", " +2E-3 ")] == [1, -1.5, 0.5, 5, 1000, 0.002]
-    assert [whole(text) for text in ("1e3", "-4", "7.0")] == [1000, -4, 7]
+    assert [whole_number(text) for text in ("1e3", "-4", "7.0")] == [1000, -4, 7]
     for text in ("1_000", "٣", "1e400", "nan", "inf", "0x10", "", "1,5", "1 000", "１"):
         with pytest.raises(ValueError, match="in plain digits"):
             real(text)
     with pytest.raises(ValueError, match="whole number"):
-        whole("2.5")
+        whole_number("2.5")
 
 
 FILES = {

@@ -289,7 +289,7 @@ def test_run_then_list_show_diff_tag_note_export(capsys: pytest.CaptureFixture[s
     assert main(["export", "--format", "latex"]) == 0
     head, *lines = said(capsys)[0].splitlines()[2:]
     assert r"result.test.nrmse\_short" in head
-    scores = sorted(runs.open_run("1").result["test"]["nrmse_short"])
+    scores = sorted(runs.find_run("1").result["test"]["nrmse_short"])
     assert f"{scores[1]:.3g} ({scores[0]:.3g} to {scores[2]:.3g})" in lines[1]
     assert main(["export", "--columns", "modle"]) == 1
     assert "unknown column 'modle'" in said(capsys)[1][0]
@@ -407,7 +407,7 @@ def test_a_failing_member_does_not_take_the_others_with_it(tmp_path: Path, how: 
     assert statuses["resnet"] == statuses["highway"] == "COMPLETED"
     assert statuses["ddl"] == ("FAILED" if how == "FAKE_FAIL" else "DEAD")
     # What is missing is said, and done by one word.
-    found = runs.open_run("1", tmp_path)
+    found = runs.find_run("1", tmp_path)
     assert (found.status, found.entry["error"]) == ("FAILED", "1 of 3 runs are not complete: henon ddl observed")
     assert "comparison 1: 3 cells: 2 done, 0 reused, 1 failed\nnext: `ddl-dyn missing 1" in done.stdout
     said = command(["missing", "1", "--runs", str(tmp_path)]).stdout
@@ -415,8 +415,8 @@ def test_a_failing_member_does_not_take_the_others_with_it(tmp_path: Path, how: 
     assert "henon ddl observed" in said
     again = command(["resume", "1", "--runs", str(tmp_path)])
     assert again.returncode == 0, again.stderr
-    assert runs.open_run("1", tmp_path).status == "COMPLETED"
-    assert {row["model"] for row in runs.open_run("1", tmp_path).result["rows"]} >= {"ddl", "resnet", "highway"}
+    assert runs.find_run("1", tmp_path).status == "COMPLETED"
+    assert {row["model"] for row in runs.find_run("1", tmp_path).result["rows"]} >= {"ddl", "resnet", "highway"}
     assert sorted(len(run.entry["attempts"]) for run in runs.scan(tmp_path)) == [1, 1, 2, 2]
     refused = command(["resume", "1", "--runs", str(tmp_path)])
     assert (refused.returncode, refused.stderr) == (1, "error: run 1 cannot be resumed: it is complete\n")

@@ -142,7 +142,7 @@ def test_a_sweep_shows_what_waits_and_when_it_may_end(tmp_path: Path) -> None:
     # Asked for by name it is shown when it has ended, with its runs and no others.
     make(tmp_path, "z")
     atomic_files.write_json(sweep / "run.json", runs.read_json(sweep / "run.json") | {"status": "COMPLETED"})
-    alone = text(tmp_path, only=runs.open_run("s", tmp_path))
+    alone = text(tmp_path, only=runs.find_run("s", tmp_path))
     assert "sweep s COMPLETED" in alone
     assert " z " not in alone
     assert "sweep s" not in text(tmp_path)

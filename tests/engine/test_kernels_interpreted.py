@@ -158,8 +158,8 @@ def trained(name, monkeypatch, *, fused):
     """Replicas after three updates, and how often the kernels ran."""
     from ddl_dyn.engine.kernels import rollout
 
-    runs, launch = [], rollout.fused_unroll
-    monkeypatch.setattr(rollout, "fused_unroll", lambda *args: (runs.append(args[-1]), launch(*args))[1])
+    runs, launch = [], rollout.launch_unroll
+    monkeypatch.setattr(rollout, "launch_unroll", lambda *args: (runs.append(args[-1]), launch(*args))[1])
     if not fused:
         monkeypatch.delenv("TRITON_INTERPRET")
     replicas = Replicas(lambda: make_model(name, state_dim=2, layers=1, hidden_dim=4, latent_dim=3), [0, 1])
@@ -189,7 +189,7 @@ def test_training_through_the_kernels_is_training(name, monkeypatch):
 def test_kernels_that_fail_their_trial_are_left_alone(monkeypatch):
     from ddl_dyn.engine.kernels import rollout
 
-    launch = rollout.fused_unroll
+    launch = rollout.launch_unroll
 
     def raising(*_):
         raise RuntimeError("out of resources")
@@ -207,7 +207,7 @@ def test_kernels_that_fail_their_trial_are_left_alone(monkeypatch):
     ):
         replicas = Replicas(lambda: make_model("resnet", state_dim=2, layers=1, hidden_dim=3, lift="identity"), [0])
         ordinary = replicas.call("unroll", x, x.new_zeros(1, 3, 2, 0))
-        monkeypatch.setattr(rollout, "fused_unroll", broken)
+        monkeypatch.setattr(rollout, "launch_unroll", broken)
         with pytest.warns(RuntimeWarning, match=words):
             assert torch.equal(replicas.unroll(x, x.new_zeros(1, 3, 2, 0)), ordinary)
         # Once is enough: warnings are errors here.

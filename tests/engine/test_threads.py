@@ -18,11 +18,11 @@ from ddl_dyn.engine.cpp import toolchain
 )
 def test_a_share_comes_first_then_what_openmp_was_told_then_all_cores(monkeypatch, share, omp, cores, expected):
     monkeypatch.setattr(threads, "cores", lambda: cores)
-    for name, value in ((threads.SHARE, share), ("OMP_NUM_THREADS", omp)):
+    for name, value in ((threads.THREADS_VARIABLE, share), ("OMP_NUM_THREADS", omp)):
         monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, value)
-    assert threads.available() == expected
+    assert threads.available_threads() == expected
 
 
 SCRIPT = """

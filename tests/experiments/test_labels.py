@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ddl_dyn.cli.summary import result_lines
 from ddl_dyn.config.formats import percent
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
@@ -27,7 +26,8 @@ from ddl_dyn.metrics.tracking import token_correct
 from ddl_dyn.metrics.windows import window_overlap
 from ddl_dyn.results import report
 from ddl_dyn.results.comparison import records, terminal
-from ddl_dyn.runs import Run, open_run
+from ddl_dyn.results.score_lines import result_lines
+from ddl_dyn.runs import Run, find_run
 from ddl_dyn.tasks import TASKS
 from ddl_dyn.tasks.series.observed import DATA
 
@@ -51,7 +51,7 @@ def trained(base: Path, task: str, model: str, carry: str) -> Run:
     name = f"{task}-{model}-{carry}"
     config = TINY | {"task": task, "task_args": own, "model": model, "model_args": options}
     run(resolve_run(config), Launch(base=base, options={"--id": name}))
-    return open_run(name, base)
+    return find_run(name, base)
 
 
 def value(text: str) -> float:

@@ -112,7 +112,7 @@ def test_a_run_is_copied_whole_as_sacred_lays_it_out(standing: Server, tmp_path:
     said: list[str] = []
     assert run(config(tags=["a"], note="n"), launch(tmp_path, standing, said)) == "1"
     assert said == []
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     check_whole(standing, stored)
     document = held(standing, stored)["document"]
     # The layout that readers of Sacred's databases know.
@@ -128,7 +128,7 @@ def test_a_failed_run_is_copied_as_one(standing: Server, tmp_path: Path, monkeyp
     monkeypatch.setenv("FAKE_FAIL", "ddl")
     with pytest.raises(FloatingPointError):
         run(config(), launch(tmp_path, standing, []))
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     check_whole(standing, stored)
     document = held(standing, stored)["document"]
     assert document["status"] == "FAILED"
@@ -136,7 +136,7 @@ def test_a_failed_run_is_copied_as_one(standing: Server, tmp_path: Path, monkeyp
     # Resumed, it is the same document, and what the failure left in it is gone.
     monkeypatch.delenv("FAKE_FAIL")
     run(config(), Launch(base=tmp_path, run_id="1", options={"--store": standing.url}))
-    after = runs.open_run("1", tmp_path)
+    after = runs.find_run("1", tmp_path)
     check_whole(standing, after)
     again = held(standing, after)["document"]
     assert (again["_id"], again["status"]) == (document["_id"], "COMPLETED")
@@ -145,7 +145,7 @@ def test_a_failed_run_is_copied_as_one(standing: Server, tmp_path: Path, monkeyp
 
 def test_sent_twice_it_is_there_once_and_what_changed_is_renewed(standing: Server, tmp_path: Path) -> None:
     run(config(), Launch(base=tmp_path))
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     said: list[str] = []
     assert send_runs([stored], standing.url, said.append) == 1
     first = held(standing, stored)
@@ -156,7 +156,7 @@ def test_sent_twice_it_is_there_once_and_what_changed_is_renewed(standing: Serve
     (stored.path / "cout.txt").write_text("more\n", encoding="utf-8")
     (stored.path / "checkpoint.pt").unlink()
     send_runs([stored], standing.url, said.append)
-    check_whole(standing, runs.open_run("1", tmp_path))
+    check_whole(standing, runs.find_run("1", tmp_path))
     second = held(standing, stored)["document"]
     assert second["omniboard"] == {"tags": ["mine"]}
     same = {item["name"]: item["file_id"] for item in first["document"]["artifacts"]}
@@ -173,7 +173,7 @@ def test_a_server_killed_in_mid_run_loses_nothing(
     begun = time.monotonic()
     run(config(), launch(base, mortal, said))
     assert time.monotonic() - begun < OUTAGE_SECONDS
-    stored = runs.open_run("1", base)
+    stored = runs.find_run("1", base)
     assert stored.status == "COMPLETED"
     assert len(stored.metrics) == 5
     assert len(said) == 2
@@ -205,7 +205,7 @@ def test_a_server_that_comes_back_in_mid_run_has_it_all_in_the_end(
 
     at_update(20, outage, monkeypatch)
     run(config(), launch(tmp_path / "runs", mortal, said))
-    check_whole(mortal, runs.open_run("1", tmp_path / "runs"))
+    check_whole(mortal, runs.find_run("1", tmp_path / "runs"))
     assert len(said) == 2
     assert said[1] == f"{mortal.url} answers again and has the whole of run 1"
 
@@ -217,7 +217,7 @@ def test_no_server_at_all_delays_a_run_by_seconds_and_harms_nothing(tmp_path: Pa
     pytest.importorskip("pymongo")
     run(config(), launch(tmp_path / "runs", server, said, **{"--beat-interval": "10"}))
     assert time.monotonic() - begun < OUTAGE_SECONDS
-    assert runs.open_run("1", tmp_path / "runs").status == "COMPLETED"
+    assert runs.find_run("1", tmp_path / "runs").status == "COMPLETED"
     assert [text.partition(":")[0] for text in said] == ["warning", "warning"]
 
 
@@ -232,10 +232,10 @@ def test_a_server_that_hangs_holds_no_run_up_for_long(
     run(config(), launch(tmp_path / "runs", mortal, said))
     # Each operation is tried twice and given up after the time of a socket; a heartbeat's and the end's may follow.
     assert time.monotonic() - begun < 4 * mongo.TIMEOUTS["socketTimeoutMS"] / 1000
-    assert runs.open_run("1", tmp_path / "runs").status == "COMPLETED"
+    assert runs.find_run("1", tmp_path / "runs").status == "COMPLETED"
     os.kill(mortal.process.pid, signal.SIGCONT)
-    send_runs([runs.open_run("1", tmp_path / "runs")], mortal.url, said.append)
-    check_whole(mortal, runs.open_run("1", tmp_path / "runs"))
+    send_runs([runs.find_run("1", tmp_path / "runs")], mortal.url, said.append)
+    check_whole(mortal, runs.find_run("1", tmp_path / "runs"))
 
 
 @pytest.mark.slow
@@ -257,11 +257,11 @@ def test_many_runs_at_once_get_numbers_of_their_own(standing: Server, tmp_path: 
 def test_a_running_or_unstarted_run_is_not_sent(tmp_path: Path) -> None:
     pytest.importorskip("pymongo")
     run(config(), Launch(base=tmp_path))
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     path = stored.path / "run.json"
     path.write_text(json.dumps(stored.entry | {"status": "QUEUED"}))
     with pytest.raises(runs.RunError, match="run 1 is QUEUED; only a run that has ended can be sent"):
-        send_runs([runs.open_run("1", tmp_path)], "mongodb://127.0.0.1:1/x", print)
+        send_runs([runs.find_run("1", tmp_path)], "mongodb://127.0.0.1:1/x", print)
 
 
 def test_keys_that_a_database_cannot_hold_are_renamed_as_sacred_does() -> None:
@@ -284,7 +284,7 @@ def test_long_histories_are_thinned_to_what_a_document_holds(
     standing: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(config(), Launch(base=tmp_path))
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     monkeypatch.setattr(mongo, "POINTS", 3)
     send_runs([stored], standing.url, lambda _: None)
     assert held(standing, stored)["metrics"]["loss"]["steps"] == [0, 20, 40]

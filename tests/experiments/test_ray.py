@@ -94,7 +94,7 @@ def test_a_lost_node_loses_no_cell_and_no_cell_is_run_twice(tmp_path: Path, clus
     attempts = {name: len(run.entry["attempts"]) for name, run in stored.items()}
     assert attempts == {name: 2 if name in lost else 1 for name in stored}
     assert [record["update"] for record in stored[lost[0]].metrics] == list(range(0, 401, 20))
-    assert sorted(runs.open_run("sweep", tmp_path).members) == sorted(stored)
+    assert sorted(runs.find_run("sweep", tmp_path).members) == sorted(stored)
     again = sweep(tmp_path)
     assert "4 cells: 0 done, 4 reused, 0 failed" in again.communicate(timeout=200)[0]
 

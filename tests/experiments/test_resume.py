@@ -56,12 +56,12 @@ def test_a_run_killed_ten_times_ends_bit_for_bit_like_an_untouched_one(tmp_path:
         assert process.poll() is None, "held training ended"
         process.kill()
         process.wait()
-        assert runs.open_run("1", broken).status == "DEAD"
+        assert runs.find_run("1", broken).status == "DEAD"
         write(gate, 60 * (number + 2) if number < kills - 1 else 1000)
         process = start("resume", "1", "--runs", str(broken), **held)
     assert process.wait(timeout=900) == 0
 
-    first, second = runs.open_run("1", whole), runs.open_run("1", broken)
+    first, second = runs.find_run("1", whole), runs.find_run("1", broken)
     assert second.status == "COMPLETED"
     assert len(second.entry["attempts"]) == kills + 1
     assert [record["update"] for record in second.metrics] == list(range(0, 601, 50))
@@ -102,7 +102,7 @@ COMPARISON = [
 
 def table(base: Path) -> list[dict[str, object]]:
     """The rows of comparison 1, without what a clock says and where floors are no run."""
-    rows = runs.open_run("1", base).result["rows"]
+    rows = runs.find_run("1", base).result["rows"]
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
@@ -130,17 +130,17 @@ def test_a_comparison_killed_at_random_moments_ends_with_the_same_table(tmp_path
         time.sleep(float(rng.uniform(0.0, 3.0)))
         assert process.poll() is None, "the held comparison ended"
         kill(process, workers=attempt % 2 == 0)
-        assert runs.open_run("1", broken).status == "DEAD"
+        assert runs.find_run("1", broken).status == "DEAD"
         write(gate, 2 * attempt + 4 if attempt < 2 else 1000)
         process = start("resume", "1", "--runs", str(broken), **held)
     assert process.wait(timeout=900) == 0
-    ended = runs.open_run("1", broken)
+    ended = runs.find_run("1", broken)
     assert (ended.status, len(ended.entry["attempts"])) == ("COMPLETED", 4)
     assert table(broken) == table(whole)
     assert len(table(whole)) >= 8
     # Every cell has one run, and what was complete at a kill was not done again.
     assert len(runs.scan(broken)) == 9
-    assert ended.members == runs.open_run("1", whole).members
+    assert ended.members == runs.find_run("1", whole).members
     assert {run.status for run in runs.scan(broken)} == {"COMPLETED"}
     assert min(len(run.entry["attempts"]) for run in runs.scan(broken)) == 1
 

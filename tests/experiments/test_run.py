@@ -52,7 +52,7 @@ def test_a_run_stores_everything_it_promises(tmp_path: Path, capsys: pytest.Capt
     told: list[Any] = []
     launch = Launch(base=tmp_path / "runs", on_account=told.append)
     assert run(config(tags=["a"], note="n"), launch) == "1"
-    stored = runs.open_run("1", tmp_path / "runs")
+    stored = runs.find_run("1", tmp_path / "runs")
     assert stored.status == "COMPLETED"
     names = {path.name for path in stored.path.iterdir()}
     expected = {"run.json", "config.json", "environment.json", "metrics.jsonl", "cout.txt", "result.json", "arrays.npz"}
@@ -91,7 +91,7 @@ def test_a_failed_run_says_why_and_keeps_what_it_had(tmp_path: Path) -> None:
     os.environ["FAKE_FAIL"] = "ddl"
     with pytest.raises(FloatingPointError, match="broke down") as failure:
         run(config(), Launch(base=tmp_path))
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     assert stored.status == "FAILED"
     assert stored.entry["error"] == "FloatingPointError: the pretence broke down"
     assert "fake_runs.py" in (stored.path / "traceback.txt").read_text()
@@ -153,7 +153,7 @@ def test_a_full_disk_ends_the_run_clearly_and_spares_earlier_ones(
         run(config(), Launch(base=tmp_path))
     assert {path.name: path.read_bytes() for path in (tmp_path / "1").iterdir() if path.is_file()} == earlier
     assert runs.load_runs(tmp_path)["status"].tolist() == ["COMPLETED", "FAILED"]
-    assert len(runs.open_run("2", tmp_path).metrics) == 2
+    assert len(runs.find_run("2", tmp_path).metrics) == 2
 
 
 def test_a_disk_full_at_the_last_word_is_not_a_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def test_interrupted_runs_are_marked_and_readable(tmp_path: Path) -> None:
     }
     for name, process in started.items():
         wait_for(lambda name=name: records(tmp_path / name) >= 2)
-        assert runs.open_run("1", tmp_path / name).status == "RUNNING"
+        assert runs.find_run("1", tmp_path / name).status == "RUNNING"
         process.send_signal(getattr(signal, name))
         # A second one at once must not spoil the closing of the run.
         process.send_signal(getattr(signal, name))
@@ -216,7 +216,7 @@ def test_interrupted_runs_are_marked_and_readable(tmp_path: Path) -> None:
         assert process.returncode == signals[name], errors
         assert errors.strip().splitlines()[-1] == "interrupted"
         assert "Traceback" not in errors
-        stored = runs.open_run("1", tmp_path / name)
+        stored = runs.find_run("1", tmp_path / name)
         assert stored.status == "INTERRUPTED"
         assert len(stored.metrics) >= 2
         assert "pretending to train" in stored.output
@@ -228,7 +228,7 @@ def test_a_killed_run_reads_as_dead_and_can_be_resumed(tmp_path: Path) -> None:
     wait_for(lambda: records(tmp_path) >= 3)
     process.kill()
     process.communicate(timeout=60)
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     assert stored.entry["status"] == "RUNNING"
     assert stored.status == "DEAD"
     assert len(stored.metrics) >= 3
@@ -237,7 +237,7 @@ def test_a_killed_run_reads_as_dead_and_can_be_resumed(tmp_path: Path) -> None:
     from ddl_dyn.experiments.rerun import resume
 
     assert resume("1", tmp_path, conclude).id == "1"
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     assert stored.status == "COMPLETED"
     assert [attempt.get("status") for attempt in stored.entry["attempts"]] == [None, "COMPLETED"]
     assert [record["update"] for record in stored.metrics] == [0, 10, 20, 30, 40]

@@ -297,7 +297,7 @@ def test_a_model_of_a_file_has_options_of_its_own_beside_others(
     assert main(["resume", stored.id]) == 1
     assert "would execute net.py" in capsys.readouterr().err
     assert main(["resume", stored.id, "--trust", "net.py"]) == 0
-    assert runs.open_run(lost).status == "COMPLETED"
+    assert runs.find_run(lost).status == "COMPLETED"
     assert len(runs.load_runs("runs")) == 2
 
 
@@ -328,7 +328,7 @@ def test_a_folder_copied_elsewhere_is_resumed_there(
     entry = stored.entry | {"status": "RUNNING"}
     shutil.copytree(here, there)
     (there / stored.id / "run.json").write_text(json.dumps(entry))
-    assert runs.open_run(stored.id, there).status == "RUNNING"
+    assert runs.find_run(stored.id, there).status == "RUNNING"
     monkeypatch.delenv("FAKE_FAIL")
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     assert main(["resume", stored.id, "--runs", str(there)]) == 0

@@ -118,11 +118,11 @@ def test_few_runs_need_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_run_may_be_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     for name in ("c0123abcd", "c0129abcd", "c01"):
         put(tmp_path, name)
-    assert runs.open_run("c0123", tmp_path).id == "c0123abcd"
-    assert runs.open_run("c01", tmp_path).id == "c01"
+    assert runs.find_run("c0123", tmp_path).id == "c0123abcd"
+    assert runs.find_run("c01", tmp_path).id == "c01"
     for text in ("c012", "c0", "x012"):
         with pytest.raises(runs.RunError, match=f"no run '{text}'"):
-            runs.open_run(text, tmp_path)
+            runs.find_run(text, tmp_path)
 
 
 def test_the_table_is_aligned_and_leaves_empty_columns_out(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_of_two_resumes_at_once_one_writes_and_the_other_says_why_not(tmp_path: 
     assert sorted(process.returncode for process in both) == [0, 1], said
     (loser,) = (text for process, text in zip(both, said, strict=True) if process.returncode)
     assert "being written by another process" in loser or "its process still runs" in loser or "complete" in loser
-    stored = runs.open_run("1", tmp_path)
+    stored = runs.find_run("1", tmp_path)
     assert (stored.status, len(stored.entry["attempts"])) == ("COMPLETED", 2)
     assert not (stored.path / NAME).exists()
 

@@ -19,12 +19,11 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.models.oracles import truth_of
-from ddl_dyn.results.figures.catalogue import available
-from ddl_dyn.results.figures.registry import known
+from ddl_dyn.results.figures.catalogue import available_figures
+from ddl_dyn.results.figures.registry import known_figures
 from ddl_dyn.results.figures.run_view import RunView
-from ddl_dyn.results.inspection.sections import analyse
-from ddl_dyn.results.inspection.table import rows
-from ddl_dyn.runs import open_run
+from ddl_dyn.results.inspection.sections import analyse, rows
+from ddl_dyn.runs import find_run
 from ddl_dyn.tasks import make_dataset, make_task
 from ddl_dyn.training.trainer import fit
 from tests.helpers.exact_runs import setup_of
@@ -106,7 +105,7 @@ def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:
         "eval": {"short": 2, "long": TRAINED},
     }
     run(resolve_run(config), Launch(base=tmp_path, options={"--id": "parity"}))
-    made = open_run("parity", tmp_path)
+    made = find_run("parity", tmp_path)
     assert made.arrays["tracking_accuracy"].shape == (2, 256)  # cyclic groups are tested to 256 tokens
     facts = made.result["tracking"]
     assert facts["chance"] == 0.5
@@ -114,7 +113,7 @@ def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:
     # the trained length is that at two.
     assert facts["trained_length"] == 2
     assert facts["accuracy_trained"] == made.arrays["tracking_accuracy"][:, 1].tolist()
-    figure = known("stored")["tracking"].draw(RunView(made))
+    figure = known_figures("stored")["tracking"].draw(RunView(made))
     assert labels(figure) == ["DDL", "trained", "chance"]
     shaded = [
         patch.get_extents().transformed(patch.axes.transData.inverted())
@@ -123,7 +122,7 @@ def test_a_run_stores_and_draws_its_accuracies(tmp_path: Path) -> None:
     ]
     assert [box.x1 for box in shaded] == pytest.approx([2, 2])
     # Distances between one-hot codes and scores mean nothing, and no figure of them is made.
-    answers = {name: why_not for name, _, why_not in available(made)}
+    answers = {name: why_not for name, _, why_not in available_figures(made)}
     drawn = {name for name, why_not in answers.items() if not why_not}
     assert drawn == {"training", "tracking", "gate_time", "discrepancy"}
     assert "one-hot codes" in answers["recurrence"]

@@ -19,7 +19,7 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.models.oracles import truth_of
-from ddl_dyn.runs import Run, open_run
+from ddl_dyn.runs import Run, find_run
 from ddl_dyn.tasks import make_dataset, make_task
 from ddl_dyn.tasks.base import Task
 from ddl_dyn.tasks.dataset import Dataset
@@ -31,7 +31,7 @@ DATA = {"n_train": 16, "n_val": 4, "n_test": 8, "n_ood": 0, "steps": 30}
 def stored(base: Path, name: str, **updates: object) -> Run:
     config = {"seeds": 2, "data": DATA, "eval": {"short": 5, "long": 30}} | updates
     run(resolve_run(config), Launch(base=base, options={"--id": name}))
-    return open_run(name, base)
+    return find_run(name, base)
 
 
 def setup_of(data: Dataset, normalizer: Normalizer, replicas: object) -> Setup:

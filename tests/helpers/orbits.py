@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddl_dyn.tasks.base import Array, MapTask
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import MapTask
 
 
 def orbit(task: MapTask, x: Array, steps: int) -> Array:

@@ -15,12 +15,11 @@ import pytest
 from ddl_dyn import plots
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.results.figures.catalogue import draw_figures
-from ddl_dyn.results.figures.registry import known
+from ddl_dyn.results.figures.registry import known_figures
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.figures.stored.trajectories import largest_exponents
 from ddl_dyn.results.inspection import dynamics
-from ddl_dyn.results.inspection.sections import analyse
-from ddl_dyn.results.inspection.table import rows
+from ddl_dyn.results.inspection.sections import analyse, rows
 from ddl_dyn.tasks import make_task
 from tests.helpers.exact_runs import exact, exact_map, stored
 from tests.helpers.figure_structure import caption, draw, gids, labels
@@ -76,12 +75,12 @@ def test_the_box_is_turned_over_where_the_map_folds() -> None:
 
 def test_figures_of_an_oracle_show_no_defect_and_no_growth(oracle: Any, tmp_path: Path) -> None:
     view = RunView(oracle)
-    growth = draw(known()["growth"].draw(view))
+    growth = draw(known_figures()["growth"].draw(view))
     learned = [line for line in growth.axes[0].lines if line.get_gid() != "reference"]
     assert len(learned) == 4  # two singular values, true and learned
     for line in learned:
         np.testing.assert_allclose(line.get_ydata(), 1, atol=1e-5)
-    shown = draw(known()["defects"].draw(view))
+    shown = draw(known_figures()["defects"].draw(view))
     names = [text.get_text() for text in shown.axes[0].get_yticklabels()]
     assert names[0] == "symmetry: change of sign"
     assert names[1].startswith("invariant: ")
@@ -166,7 +165,7 @@ def test_basins_of_space_are_drawn_in_a_slice() -> None:
         config={"model": "ddl", "task": "lorenz63"}, arrays={"test_true": np.zeros((1, 1, 3))}, id="1"
     )
     run.entry = {"resolved": {"task": {"state_names": ["x", "y", "z"]}}}
-    figure = draw(known()["basins"].draw(RunView(run, given=subject)))
+    figure = draw(known_figures()["basins"].draw(RunView(run, given=subject)))
     assert "Slice at z = " in caption(figure)
     assert "IoU 1" in figure.axes[1].get_title("left")
     # (±√24, ±√24, 9).

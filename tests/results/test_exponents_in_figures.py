@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddl_dyn.results.figures.registry import known
+from ddl_dyn.results.figures.registry import known_figures
 from ddl_dyn.results.figures.run_view import ANALYSIS_FILE, RunView
 from ddl_dyn.results.inspection.sections import analyse
 from ddl_dyn.runs.atomic_files import write_json
@@ -19,7 +19,7 @@ from tests.helpers.figure_structure import caption
 def test_exponents_of_the_error_figure_do_not_change_with_an_analysis(tmp_path: Path) -> None:
     train = {"updates": 30, "horizon": 5, "compile": "off"}
     run = stored(tmp_path, "1", task="logistic", model="mlp", train=train)
-    draw = known("stored")["error"].draw
+    draw = known_figures("stored")["error"].draw
     before = caption(draw(RunView(run)))
     true = re.search(r"true (\S+) ± (\S+), MLP \S+ ± \S+\. Exponents over 2000 steps\. ", before)
     assert true is not None

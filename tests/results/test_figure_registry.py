@@ -12,7 +12,7 @@ import pytest
 from ddl_dyn.cli.main import main
 from ddl_dyn.results.figures import stored
 from ddl_dyn.results.figures.catalogue import draw_figures
-from ddl_dyn.results.figures.registry import FIGURES, figure, known
+from ddl_dyn.results.figures.registry import FIGURES, figure, known_figures
 from ddl_dyn.results.report import write_report
 from ddl_dyn.results.report.figures import run_figures
 from tests.helpers.synthetic_runs import write_run
@@ -67,27 +67,27 @@ def test_a_figure_in_one_file_is_drawn_listed_and_described(tmp_path: Path, caps
 
 
 def test_a_name_is_registered_once() -> None:
-    known()
+    known_figures()
     with pytest.raises(ValueError, match="'portrait' is registered twice"):
         figure("portrait", "another")(lambda view: view)
 
 
 def test_every_figure_says_what_it_shows() -> None:
-    for name, one in known().items():
+    for name, one in known_figures().items():
         assert one.name == name
         assert len(one.shows) > 10, name
         assert len(one.alt) > 10, name
-    default = [one.name for one in known().values() if one.by_default]
-    assert default == list(known())[: len(default)]
-    assert all(one.needs == "stored" for one in known("stored").values())
-    assert set(known()) > set(known("stored"))
+    default = [one.name for one in known_figures().values() if one.by_default]
+    assert default == list(known_figures())[: len(default)]
+    assert all(one.needs == "stored" for one in known_figures("stored").values())
+    assert set(known_figures()) > set(known_figures("stored"))
 
 
 def test_stored_figures_and_the_report_load_no_torch() -> None:
     code = (
         "import sys, ddl_dyn.results.report.build, ddl_dyn.results.figures.catalogue\n"
-        "from ddl_dyn.results.figures.registry import known\n"
-        "assert known('stored'); print('torch' in sys.modules)"
+        "from ddl_dyn.results.figures.registry import known_figures\n"
+        "assert known_figures('stored'); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

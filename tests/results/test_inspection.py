@@ -17,12 +17,12 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.setup import restore_setup
 from ddl_dyn.experiments.unsuitable import Unsuitable
-from ddl_dyn.results.figures.catalogue import available, draw_figures
-from ddl_dyn.results.figures.registry import known
+from ddl_dyn.results.figures.catalogue import available_figures, draw_figures
+from ddl_dyn.results.figures.registry import known_figures
 from ddl_dyn.results.figures.trained.long_runs import _crossings, _maxima
 from ddl_dyn.results.inspection import climate, constants, dynamics
-from ddl_dyn.results.inspection.sections import SECTIONS, analyse
-from ddl_dyn.results.inspection.table import over_seeds, rows
+from ddl_dyn.results.inspection.sections import SECTIONS, analyse, rows
+from ddl_dyn.results.inspection.table import over_seeds
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.tasks import make_task
 from tests.helpers.exact_runs import DATA, exact, exact_map, stored
@@ -123,7 +123,7 @@ def test_an_exact_stack_agrees_with_its_task() -> None:
     # The stack keeps its factors in float32.
     assert max(local["jacobian_error"]) < 1e-6
     assert local["orientation_agreement"] == [1.0, 1.0]
-    one = dynamics.cycles(subject)["periods"]["1"]
+    one = dynamics.compare_cycles(subject)["periods"]["1"]
     assert one["recall"] == one["precision"] == [1.0, 1.0]
     np.testing.assert_allclose(one["trained"][0][0]["points"][0], subject.task.system[2], atol=1e-6)
     found = dynamics.spectrum(subject, 60)
@@ -133,7 +133,7 @@ def test_an_exact_stack_agrees_with_its_task() -> None:
 def test_the_limit_cycle_of_the_exact_flow() -> None:
     """Stuart–Landau: period 2π/ω, radius √μ and multiplier exp(−2μT), all in closed form."""
     subject = exact_map(make_task("stuart_landau", mu=0.2, dt=0.25))
-    part = dynamics.limit_cycle(subject, 200)
+    part = dynamics.compare_limit_cycle(subject, 200)
     for side, pick in (("true", lambda v: v), ("trained", lambda v: v[0])):
         got = part[side]
         assert pick(got["period"]) == pytest.approx(5.0, rel=1e-6)
@@ -142,7 +142,7 @@ def test_the_limit_cycle_of_the_exact_flow() -> None:
         np.testing.assert_allclose(pick(got["multipliers"]), [1.0, np.exp(-2.0)], rtol=1e-3)
     # Negative control: a centre attracts nothing.
     with pytest.raises(Unsuitable, match="no attracting limit cycle"):
-        dynamics.limit_cycle(exact_map(make_task("harmonic", dt=0.5)), 200)
+        dynamics.compare_limit_cycle(exact_map(make_task("harmonic", dt=0.5)), 200)
 
 
 def test_a_latent_carry_has_exponents_but_no_points(base: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_latent_carry_has_exponents_but_no_points(base: Path) -> None:
     subject = restore_setup(made)
     assert np.shape(dynamics.spectrum(subject, 40)["trained"]["exponents"]) == (2, 4)
     with pytest.raises(Unsuitable, match="4 dimensions of its own"):
-        dynamics.cycles(subject)
+        dynamics.compare_cycles(subject)
 
 
 def test_analyse_writes_and_prints(
@@ -194,12 +194,12 @@ def test_other_data_are_refused(henon: Run) -> None:
 
 
 def test_list_says_what_can_be_drawn(henon: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    answers = {name: why_not for name, _, why_not in available(henon)}
-    assert list(answers) == list(known())
+    answers = {name: why_not for name, _, why_not in available_figures(henon)}
+    assert list(answers) == list(known_figures())
     no = {name for name, why_not in answers.items() if why_not}
     assert no == {"portrait_3d", "cobweb", "tracking", "poincare", "bifurcation", "defects", "drift"}
     assert main(["--runs", str(henon.path.parent), "portrait", "henon", "--what", "list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(known())
+    assert len(capsys.readouterr().out.splitlines()) == len(known_figures())
 
 
 @pytest.mark.parametrize(

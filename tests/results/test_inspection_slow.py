@@ -14,7 +14,7 @@ import pytest
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.results.inspection.sections import analyse
-from ddl_dyn.runs import open_run
+from ddl_dyn.runs import find_run
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         config["data"] = {"n_val": 64, "n_test": 64, "n_ood": 0} | config["data"]
         config["train"] = {"compile": "off"} | config["train"]
         run(resolve_run(config), Launch(base=base, options={"--id": task}))
-        found[task] = analyse(open_run(task, base), steps=400)
+        found[task] = analyse(find_run(task, base), steps=400)
     return found
 
 

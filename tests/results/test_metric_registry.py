@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 import ddl_dyn
-from ddl_dyn.cli.summary import result_lines
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results import report
 from ddl_dyn.results.comparison import records, terminal
 from ddl_dyn.results.comparison.groups import group_runs
-from ddl_dyn.results.report.build import build
+from ddl_dyn.results.report.build import build_report
 from ddl_dyn.results.report.document import ReportSection
+from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import at, horizon_steps
 from tests.helpers.figure_structure import caption
@@ -132,7 +132,7 @@ def test_models_are_ranked_where_tasks_enough_tell_ranks_apart(tmp_path: Path) -
         return out
 
     def section(count: int) -> ReportSection | None:
-        parts = next(part.parts for part in build(runs(count)).sections if part.id == "result")
+        parts = next(part.parts for part in build_report(runs(count)).sections if part.id == "result")
         return next((part for part in parts if part.id == "ranks"), None)
 
     # CD = 2.343 √(2/K) for three models: at K = 2 it is wider than the ranks' own scale of 2.

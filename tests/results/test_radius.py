@@ -13,7 +13,7 @@ from ddl_dyn.results.comparison.groups import group_runs
 from ddl_dyn.results.comparison.radius import radius_panels
 from ddl_dyn.results.comparison.records import comparison_rows, draw_comparison
 from ddl_dyn.results.figures.catalogue import draw_figures
-from ddl_dyn.results.figures.registry import known
+from ddl_dyn.results.figures.registry import known_figures
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.report.build import _trained_on
 from ddl_dyn.results.report.figures import comparison_figures, run_figures
@@ -57,7 +57,7 @@ def test_errors_are_read_by_radius_the_test_split_first(tmp_path: Path) -> None:
 
 def test_the_figure_is_registered_and_draws_both_horizons(tmp_path: Path) -> None:
     run = made(tmp_path, "1")
-    figure = known("stored")["radius"].draw(RunView(run, stored_only=True))
+    figure = known_figures("stored")["radius"].draw(RunView(run, stored_only=True))
     assert [ax.get_title("left") for ax in figure.axes] == ["20 steps", "40 steps"]
     assert labels(figure) == ["DDL", "persistence"]
     (line,) = (line for line in figure.axes[1].lines if line.get_label() == "DDL")
@@ -69,9 +69,11 @@ def test_the_figure_is_registered_and_draws_both_horizons(tmp_path: Path) -> Non
 def test_a_run_without_radii_has_no_such_figure_and_says_why(tmp_path: Path) -> None:
     run = made(tmp_path, "1", {})
     assert (
-        known("stored")["radius"].unless(RunView(run)).startswith("it was tested at no multiple of the training radius")
+        known_figures("stored")["radius"]
+        .unless(RunView(run))
+        .startswith("it was tested at no multiple of the training radius")
     )
-    assert known("stored")["radius"].unless(RunView(made(tmp_path, "2"))) == ""
+    assert known_figures("stored")["radius"].unless(RunView(made(tmp_path, "2"))) == ""
     with pytest.raises(ValueError, match=r"run 1 \(ddl on harmonic\) has no radius: it was tested at no multiple"):
         draw_figures(run, ["radius"], tmp_path)
     assert run_figures(run, ["radius"]) == ([], [])

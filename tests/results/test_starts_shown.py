@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ddl_dyn.cli.summary import describe, result_lines
+from ddl_dyn.cli.summary import describe
 from ddl_dyn.metrics.registry import METRICS
 from ddl_dyn.results import report
 from ddl_dyn.results.comparison import records, terminal
 from ddl_dyn.results.comparison.groups import group_runs
 from ddl_dyn.results.comparison.verdicts import NO_EVIDENCE, contrasts
+from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import Run
 from tests.helpers.synthetic_runs import numbers, write_run
 

@@ -173,7 +173,7 @@ def test_an_edited_configuration_is_not_resumed_but_remarks_are(
     record = torch.load(unfinished / TRAINING[0], weights_only=True)
     assert record["config"] == config_hash(config())
     assert main(["resume", "1", "--runs", str(unfinished.parent)]) == 0
-    assert runs.open_run("1", unfinished.parent).config["note"] == "later"
+    assert runs.find_run("1", unfinished.parent).config["note"] == "later"
 
 
 def test_a_state_of_another_run_is_not_resumed(unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,19 +56,19 @@ def test_a_damaged_run_keeps_its_row_and_spares_the_others(tmp_path: Path) -> No
 def test_open_run_by_id_path_and_last(tmp_path: Path) -> None:
     first = make_run(tmp_path, "1", start_time="2026-01-01T00:00:00.001+00:00")
     make_run(tmp_path, "0", start_time="2026-01-01T00:00:00.002+00:00")
-    assert runs.open_run("1", tmp_path).id == "1"
-    assert runs.open_run(tmp_path / "1").id == "1"
+    assert runs.find_run("1", tmp_path).id == "1"
+    assert runs.find_run(tmp_path / "1").id == "1"
     # Started last, not touched last.
     annotate.set_note("1", tmp_path, "a later word")
     os.utime(first)
-    assert runs.open_run("last", tmp_path).id == "0"
+    assert runs.find_run("last", tmp_path).id == "0"
     # A comparison stands for its runs, which begin after it; a damaged run is no candidate.
     make_run(tmp_path, "2", kind="compare", members=["c1"], start_time="2026-01-02T00:00:00.000+00:00")
     make_run(tmp_path, "c1", start_time="2026-01-02T00:00:01.000+00:00")
     (make_run(tmp_path, "3") / "run.json").write_text("{")
-    assert runs.open_run("last", tmp_path).id == "2"
+    assert runs.find_run("last", tmp_path).id == "2"
     with pytest.raises(runs.RunError, match=r"no run '7' in .* \(there are: 0, 1, 2, 3, c1\)"):
-        runs.open_run("7", tmp_path)
+        runs.find_run("7", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../1", "..", "1/../1", ".hidden", "a b", "", "\x1b[31m", "x" * 101])
@@ -164,7 +164,7 @@ def test_reading_a_strangers_run_executes_nothing(tmp_path: Path) -> None:
     np.savez(folder / "arrays.npz", allow_pickle=True, planted=np.array([bomb], dtype=object))
     torch.save({"replicas": bomb}, folder / "checkpoint.pt")
     (folder / "metrics.jsonl").write_text('{"update": 1, "py/object": "os.system"}\n' + "[" * 100_000 + "\n")
-    run = runs.open_run("1", tmp_path / "runs")
+    run = runs.find_run("1", tmp_path / "runs")
     with pytest.raises(runs.RunError, match=r"arrays\.npz cannot be read"):
         _ = run.arrays
     with pytest.raises(runs.RunError, match="no checkpoint of ddl-dyn") as refusal:

@@ -90,7 +90,7 @@ def test_code_that_is_named_runs(folder: Path, capsys: pytest.CaptureFixture[str
     assert executed(folder)
     unfinished(folder)
     assert main(["resume", "1", *named]) == 0
-    assert runs.open_run("1").status == "COMPLETED"
+    assert runs.find_run("1").status == "COMPLETED"
     assert "Traceback" not in said(capsys)
 
 
@@ -128,7 +128,7 @@ def test_what_is_named_must_exist_and_be_of_use(
     with pytest.raises(
         runs.RunError, match=r"made with code from my_task\.py, which is not in .*; change to the folder"
     ):
-        trust.check_code(runs.open_run("1", folder / "runs"))
+        trust.check_code(runs.find_run("1", folder / "runs"))
     assert not executed(folder)
 
 
@@ -136,7 +136,7 @@ def test_a_stranger_cannot_bring_a_file_of_his_own(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # His folder names a file that lies in it, with the right digest.
-    stored = runs.open_run("1", folder / "runs")
+    stored = runs.find_run("1", folder / "runs")
     evil = stored.path / "evil.py"
     evil.write_text(f"__import__('pathlib').Path({str(tmp_path / 'executed')!r}).write_text('x')\n")
     atomic_files.write_json(stored.path / "config.json", stored.config | {"model": f"{evil}:X", "task": "van_der_pol"})
@@ -160,9 +160,9 @@ def test_every_place_that_can_name_a_file_is_looked_at() -> None:
 
 
 def test_a_run_of_the_suites_own_needs_no_naming(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stored = runs.open_run("1", folder / "runs")
+    stored = runs.find_run("1", folder / "runs")
     atomic_files.write_json(stored.path / "config.json", stored.config | {"model": "ddl", "task": "van_der_pol"})
-    trust.check_code(runs.open_run("1", folder / "runs"))
+    trust.check_code(runs.find_run("1", folder / "runs"))
     unfinished(folder)
     trust.allow(["my_task.py"])
     with pytest.raises(runs.RunError, match="run 1 executes no such file"):

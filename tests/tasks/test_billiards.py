@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddl_dyn.tasks.base import Array, Split
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import Split
 from ddl_dyn.tasks.hybrid.billiard_tables import TABLES, enter_circle
-from ddl_dyn.tasks.hybrid.billiards import Billiard, BilliardCollisions, BilliardTable, reflect
+from ddl_dyn.tasks.hybrid.billiards import Billiard, BilliardCollisions, BilliardTable
+from ddl_dyn.tasks.hybrid.events import reflect
 
 SHAPES = tuple(TABLES)
 

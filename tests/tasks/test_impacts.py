@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from ddl_dyn.tasks.base import Array, Split
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import Split
 from ddl_dyn.tasks.hybrid.bouncing_ball import BouncingBall, BouncingBallFamily, BouncingBallImpacts, fly
 
 

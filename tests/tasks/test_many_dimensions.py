@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddl_dyn.tasks.base import SPLITS, Array
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import SPLITS
 from ddl_dyn.tasks.hybrid.billiards import Billiard
 from ddl_dyn.tasks.hybrid.events import advance, straight
 from ddl_dyn.tasks.hybrid.hard_spheres import HardSpheres

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddl_dyn.tasks.base import Array, MapTask
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.tasks.base import MapTask
 from ddl_dyn.tasks.maps.line import FlipFlop, Gauss, Logistic, Ricker, Tent
 from ddl_dyn.tasks.maps.plane import DuffingMap, Henon, Ikeda, Lozi
 from ddl_dyn.tasks.maps.standard import StandardMap

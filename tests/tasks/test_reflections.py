@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ddl_dyn.tasks.base import Array
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.tasks.maps.frames import Factor, GeometryTask, StackTask, frame
 from ddl_dyn.tasks.maps.projections import Grover, Kaczmarz, Overwrite
 from ddl_dyn.tasks.maps.reflections import Flip, Mirror, Rotation, Rotoreflection, TwistedMirror

@@ -15,8 +15,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from ddl_dyn.engine.cpp.free_run import FreeRun, Program
-from ddl_dyn.engine.cpp.toolchain import NoCompilerError
-from ddl_dyn.models.errors import CannotCompileError
+from ddl_dyn.models.errors import CannotCompileError, NoCompilerError
 from ddl_dyn.models.runge_kutta import Solver
 
 

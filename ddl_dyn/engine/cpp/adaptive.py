@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from ddl_dyn.engine.cpp.capture import Captured, with_results
-from ddl_dyn.engine.cpp.emit import functions, prelude, text
+from ddl_dyn.engine.cpp.emit import functions, prelude
+from ddl_dyn.engine.cpp.toolchain import source_file
 from ddl_dyn.models.runge_kutta import PAIRS, Solver
 
 
@@ -33,9 +34,9 @@ def emit_solve(captured: Captured, lift: Captured, solver: Solver, u: Tensor) ->
         functions(lift, "lift") + functions(field, "field") + functions(readout, "readout"),
         "".join(f"constexpr int {name} = {n};\n" for name, n in sizes.items()),
         _constants(solver),
-        text("problem.hpp"),
-        text("runge_kutta.hpp"),
-        text("adaptive.hpp"),
+        source_file("problem.hpp"),
+        source_file("runge_kutta.hpp"),
+        source_file("adaptive.hpp"),
     ]
     return "".join(code)
 

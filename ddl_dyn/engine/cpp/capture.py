@@ -136,7 +136,7 @@ def with_results(captured: Captured, choice: Callable[..., tuple[Tensor, Tensor]
     return replace(captured, forward=body, joint=joint, observed=observed)
 
 
-def trace(function: Callable[..., Any], *examples: Tensor) -> fx.GraphModule:
+def trace(function: Callable[..., object], *examples: Tensor) -> fx.GraphModule:
     """Graph of a function in small operations without side effects.
 
     Args:

@@ -16,23 +16,23 @@ import torch
 from torch import Tensor
 from torch._decomp import core_aten_decompositions, get_decompositions
 
-aten = torch.ops.aten
+_aten = torch.ops.aten
 # Torch writes these with masks and tables of indices where a layout of addresses says them plainly.
-KEPT = (aten.select_backward, aten.slice_backward, aten.roll, aten.index_put, aten._unsafe_index_put)
+_KEPT = (_aten.select_backward, _aten.slice_backward, _aten.roll, _aten.index_put, _aten._unsafe_index_put)
 COMPOSITE = ("gelu", "silu", "elu", "leaky_relu", "softplus", "hardtanh", "mish", "hardswish", "hardsigmoid")
 # Elements along a dimension that are written out one after the other.
-LONGEST = 64
+_LONGEST = 64
 
 
 @functools.cache
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """Table for `make_fx`: operation -> its decomposition."""
     packets = [
-        getattr(aten, name + end) for name in COMPOSITE for end in ("", "_backward") if hasattr(aten, name + end)
+        getattr(_aten, name + end) for name in COMPOSITE for end in ("", "_backward") if hasattr(_aten, name + end)
     ]
-    packets += [aten._softmax, aten._log_softmax]
+    packets += [_aten._softmax, _aten._log_softmax]
     found = dict(core_aten_decompositions().items()) | get_decompositions(packets) | OWN
-    return {k: v for k, v in found.items() if k.overloadpacket not in KEPT}
+    return {k: v for k, v in found.items() if k.overloadpacket not in _KEPT}
 
 
 def _layer_norm(
@@ -121,7 +121,7 @@ def _patches(x: Tensor, kernel: Sequence[int], stride: Sequence[int], dilation: 
         part = x
         for d, (o, k, s, gap) in enumerate(zip(offsets, kernel, stride, dilation, strict=True), start=2):
             count = (x.shape[d] - gap * (k - 1) - 1) // s + 1
-            part = aten.slice.Tensor(part, d, o * gap, o * gap + (count - 1) * s + 1, s)
+            part = _aten.slice.Tensor(part, d, o * gap, o * gap + (count - 1) * s + 1, s)
         found.append(part)
     return found
 
@@ -179,8 +179,8 @@ def _first(mask: Tensor) -> Tensor:
     return torch.stack(found, -1)
 
 
-def _topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, _: Any = True) -> Any:
-    if k * x.shape[dim] > LONGEST or x.ndim == 0:
+def _topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, _: object = True) -> Any:
+    if k * x.shape[dim] > _LONGEST or x.ndim == 0:
         return NotImplemented
     x = x.movedim(dim, -1)
     left, found = torch.ones_like(x, dtype=torch.bool), []
@@ -203,17 +203,17 @@ def _max(x: Tensor, dim: int, keepdim: bool = False, largest: bool = True) -> An
 
 
 def _accumulate(join: Callable[[Tensor, Tensor], Tensor], x: Tensor, dim: int) -> Any:
-    if x.shape[dim] > LONGEST:
+    if x.shape[dim] > _LONGEST:
         return NotImplemented
     return list(itertools.accumulate(x.unbind(dim), join))
 
 
-def _scan(join: Callable[[Tensor, Tensor], Tensor], x: Tensor, dim: int, *, dtype: Any = None) -> Any:
+def _scan(join: Callable[[Tensor, Tensor], Tensor], x: Tensor, dim: int, *, dtype: object = None) -> Any:
     rows = _accumulate(join, x, dim)
     return NotImplemented if rows is NotImplemented or dtype is not None else torch.stack(rows, dim)
 
 
-def _prod(x: Tensor, dim: int, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def _prod(x: Tensor, dim: int, keepdim: bool = False, *, dtype: object = None) -> Any:
     rows = _accumulate(torch.mul, x, dim)
     if rows is NotImplemented or dtype is not None:
         return NotImplemented
@@ -221,23 +221,23 @@ def _prod(x: Tensor, dim: int, keepdim: bool = False, *, dtype: Any = None) -> A
 
 
 OWN: dict[Any, Callable[..., Any]] = {
-    aten.native_layer_norm.default: _layer_norm,
-    aten.native_group_norm.default: _group_norm,
-    aten.linalg_vector_norm.default: _vector_norm,
-    aten.var.correction: _var,
-    aten.std.correction: _std,
-    aten.var_mean.correction: _var_mean,
-    aten.bmm.default: _bmm,
-    aten.addmm.default: _addmm,
-    aten._trilinear.default: _trilinear,
-    aten.constant_pad_nd.default: _pad,
-    aten.convolution.default: _convolution,
-    aten.avg_pool2d.default: _average_pool,
-    aten.max_pool2d_with_indices.default: _max_pool,
-    aten.topk.default: _topk,
-    aten.max.dim: _max,
-    aten.min.dim: functools.partial(_max, largest=False),
-    aten.cumsum.default: functools.partial(_scan, torch.add),
-    aten.cumprod.default: functools.partial(_scan, torch.mul),
-    aten.prod.dim_int: _prod,
+    _aten.native_layer_norm.default: _layer_norm,
+    _aten.native_group_norm.default: _group_norm,
+    _aten.linalg_vector_norm.default: _vector_norm,
+    _aten.var.correction: _var,
+    _aten.std.correction: _std,
+    _aten.var_mean.correction: _var_mean,
+    _aten.bmm.default: _bmm,
+    _aten.addmm.default: _addmm,
+    _aten._trilinear.default: _trilinear,
+    _aten.constant_pad_nd.default: _pad,
+    _aten.convolution.default: _convolution,
+    _aten.avg_pool2d.default: _average_pool,
+    _aten.max_pool2d_with_indices.default: _max_pool,
+    _aten.topk.default: _topk,
+    _aten.max.dim: _max,
+    _aten.min.dim: functools.partial(_max, largest=False),
+    _aten.cumsum.default: functools.partial(_scan, torch.add),
+    _aten.cumprod.default: functools.partial(_scan, torch.mul),
+    _aten.prod.dim_int: _prod,
 }

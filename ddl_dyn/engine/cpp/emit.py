@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from importlib import resources
-from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -17,18 +15,19 @@ from ddl_dyn.engine.cpp.capture import Captured
 from ddl_dyn.engine.cpp.lowering import Lowering
 from ddl_dyn.engine.cpp.partition import Partition, partition
 from ddl_dyn.engine.cpp.statements import Memory, Statement, offsets, reuse
+from ddl_dyn.engine.cpp.toolchain import source_file
 from ddl_dyn.engine.cpp.values import (
     Leaf,
     Loop,
     Store,
     Value,
     broadcast,
+    expression,
     leaves,
     literal,
     move,
-    render,
     start_of,
-    whole,
+    whole_store,
 )
 from ddl_dyn.models.errors import CannotCompileError
 
@@ -46,14 +45,14 @@ def emit(captured: Captured, lift: Captured, dtype: torch.dtype) -> str:
     Raises:
         CannotCompileError: when the step does something that cannot be written out.
     """
-    code = [prelude(dtype), functions(lift, "lift"), functions(captured), text("problem.hpp"), text("sweeps.hpp")]
-    return "".join(code)
+    code = [prelude(dtype), functions(lift, "lift"), functions(captured)]
+    return "".join([*code, source_file("problem.hpp"), source_file("sweeps.hpp")])
 
 
 def prelude(dtype: torch.dtype) -> str:
     """C++ prelude: types and elementary functions."""
     number = "float" if dtype == torch.float32 else "double"
-    return f"typedef {number} T;\nconstexpr int NV = {VECTORS};\n" + text("prelude.hpp")
+    return f"typedef {number} T;\nconstexpr int NV = {VECTORS};\n" + source_file("prelude.hpp")
 
 
 def functions(captured: Captured, namespace: str = "") -> str:
@@ -64,10 +63,10 @@ def functions(captured: Captured, namespace: str = "") -> str:
         CannotCompileError: when the step does something that cannot be written out.
     """
     plan, memory = partition(captured), Memory()
-    phi = [whole(Store(f"phi{i}", p.numel(), "uniform"), p.shape) for i, p in enumerate(captured.phi)]
+    phi = [whole_store(Store(f"phi{i}", p.numel(), "uniform"), p.shape) for i, p in enumerate(captured.phi)]
     s, u = (memory.new(size, "tape") for size in (captured.state, captured.inputs))
     given: dict[fx.Node, Value] = dict(zip(plan.phi, phi, strict=True))
-    given |= {plan.s: whole(s, (1, s.size)), plan.u: whole(u, (1, u.size))}
+    given |= {plan.s: whole_store(s, (1, s.size)), plan.u: whole_store(u, (1, u.size))}
 
     kinds = dict.fromkeys(plan.kept, "tape")
     # What is made lies where it is wanted from the first: the caller keeps s' apart from s, ds from gs.
@@ -80,7 +79,7 @@ def functions(captured: Captured, namespace: str = "") -> str:
 
     gs, gx, ds = (Store(n, size, "outside") for n, size in (("gs", s.size), ("gx", captured.observed), ("ds", s.size)))
     given |= {n: ahead.values[n] for n in plan.kept}
-    given |= {plan.gs: whole(gs, (1, gs.size)), plan.gx: whole(gx, (1, gx.size))}
+    given |= {plan.gs: whole_store(gs, (1, gs.size)), plan.gx: whole_store(gx, (1, gx.size))}
     operands = [a for _, n, _ in plan.outer for a in n.all_input_nodes]
     ends = [plan.ds, *(n for _, n, _ in plan.spread), *operands]
     back = Lowering(memory, dict(given), plan, plan.backward, ends, {}, {plan.ds: ds})
@@ -107,7 +106,7 @@ def _begins(captured: Captured) -> list[int]:
 
 def _add_outer(back: Lowering, memory: Memory, plan: Partition, begins: list[int]) -> None:
     """Products G X, added to the weights' gradients; operands that several of them read are turned into rows once."""
-    rows: dict[tuple[str, Any, int], Store] = {}
+    rows: dict[tuple[str, object, int], Store] = {}
     for i, node, address in plan.outer:
         left, right = (back.values[a] for a in node.args)  # type: ignore[index]
         g, x = back.leaf(move(left, lambda a: a.mT)), back.leaf(right)
@@ -142,7 +141,7 @@ def _spread(back: Lowering, memory: Memory, base: int, address: Tensor, node: fx
     value = broadcast(back.values[node], address.shape)
     found = leaves(value)
     loop = Loop(address.shape, [address, *(x.address for x in found)], memory.tables)
-    body = f"V sum{{}}; for (int v = 0; v < NV; v++) sum += {render(value, loop.at)};"
+    body = f"V sum{{}}; for (int v = 0; v < NV; v++) sum += {expression(value, loop.at)};"
     code = f"{loop.heads}{{ {body} sums[{base} + {loop.at(address)}] += sum; }}"
     return Statement(code, [Store("sums", 0, "outside")], [x.store for x in found])
 
@@ -201,8 +200,3 @@ def assemble(
         "".join(f"  {line}\n" for line in finish) + "}\n",
     ]
     return "".join(code)
-
-
-def text(name: str) -> str:
-    """A file of this folder."""
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ddl_dyn.engine.cpp.toolchain import FAST, load, text
+from ddl_dyn.engine.cpp.toolchain import FAST, load, source_file
 
 if TYPE_CHECKING:
     # Capturing loads torch's compiler, which a run that does not compile never needs.
@@ -131,7 +131,7 @@ class FreeRun:
             phi = self._phi(tensors, start.dtype)
             return self._sweep(kind, start, inputs, target, phi, segment, workers)[:2]
 
-    def __deepcopy__(self, _: dict[int, Any]) -> FreeRun:
+    def __deepcopy__(self, _: dict[int, object]) -> FreeRun:
         """Itself: a library holds no parameters, and copied replicas may share it."""
         return self
 
@@ -181,7 +181,7 @@ class FreeRun:
         return problem, [pointers, strides, phi, start, inputs, target]
 
     def _call(
-        self, call: Callable[..., None], given: tuple[_Problem, list[Any]], dtype: torch.dtype, *results: Tensor
+        self, call: Callable[..., None], given: tuple[_Problem, list[object]], dtype: torch.dtype, *results: Tensor
     ) -> None:
         """Call the library for all replicas."""
         problem, alive = given
@@ -202,7 +202,7 @@ class FreeRun:
 @functools.cache
 def _team() -> int:
     """Address of `share` in workers.cpp; all libraries of a process share one team of threads."""
-    address = ctypes.cast(load(text("workers.cpp")).share, ctypes.c_void_p).value
+    address = ctypes.cast(load(source_file("workers.cpp")).share, ctypes.c_void_p).value
     assert address is not None
     return address
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddl_dyn.engine.cpp.statements import Line, Statement
-from ddl_dyn.engine.cpp.values import Leaf, Loop, Value, leaves, render
+from ddl_dyn.engine.cpp.values import Leaf, Loop, Value, expression, leaves
 
 
 def _apart(a: Leaf, b: Leaf) -> bool:
@@ -48,17 +48,17 @@ class FusedLoop:
             if key not in local:
                 local[key] = f"x{len(local)}"
                 reads.append(leaf.store)
-                lines.append(Line(f"const V {local[key]} = {render(leaf, loop.at)};"))
+                lines.append(Line(f"const V {local[key]} = {expression(leaf, loop.at)};"))
             return local[key]
 
         stores, writes = [], {}
         for out, value in self.assignments:
-            code = render(value, loop.at, load)
+            code = expression(value, loop.at, load)
             key = (out.store.name, loop.at(out.address))
             name = f"y{len(lines)}"
             lines.append(Line(f"const V {name} = {code};"))
             local[key] = name
-            writes[key] = Line(f"{render(out, loop.at)} = {name};", out.store)
+            writes[key] = Line(f"{expression(out, loop.at)} = {name};", out.store)
             stores.append(out.store)
         lines += writes.values()
         head = f"{loop.heads}for (int v = 0; v < NV; v++)"

@@ -14,50 +14,50 @@ from torch import Tensor, fx
 
 from ddl_dyn.models.errors import CannotCompileError
 
-aten = torch.ops.aten
+_aten = torch.ops.aten
 # The order of the elements stays.
 RESHAPES = {
-    aten.view.default,
-    aten._unsafe_view.default,
-    aten.unsqueeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.squeeze.default,
-    aten.alias.default,
-    aten.clone.default,
-    aten.detach.default,
-    aten.lift_fresh_copy.default,
+    _aten.view.default,
+    _aten._unsafe_view.default,
+    _aten.unsqueeze.default,
+    _aten.squeeze.dim,
+    _aten.squeeze.dims,
+    _aten.squeeze.default,
+    _aten.alias.default,
+    _aten.clone.default,
+    _aten.detach.default,
+    _aten.lift_fresh_copy.default,
 }
 # These take indices, which must be constants.
-GATHERS = {aten.index.Tensor, aten._unsafe_index.Tensor, aten.index_select.default, aten.gather.default}
+GATHERS = {_aten.index.Tensor, _aten._unsafe_index.Tensor, _aten.index_select.default, _aten.gather.default}
 LAYOUT = (
     RESHAPES
     | GATHERS
     | {
-        aten.permute.default,
-        aten.t.default,
-        aten.transpose.int,
-        aten.expand.default,
-        aten.repeat.default,
-        aten.slice.Tensor,
-        aten.select.int,
-        aten.diagonal.default,
-        aten.flip.default,
-        aten.roll.default,
+        _aten.permute.default,
+        _aten.t.default,
+        _aten.transpose.int,
+        _aten.expand.default,
+        _aten.repeat.default,
+        _aten.slice.Tensor,
+        _aten.select.int,
+        _aten.diagonal.default,
+        _aten.flip.default,
+        _aten.roll.default,
     }
 )
-PARTS = {aten.split.Tensor, aten.split_with_sizes.default}
+PARTS = {_aten.split.Tensor, _aten.split_with_sizes.default}
 PASSIVE = LAYOUT | PARTS | {operator.getitem}
-EMPTY = {aten.empty.memory_format, aten.empty_strided.default}
+EMPTY = {_aten.empty.memory_format, _aten.empty_strided.default}
 # Of their first argument these take the shape alone.
 FILLS: dict[Any, Callable[[fx.Node], Any]] = {
-    aten.full_like.default: lambda n: n.args[1],
-    aten.fill.Scalar: lambda n: n.args[1],
-    aten.new_full.default: lambda n: n.args[2],
-    **dict.fromkeys((aten.ones_like.default, aten.new_ones.default), lambda _: 1.0),
-    **dict.fromkeys((aten.zeros_like.default, aten.new_zeros.default), lambda _: 0.0),
+    _aten.full_like.default: lambda n: n.args[1],
+    _aten.fill.Scalar: lambda n: n.args[1],
+    _aten.new_full.default: lambda n: n.args[2],
+    **dict.fromkeys((_aten.ones_like.default, _aten.new_ones.default), lambda _: 1.0),
+    **dict.fromkeys((_aten.zeros_like.default, _aten.new_zeros.default), lambda _: 0.0),
     # Filled before it is read.
-    **dict.fromkeys((aten.empty_like.default, aten.new_empty.default), lambda _: 0.0),
+    **dict.fromkeys((_aten.empty_like.default, _aten.new_empty.default), lambda _: 0.0),
 }
 Constants = Mapping[fx.Node, Tensor]
 
@@ -75,14 +75,14 @@ def lay_out(node: fx.Node, address: Tensor, constants: Constants) -> Tensor:
     Raises:
         CannotCompileError: when it takes an index that is no constant.
     """
-    if node.target in (aten.clone.default, aten.alias.default, aten.detach.default, aten.lift_fresh_copy.default):
+    if node.target in (_aten.clone.default, _aten.alias.default, _aten.detach.default, _aten.lift_fresh_copy.default):
         return address
-    if node.target in (aten.view.default, aten._unsafe_view.default):
+    if node.target in (_aten.view.default, _aten._unsafe_view.default):
         return address.reshape(node.args[1])  # type: ignore[arg-type]
-    return node.target(address, *known(node.args[1:], constants))  # type: ignore[operator]
+    return node.target(address, *with_constants(node.args[1:], constants))  # type: ignore[operator]
 
 
-def known(arguments: Any, constants: Constants) -> Any:
+def with_constants(arguments: Any, constants: Constants) -> Any:
     """Arguments of a node, with constants in the place of their nodes.
 
     Raises:
@@ -103,7 +103,7 @@ def constants_of(graph: fx.GraphModule) -> dict[fx.Node, Tensor]:
     Raises:
         CannotCompileError: when one of them has no value of its own.
     """
-    known: dict[fx.Node, Any] = {}
+    known: dict[fx.Node, object] = {}
     for n in graph.graph.nodes:
         if n.op == "get_attr":
             known[n] = getattr(graph, n.target)

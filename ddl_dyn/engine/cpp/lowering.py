@@ -8,9 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from ddl_dyn.engine.cpp.layout import LAYOUT, PARTS, PASSIVE, known, lay_out, shape_of
+from ddl_dyn.engine.cpp.layout import LAYOUT, PARTS, PASSIVE, lay_out, shape_of, with_constants
 from ddl_dyn.engine.cpp.partition import Partition, reduced
-from ddl_dyn.engine.cpp.placement import PRODUCTS, dim_of, parts_of, side_by_side
+from ddl_dyn.engine.cpp.placement import PRODUCTS, adjoining, dim_of, parts_of
 from ddl_dyn.engine.cpp.pointwise import ARITY, form_of, is_pointwise
 from ddl_dyn.engine.cpp.products import Products
 from ddl_dyn.engine.cpp.statements import Memory
@@ -25,15 +25,15 @@ from ddl_dyn.engine.cpp.values import (
 )
 from ddl_dyn.models.errors import CannotCompileError
 
-aten = torch.ops.aten
+_aten = torch.ops.aten
 # Reduction -> its first value, and the next one from the value so far and a term.
 REDUCTIONS = {
-    aten.sum.dim_IntList: ("V{}", "sum + {}"),
-    aten.mean.dim: ("V{}", "sum + {}"),
-    aten.amax.default: ("splat(T(-INFINITY))", "vmax(sum, {})"),
-    aten.amin.default: ("splat(T(INFINITY))", "vmin(sum, {})"),
-    aten.any.dim: ("V{}", "vmax(sum, {})"),
-    aten.any.dims: ("V{}", "vmax(sum, {})"),
+    _aten.sum.dim_IntList: ("V{}", "sum + {}"),
+    _aten.mean.dim: ("V{}", "sum + {}"),
+    _aten.amax.default: ("splat(T(-INFINITY))", "vmax(sum, {})"),
+    _aten.amin.default: ("splat(T(INFINITY))", "vmin(sum, {})"),
+    _aten.any.dim: ("V{}", "vmax(sum, {})"),
+    _aten.any.dims: ("V{}", "vmax(sum, {})"),
 }
 
 
@@ -65,7 +65,7 @@ class Lowering(Products):
             self.values[node] = self._reduce(node)
         elif node.target in PRODUCTS:
             self.multiply(node)
-        elif node.target is aten.cat.default:
+        elif node.target is _aten.cat.default:
             self.values[node] = self._cat(node)
         elif node.target in SCATTERS:
             self.values[node] = self._scatter(node)
@@ -96,7 +96,7 @@ class Lowering(Products):
             raise CannotCompileError(f"the operation {node.target} with {node.args[1:]}")
         shape = shape_of(node)
         args = tuple(broadcast(self._argument(a), shape) for a in node.args[: ARITY.get(cast(Any, node.target))])
-        if node.target is aten.where.self:
+        if node.target is _aten.where.self:
             args = (Apply("({0} != T(0))", args[:1], shape), *args[1:])
         value: Value = Apply(form, args, shape)
         mask = node.meta["val"].dtype == torch.bool
@@ -125,15 +125,13 @@ class Lowering(Products):
         count = math.prod(source.shape[d] for d in dims)
         source = broadcast(source, source.shape)
         rows = move(source, lambda a: a.permute(order).reshape(-1, count))
-        scale = f" * T({1.0 / count!r})" if node.target is aten.mean.dim else ""
+        scale = f" * T({1.0 / count!r})" if node.target is _aten.mean.dim else ""
         return self.reduce(rows, self.place(node), *REDUCTIONS[node.target], scale)  # type: ignore[index]
 
     def _cat(self, node: fx.Node) -> Leaf:
         parts = parts_of(node, torch.zeros(shape_of(node)))
         joined = (
-            None
-            if node in self.places
-            else side_by_side([self.values[p] for p, at in parts if at.numel()], dim_of(node))
+            None if node in self.places else adjoining([self.values[p] for p, at in parts if at.numel()], dim_of(node))
         )
         if joined is not None and self.kinds.get(node, joined.store.kind) == joined.store.kind:
             return joined
@@ -182,26 +180,26 @@ def _placed(lowering: Lowering, node: fx.Node) -> tuple[Value, Value, Tensor, bo
     """The gradient of a part: zeros around it."""
     arguments: Any = node.args
     grad, sizes, *where = arguments
-    take = aten.select.int if node.target is aten.select_backward.default else aten.slice.Tensor
+    take = _aten.select.int if node.target is _aten.select_backward.default else _aten.slice.Tensor
     return fill(0.0, sizes), lowering.values[grad], take(_numbered(sizes), *where), False
 
 
 def _sliced(lowering: Lowering, node: fx.Node) -> tuple[Value, Value, Tensor, bool]:
     arguments: Any = node.args
     base, part, *where = arguments
-    take = aten.select.int if node.target is aten.select_scatter.default else aten.slice.Tensor
+    take = _aten.select.int if node.target is _aten.select_scatter.default else _aten.slice.Tensor
     return lowering.values[base], lowering.values[part], take(_numbered(shape_of(node)), *where, **node.kwargs), False
 
 
 def _indexed(lowering: Lowering, node: fx.Node) -> tuple[Value, Value, Tensor, bool]:
     arguments: Any = node.args
     base, _, value, *adds = arguments
-    at = aten.index.Tensor(_numbered(shape_of(node)), known(node.args[1], lowering.constants))
+    at = _aten.index.Tensor(_numbered(shape_of(node)), with_constants(node.args[1], lowering.constants))
     return lowering.values[base], lowering.values[value], at, bool(adds and adds[0])
 
 
 SCATTERS = {
-    **dict.fromkeys((aten.slice_backward.default, aten.select_backward.default), _placed),
-    **dict.fromkeys((aten.slice_scatter.default, aten.select_scatter.default), _sliced),
-    **dict.fromkeys((aten.index_put.default, aten._unsafe_index_put.default), _indexed),
+    **dict.fromkeys((_aten.slice_backward.default, _aten.select_backward.default), _placed),
+    **dict.fromkeys((_aten.slice_scatter.default, _aten.select_scatter.default), _sliced),
+    **dict.fromkeys((_aten.index_put.default, _aten._unsafe_index_put.default), _indexed),
 }

@@ -18,10 +18,10 @@ from ddl_dyn.engine.cpp.layout import LAYOUT, PASSIVE, constants_of, lay_out, sh
 from ddl_dyn.engine.cpp.pointwise import COSTLY, is_pointwise
 from ddl_dyn.models.errors import CannotCompileError
 
-aten = torch.ops.aten
+_aten = torch.ops.aten
 INPUTS = 4  # s, u, gs, gx
 # The gradient of a part: zeros around it.
-PLACES = {aten.slice_backward.default: aten.slice.Tensor, aten.select_backward.default: aten.select.int}
+_PLACES = {_aten.slice_backward.default: _aten.slice.Tensor, _aten.select_backward.default: _aten.select.int}
 
 
 @dataclass
@@ -100,7 +100,7 @@ def _trace_gradient(plan: Partition, i: int, node: fx.Node, address: Tensor, var
         if node not in plan.constants or bool(plan.constants[node].any()):
             raise CannotCompileError("a gradient that does not depend on the state")
         return None
-    if target in LAYOUT and target is not aten.expand.default:
+    if target in LAYOUT and target is not _aten.expand.default:
         source = shape_of(node.all_input_nodes[0])
         index = lay_out(node, torch.arange(source.numel()).reshape(source), plan.constants)
         if index.numel() == source.numel() == index.unique().numel():
@@ -109,18 +109,18 @@ def _trace_gradient(plan: Partition, i: int, node: fx.Node, address: Tensor, var
             return _trace_gradient(plan, i, node.all_input_nodes[0], there.reshape(source), varying)
     terms = node.all_input_nodes
     even = len(terms) == 2 and all(shape_of(a) == shape_of(node) for a in terms)
-    if target is aten.add.Tensor and not node.kwargs and even:
+    if target is _aten.add.Tensor and not node.kwargs and even:
         for a in terms:
             _trace_gradient(plan, i, a, address, varying)
         return None
-    if target is aten.sum.dim_IntList:
+    if target is _aten.sum.dim_IntList:
         source, dims = shape_of(node.all_input_nodes[0]), reduced(node)
         kept = address.reshape([1 if d in dims else n for d, n in enumerate(source)])
         return _trace_gradient(plan, i, node.all_input_nodes[0], kept.expand(source), varying)
-    if target in PLACES:
-        at = PLACES[target](address, *node.args[2:])
+    if target in _PLACES:
+        at = _PLACES[target](address, *node.args[2:])
         return _trace_gradient(plan, i, node.all_input_nodes[0], at, varying)
-    if target is aten.mm.default and all(a in varying for a in terms):
+    if target is _aten.mm.default and all(a in varying for a in terms):
         plan.outer.append((i, node, address))
     else:
         plan.spread.append((i, node, address))

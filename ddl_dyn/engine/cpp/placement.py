@@ -11,10 +11,10 @@ from torch import Tensor, fx
 from ddl_dyn.engine.cpp.layout import RESHAPES, shape_of
 from ddl_dyn.engine.cpp.pointwise import is_pointwise
 from ddl_dyn.engine.cpp.statements import Memory
-from ddl_dyn.engine.cpp.values import Leaf, Store, Value, start_of, whole
+from ddl_dyn.engine.cpp.values import Leaf, Store, Value, start_of, whole_store
 
-aten = torch.ops.aten
-PRODUCTS = (aten.mm.default, aten.addmm.default)
+_aten = torch.ops.aten
+PRODUCTS = (_aten.mm.default, _aten.addmm.default)
 
 
 def dim_of(cat: fx.Node) -> int:
@@ -29,7 +29,7 @@ def parts_of(cat: fx.Node, address: Tensor) -> list[tuple[fx.Node, Tensor]]:
     return list(zip(parts, address.split([shape_of(p)[dim_of(cat)] for p in parts], dim_of(cat)), strict=True))
 
 
-def side_by_side(parts: list[Value], dim: int) -> Leaf | None:
+def adjoining(parts: list[Value], dim: int) -> Leaf | None:
     """Result of a `cat` whose operands lie in one piece of a store already; None where they do not."""
     found = [p for p in parts if isinstance(p, Leaf)]
     if len(found) < len(parts) or len({p.store for p in found}) != 1:
@@ -48,7 +48,7 @@ def find_places(
         ends: nodes whose value is wanted in a store.   memory: gives the results their stores.
     """
     places: dict[fx.Node, Leaf] = {}
-    free = {n for n in nodes if n not in kinds and (is_pointwise(n) or n.target in (*PRODUCTS, aten.cat.default))}
+    free = {n for n in nodes if n not in kinds and (is_pointwise(n) or n.target in (*PRODUCTS, _aten.cat.default))}
 
     def behind(node: fx.Node, address: Tensor) -> tuple[fx.Node, Tensor]:
         while node.target in RESHAPES:
@@ -62,12 +62,12 @@ def find_places(
             places[node] = Leaf(store, address)
     # A whole before its parts, which may be joined themselves.
     for n in reversed(nodes):
-        if n.target is not aten.cat.default:
+        if n.target is not _aten.cat.default:
             continue
         index = torch.arange(math.prod(shape_of(n))).reshape(shape_of(n))
         found = [(p, at) for p, at in (behind(*x) for x in parts_of(n, index)) if p in free and p not in places]
         if found and n not in places:
-            places[n] = whole(memory.new(index.numel(), kinds.get(n, "scratch")), shape_of(n))
+            places[n] = whole_store(memory.new(index.numel(), kinds.get(n, "scratch")), shape_of(n))
         for p, at in found:
             places.setdefault(p, Leaf(places[n].store, places[n].address.flatten()[at]))
     return places

@@ -10,7 +10,7 @@ from torch import fx
 
 from ddl_dyn.engine.cpp.values import literal
 
-aten = torch.ops.aten
+_aten = torch.ops.aten
 
 
 def _lanewise(name: str) -> str:
@@ -25,22 +25,22 @@ def _pairwise(expression: str) -> str:
 REMAINDER = "(std::fmod(a, b) != 0 && (std::fmod(a, b) < 0) != (b < 0) ? std::fmod(a, b) + b : std::fmod(a, b))"
 # Worth keeping for the backward sweep rather than computing again.
 COSTLY_FORMS: dict[Any, str] = {
-    aten.sqrt.default: "vsqrt({0})",
-    aten.rsqrt.default: "(T(1) / vsqrt({0}))",
-    aten.exp.default: "vexp({0})",
-    aten.log.default: "vlog({0})",
-    aten.sin.default: "vsin({0})",
-    aten.cos.default: "vcos({0})",
-    aten.erf.default: "verf({0})",
-    aten.tanh.default: "vtanh({0})",
-    aten.sigmoid.default: "vsigmoid({0})",
-    aten.div.Tensor: "({0} / {1})",
-    aten.reciprocal.default: "(T(1) / {0})",
-    aten.pow.Tensor_Tensor: _pairwise("std::pow(a, b)"),
-    aten.pow.Scalar: _pairwise("std::pow(a, b)"),
-    aten.atan2.default: _pairwise("std::atan2(a, b)"),
+    _aten.sqrt.default: "vsqrt({0})",
+    _aten.rsqrt.default: "(T(1) / vsqrt({0}))",
+    _aten.exp.default: "vexp({0})",
+    _aten.log.default: "vlog({0})",
+    _aten.sin.default: "vsin({0})",
+    _aten.cos.default: "vcos({0})",
+    _aten.erf.default: "verf({0})",
+    _aten.tanh.default: "vtanh({0})",
+    _aten.sigmoid.default: "vsigmoid({0})",
+    _aten.div.Tensor: "({0} / {1})",
+    _aten.reciprocal.default: "(T(1) / {0})",
+    _aten.pow.Tensor_Tensor: _pairwise("std::pow(a, b)"),
+    _aten.pow.Scalar: _pairwise("std::pow(a, b)"),
+    _aten.atan2.default: _pairwise("std::atan2(a, b)"),
     **{
-        getattr(aten, name).default: _lanewise(name)
+        getattr(_aten, name).default: _lanewise(name)
         for name in (
             "expm1", "log1p", "log2", "log10", "exp2", "erfc", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh",
             "acosh", "atanh",
@@ -48,37 +48,37 @@ COSTLY_FORMS: dict[Any, str] = {
     },
 }  # fmt: skip
 FORMS: dict[Any, str] = COSTLY_FORMS | {
-    aten.mul.Tensor: "({0} * {1})",
-    aten.mul.Scalar: "({0} * {1})",
-    aten.div.Scalar: "({0} / {1})",
-    aten.neg.default: "(-{0})",
-    aten.abs.default: "vmax({0}, -({0}))",
-    aten.sign.default: "(({0} > T(0) ? splat(T(1)) : V{{}}) - ({0} < T(0) ? splat(T(1)) : V{{}}))",
+    _aten.mul.Tensor: "({0} * {1})",
+    _aten.mul.Scalar: "({0} * {1})",
+    _aten.div.Scalar: "({0} / {1})",
+    _aten.neg.default: "(-{0})",
+    _aten.abs.default: "vmax({0}, -({0}))",
+    _aten.sign.default: "(({0} > T(0) ? splat(T(1)) : V{{}}) - ({0} < T(0) ? splat(T(1)) : V{{}}))",
     # A comparison with NaN is false: what is not below zero passes, NaN with it.
-    aten.relu.default: "({0} < T(0) ? V{{}} : {0})",
-    aten.maximum.default: "vmax({0}, {1})",
-    aten.minimum.default: "vmin({0}, {1})",
-    aten.fmod.Tensor: _pairwise("std::fmod(a, b)"),
-    aten.fmod.Scalar: _pairwise("std::fmod(a, b)"),
-    aten.remainder.Tensor: _pairwise(REMAINDER),
-    aten.remainder.Scalar: _pairwise(REMAINDER),
-    aten.where.self: "({0} ? {1} : {2})",
-    aten.isnan.default: "({0} != {0})",
+    _aten.relu.default: "({0} < T(0) ? V{{}} : {0})",
+    _aten.maximum.default: "vmax({0}, {1})",
+    _aten.minimum.default: "vmin({0}, {1})",
+    _aten.fmod.Tensor: _pairwise("std::fmod(a, b)"),
+    _aten.fmod.Scalar: _pairwise("std::fmod(a, b)"),
+    _aten.remainder.Tensor: _pairwise(REMAINDER),
+    _aten.remainder.Scalar: _pairwise(REMAINDER),
+    _aten.where.self: "({0} ? {1} : {2})",
+    _aten.isnan.default: "({0} != {0})",
     # Masks are stored as 0 and 1.
-    aten.logical_not.default: "({0} == T(0))",
-    aten.bitwise_not.default: "({0} == T(0))",
-    **dict.fromkeys((aten.logical_and.default, aten.bitwise_and.Tensor), "(({0} != T(0)) & ({1} != T(0)))"),
-    **dict.fromkeys((aten.logical_or.default, aten.bitwise_or.Tensor), "(({0} != T(0)) | ({1} != T(0)))"),
-    **dict.fromkeys((aten.logical_xor.default, aten.bitwise_xor.Tensor), "(({0} != T(0)) ^ ({1} != T(0)))"),
-    **{getattr(aten, name).default: _lanewise(name) for name in ("floor", "ceil", "trunc")},
-    aten.round.default: _lanewise("nearbyint"),
+    _aten.logical_not.default: "({0} == T(0))",
+    _aten.bitwise_not.default: "({0} == T(0))",
+    **dict.fromkeys((_aten.logical_and.default, _aten.bitwise_and.Tensor), "(({0} != T(0)) & ({1} != T(0)))"),
+    **dict.fromkeys((_aten.logical_or.default, _aten.bitwise_or.Tensor), "(({0} != T(0)) | ({1} != T(0)))"),
+    **dict.fromkeys((_aten.logical_xor.default, _aten.bitwise_xor.Tensor), "(({0} != T(0)) ^ ({1} != T(0)))"),
+    **{getattr(_aten, name).default: _lanewise(name) for name in ("floor", "ceil", "trunc")},
+    _aten.round.default: _lanewise("nearbyint"),
     **{
-        getattr(aten, name).__getattr__(kind): f"({{0}} {sign} {{1}})"
+        getattr(_aten, name).__getattr__(kind): f"({{0}} {sign} {{1}})"
         for name, sign in (("gt", ">"), ("lt", "<"), ("ge", ">="), ("le", "<="), ("eq", "=="), ("ne", "!="))
         for kind in ("Scalar", "Tensor")
     },
 }
-COSTLY = {*COSTLY_FORMS, aten.pow.Tensor_Scalar}
+COSTLY = {*COSTLY_FORMS, _aten.pow.Tensor_Scalar}
 
 
 def _sum(sign: str) -> Callable[[fx.Node], str]:
@@ -119,17 +119,17 @@ def _divided(node: fx.Node) -> str | None:
 
 
 MADE: dict[Any, Callable[[fx.Node], str | None]] = {
-    aten.add.Tensor: _sum("+"),
-    aten.add.Scalar: _sum("+"),
-    aten.sub.Tensor: _sum("-"),
-    aten.sub.Scalar: _sum("-"),
-    aten.pow.Tensor_Scalar: _power,
-    aten.clamp.default: _clamp,
-    aten._to_copy.default: _converted,
-    aten.div.Tensor_mode: _divided,
+    _aten.add.Tensor: _sum("+"),
+    _aten.add.Scalar: _sum("+"),
+    _aten.sub.Tensor: _sum("-"),
+    _aten.sub.Scalar: _sum("-"),
+    _aten.pow.Tensor_Scalar: _power,
+    _aten.clamp.default: _clamp,
+    _aten._to_copy.default: _converted,
+    _aten.div.Tensor_mode: _divided,
 }
 # How many of a node's arguments are values (the others shape the form).
-ARITY = {aten.pow.Tensor_Scalar: 1, aten.clamp.default: 1, aten._to_copy.default: 1}
+ARITY = {_aten.pow.Tensor_Scalar: 1, _aten.clamp.default: 1, _aten._to_copy.default: 1}
 
 
 def form_of(node: fx.Node) -> str | None:

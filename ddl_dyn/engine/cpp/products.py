@@ -16,15 +16,15 @@ from ddl_dyn.engine.cpp.values import (
     Loop,
     Value,
     broadcast,
+    expression,
     leaves,
     move,
-    render,
     start_of,
     strides_of,
-    whole,
+    whole_store,
 )
 
-aten = torch.ops.aten
+_aten = torch.ops.aten
 
 
 class Products(Sweep):
@@ -36,7 +36,7 @@ class Products(Sweep):
 
     def absorbs(self, node: fx.Node) -> bool:
         """Do an addition within a product that is one of its terms; False where neither is such a product."""
-        if node.target is not aten.add.Tensor or node.kwargs:
+        if node.target is not _aten.add.Tensor or node.kwargs:
             return False
         waiting = [a for a in node.all_input_nodes if a in self._waiting]
         if not waiting or len(node.all_input_nodes) != 2:
@@ -52,13 +52,13 @@ class Products(Sweep):
         """Lower a product, or let it wait."""
         readers = self.readers[node]
         reader = readers[0] if len(readers) == 1 else None
-        sums = reader is not None and reader.target is aten.add.Tensor and not reader.kwargs
-        if reader is not None and sums and node.target is aten.mm.default and node not in self.kinds:
+        sums = reader is not None and reader.target is _aten.add.Tensor and not reader.kwargs
+        if reader is not None and sums and node.target is _aten.mm.default and node not in self.kinds:
             same = [a for a in reader.all_input_nodes if shape_of(a) == shape_of(node)]
             if len(same) == 2 and node in same:
                 self._waiting.add(node)
                 return
-        start: Any = node.args[0] if node.target is aten.addmm.default else None
+        start: Any = node.args[0] if node.target is _aten.addmm.default else None
         self._multiply(node, node, None if start is None else self.values[start])
 
     def _multiply(self, node: fx.Node, result: fx.Node, start: Value | None) -> None:
@@ -86,7 +86,7 @@ class Products(Sweep):
         x = self.leaf(x)
         out = self.place(result)
         if start_of(out) is None or (M > 1 and result in self.places):
-            out = whole(self.memory.new(M * N, "scratch"), (M, N))
+            out = whole_store(self.memory.new(M * N, "scratch"), (M, N))
         first, (sk, sn) = strides_of(w.address)  # type: ignore[misc]
         begin, reads = "V{}", [x.store, w.store]
         later = None if start is None else broadcast(start, (M, N))
@@ -95,7 +95,7 @@ class Products(Sweep):
                 later = self.put(later, self.memory.new(N, "scratch"))
             found = leaves(later)
             loop = Loop(later.shape, [s.address for s in found], self.memory.tables, prefix="j")
-            begin = render(later, lambda a: loop.at(a).replace("j0", "j"))
+            begin = expression(later, lambda a: loop.at(a).replace("j0", "j"))
             reads += [s.store for s in found]
             later = None
         head, row = (f"for (int m = 0; m < {M}; m++) ", " + m * {}") if M > 1 else ("", "")
@@ -119,7 +119,7 @@ class Products(Sweep):
             broadcast(move(_transposed(b), lambda t: t[None]), (M, N, K)),
         )
         rows = move(Apply("({0} * {1})", wide, torch.Size((M, N, K))), lambda t: t.reshape(M * N, K))
-        out = self.reduce(rows, whole(self.memory.new(M * N, "scratch"), (M * N,)), "V{}", "sum + {}")
+        out = self.reduce(rows, whole_store(self.memory.new(M * N, "scratch"), (M * N,)), "V{}", "sum + {}")
         return Leaf(out.store, out.address.reshape(M, N))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ddl_dyn.engine.cpp.values import Store, Value, fill, whole
+from ddl_dyn.engine.cpp.values import Store, Value, fill, whole_store
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Memory:
         if not flat.numel() or bool((flat == flat[0]).all()):
             return fill(float(flat[0]) if flat.numel() else 0.0, value.shape)
         self.constants.append(flat)
-        return whole(Store(f"constant{len(self.constants) - 1}", flat.numel(), "uniform"), value.shape)
+        return whole_store(Store(f"constant{len(self.constants) - 1}", flat.numel(), "uniform"), value.shape)
 
 
 def offsets(stores: list[Store]) -> tuple[dict[str, int], int]:

@@ -12,7 +12,17 @@ from ddl_dyn.engine.cpp.layout import shape_of
 from ddl_dyn.engine.cpp.partition import Partition, readers_of
 from ddl_dyn.engine.cpp.placement import find_places
 from ddl_dyn.engine.cpp.statements import Memory, Statement
-from ddl_dyn.engine.cpp.values import Leaf, Store, Value, broadcast, leaves, render, start_of, two_loops, whole
+from ddl_dyn.engine.cpp.values import (
+    Leaf,
+    Store,
+    Value,
+    broadcast,
+    expression,
+    leaves,
+    start_of,
+    two_loops,
+    whole_store,
+)
 
 
 class Sweep:
@@ -54,7 +64,7 @@ class Sweep:
         if node in self.places:
             return self.places[node]
         shape = shape_of(node)
-        return whole(self.memory.new(math.prod(shape), self.kinds.get(node, "scratch")), shape)
+        return whole_store(self.memory.new(math.prod(shape), self.kinds.get(node, "scratch")), shape)
 
     def leaf(self, value: Value) -> Leaf:
         """A value of lanes in one piece of a store, in order."""
@@ -68,7 +78,7 @@ class Sweep:
         Args:
             value: to write.   store: gets it.   at: addresses; None writes it in order.
         """
-        out = whole(store, value.shape) if at is None else Leaf(store, at)
+        out = whole_store(store, value.shape) if at is None else Leaf(store, at)
         if isinstance(value, Leaf) and value.store.name == store.name and torch.equal(value.address, out.address):
             return out
         value = broadcast(value, out.shape)
@@ -88,7 +98,7 @@ class Sweep:
         found = leaves(rows)
         heads, inner = two_loops(n, count, [x.address for x in found], self.memory.tables)
         subscript = dict(zip([id(x.address) for x in found], inner, strict=True))
-        value = render(rows, lambda a: subscript[id(a)])
+        value = expression(rows, lambda a: subscript[id(a)])
         code = (
             f"for (int i = 0; i < {n}; i++) for (int v = 0; v < NV; v++) {{ V sum = {start}; {heads}"
             f"sum = {term.format(value)}; {out.store.name}[i * NV + v] = sum{scale}; }}"

@@ -25,7 +25,7 @@ FLAGS = ("-std=c++17", "-march=native", "-fno-math-errno", "-ffp-contract=fast",
 # For a library that runs a few times only, compiling counts.
 FAST, QUICK = "-O3", "-O1"
 # Most bytes of a library or a text that is read.
-LIMIT = 1024 * MEGABYTE
+_LIMIT = 1024 * MEGABYTE
 
 
 def compiler() -> str | None:
@@ -69,7 +69,7 @@ def _instead(wanted: Path, reason: str) -> Path:
     return Path(made)
 
 
-def build(codes: Sequence[tuple[str, str]]) -> list[Path]:
+def compile_libraries(codes: Sequence[tuple[str, str]]) -> list[Path]:
     """Compile sources side by side, or find them compiled.
 
     Args:
@@ -97,7 +97,7 @@ def build(codes: Sequence[tuple[str, str]]) -> list[Path]:
 def _is_whole(library: Path) -> bool:
     """True for a library that is here, private, and what was compiled."""
     try:
-        told = read_member(library.parent, f"{library.stem}.sha256", LIMIT)
+        told = read_member(library.parent, f"{library.stem}.sha256", _LIMIT)
         return is_private(library) and told.decode() == _digest(library)
     except (OSError, UnicodeDecodeError):
         return False
@@ -115,7 +115,7 @@ def _keep(made: Path, library: Path) -> None:
 
 
 def _digest(library: Path) -> str:
-    return hashlib.sha256(read_member(library.parent, library.name, LIMIT)).hexdigest()
+    return hashlib.sha256(read_member(library.parent, library.name, _LIMIT)).hexdigest()
 
 
 def load(code: str, level: str = FAST) -> ctypes.CDLL:
@@ -124,7 +124,7 @@ def load(code: str, level: str = FAST) -> ctypes.CDLL:
     Raises:
         NoCompilerError: when there is no C++ compiler, or it fails.
     """
-    return ctypes.CDLL(str(build([(code, level)])[0]))
+    return ctypes.CDLL(str(compile_libraries([(code, level)])[0]))
 
 
 def remembered(of: Sequence[str], find: Callable[[], str]) -> str:
@@ -138,7 +138,7 @@ def remembered(of: Sequence[str], find: Callable[[], str]) -> str:
     path = folder() / f"{_key(*_machine()[1], *FLAGS, *of)}.txt"
     with contextlib.suppress(OSError):
         if is_private(path):
-            return read_member(path.parent, path.name, LIMIT).decode()
+            return read_member(path.parent, path.name, _LIMIT).decode()
     text = find()
     with tempfile.TemporaryDirectory(dir=folder()) as made:
         new = Path(made) / path.name
@@ -148,7 +148,7 @@ def remembered(of: Sequence[str], find: Callable[[], str]) -> str:
     return text
 
 
-def text(name: str) -> str:
+def source_file(name: str) -> str:
     """A file of this folder."""
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 

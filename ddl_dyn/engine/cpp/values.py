@@ -67,7 +67,7 @@ class Apply:
 Value = Leaf | Fill | Apply
 
 
-def whole(store: Store, shape: Sequence[int]) -> Leaf:
+def whole_store(store: Store, shape: Sequence[int]) -> Leaf:
     """All of a store, in order."""
     return Leaf(store, torch.arange(store.size).reshape(tuple(shape)))
 
@@ -176,7 +176,7 @@ def literal(x: float) -> str:
     return f"T({float(x)!r})"
 
 
-def render(value: Value, at: Callable[[Tensor], str], load: Callable[[Leaf], str] | None = None) -> str:
+def expression(value: Value, at: Callable[[Tensor], str], load: Callable[[Leaf], str] | None = None) -> str:
     """C++ expression of a value, for one element and one vector of lanes.
 
     Args:
@@ -190,7 +190,7 @@ def render(value: Value, at: Callable[[Tensor], str], load: Callable[[Leaf], str
         where = at(value.address)
         uniform = value.store.kind == "uniform"
         return f"splat({value.store.name}[{where}])" if uniform else f"{value.store.name}[({where}) * NV + v]"
-    return value.form.format(*(render(a, at, load) for a in value.args))
+    return value.form.format(*(expression(a, at, load) for a in value.args))
 
 
 def two_loops(n: int, count: int, addresses: Sequence[Tensor], tables: list[Tensor]) -> tuple[str, list[str]]:

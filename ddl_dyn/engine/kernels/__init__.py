@@ -50,4 +50,4 @@ def fused_unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor,
     """
     from ddl_dyn.engine.kernels import rollout
 
-    return rollout.fused_unroll(model, parameters, x0, steps)
+    return rollout.launch_unroll(model, parameters, x0, steps)

@@ -51,7 +51,7 @@ def _plan(model: StepModel) -> Plan:
     reenter = model.config.carry == "observed" and model.config.lift == "linear"
     carried = model.state_dim if reenter else model.latent_dim
     edges = ("lift_map.weight", "lift_map.bias", "read_map.weight", "read_map.bias") if reenter else ()
-    device: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
+    device: tuple[Callable[..., object], Callable[..., object], Callable[..., object]]
     if isinstance(model, DDL):
         options: Options = ddl.delta_options(model, carried=carried, reenter=reenter)
         layer_names, device = ddl.delta_names(model), (ddl.delta_places, ddl.delta_layer, ddl.delta_layer_backward)

@@ -30,14 +30,14 @@ import triton.language as tl
 from torch import Tensor
 
 from ddl_dyn.engine.kernels.plan import Plan, plan
-from ddl_dyn.engine.kernels.tile import carried_columns, edge_places, load_weights, matmul, store_sums, zeros
+from ddl_dyn.engine.kernels.tile import carried_columns, edge_places, load_places, matmul, store_sums, zeros
 from ddl_dyn.models.base import StepModel
 
 # Samples of a tile: the shortest sum over the batch that a dot takes, so that few samples still fill many programs.
 TILE = 16
 
 
-def fused_unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps: int) -> Tensor:
+def launch_unroll(model: StepModel, parameters: Mapping[str, Tensor], x0: Tensor, steps: int) -> Tensor:
     """Free run of all replicas of a model that `why_not` has nothing against.
 
     Args:
@@ -132,7 +132,7 @@ def load_all(start: tl.tensor, places: tl.constexpr, O: tl.constexpr) -> tl.tupl
     found = all_places(start, places, O)
     weights = ()
     for l in tl.static_range(O.layers + 1):
-        weights = weights + (load_weights(found[l]),)
+        weights = weights + (load_places(found[l]),)
     return weights
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ddl_dyn.engine.kernels import rollout
 from ddl_dyn.models.base import StepModel
 
-BATCH, STEPS = 3, 2
+_BATCH, _STEPS = 3, 2
 # Of the largest entry: rounding gives 1e-6, products in TF32 1e-3, and a fault anything.
 AGREEMENT = 1e-4
 
@@ -45,16 +45,16 @@ def _try(model: StepModel, device: torch.device) -> str | None:
             # Off the start, where some gradients vanish whatever the kernel does.
             p.add_(0.1 * torch.randn(p.shape, generator=chance, dtype=p.dtype))
     one = one.to(device)
-    x0 = torch.randn(BATCH, model.state_dim, generator=chance).to(device)
-    weight = torch.randn(BATCH, STEPS, model.state_dim, generator=chance).to(device)
+    x0 = torch.randn(_BATCH, model.state_dim, generator=chance).to(device)
+    weight = torch.randn(_BATCH, _STEPS, model.state_dim, generator=chance).to(device)
     stacked = {name: p.detach().float()[None].requires_grad_() for name, p in one.named_parameters()}
     try:
-        fused = _outcome(rollout.fused_unroll(one, stacked, x0[None], STEPS)[0], weight, list(stacked.values()))
+        fused = _outcome(rollout.launch_unroll(one, stacked, x0[None], _STEPS)[0], weight, list(stacked.values()))
     # Whatever a compiler, a driver or a launch may raise: the ordinary code does not need them.
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     one = one.double()
-    states = one.unroll(x0.double(), x0.new_zeros(BATCH, STEPS, 0).double())
+    states = one.unroll(x0.double(), x0.new_zeros(_BATCH, _STEPS, 0).double())
     truth = _outcome(states, weight, list(one.parameters()))
     names = ["the states", *(f"the gradient of {name}" for name in stacked)]
     # A gradient that is 0 by nature (of a direction with one row) has no size of its own to be off by.

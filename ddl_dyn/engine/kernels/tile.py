@@ -156,7 +156,7 @@ def edge_places(start: tl.tensor, O: tl.constexpr) -> tl.tuple:
 
 
 @triton.jit
-def load_weights(places: tl.tuple) -> tl.tuple:
+def load_places(places: tl.tuple) -> tl.tuple:
     """The weights at some places; 0 where there is none."""
     weights = ()
     for n in tl.static_range(len(places)):

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
@@ -28,6 +27,7 @@ from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, to
 from ddl_dyn.experiments.evaluation.radii import radius_numbers
 from ddl_dyn.experiments.evaluation.windows import window_intervals
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.arrays import Arrays
 from ddl_dyn.models import make_model
 from ddl_dyn.runs.result import FLOORS
 from ddl_dyn.tasks.base import SPLITS
@@ -36,8 +36,6 @@ from ddl_dyn.training.budget import count_flops
 from ddl_dyn.training.result import FitResult
 from ddl_dyn.training.timing import milliseconds_per_step
 from ddl_dyn.training.trainer import fit
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Evaluation:
     """
 
     numbers: dict[str, Any]
-    arrays: dict[str, Array]
+    arrays: Arrays
 
 
 def evaluate(setup: Setup, result: FitResult) -> Evaluation:
@@ -74,7 +72,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         "training": training_numbers(result, replicas),
         "data": {"trust_steps": int(data.trust_steps), "notes": _notes(setup), "splits": _sizes(data)},
     }
-    arrays: dict[str, Array] = history_arrays(result) | {"sigma": setup.sigma, "dt": np.asarray(setup.task.dt)}
+    arrays: Arrays = history_arrays(result) | {"sigma": setup.sigma, "dt": np.asarray(setup.task.dt)}
     for split in ("test", "ood"):
         truth = getattr(data, split)
         if truth is None:
@@ -101,8 +99,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         for name in FLOORS if floors else ():
             preds = [(p, free_run(replace(p, replicas=fitted[name]), truth, steps)["pred"]) for p, fitted in floors]
             each = [score(part, pred, true) for part, pred in preds]
-            found = numbers.setdefault("floors", {}).setdefault(name, {})
-            found[split] = shared_errors(each)
+            numbers.setdefault("floors", {}).setdefault(name, {})[split] = shared_errors(each)
             curves = [pooled_curve(pred, true, part.sigma)[0] for part, pred in preds]
             arrays[f"{split}_nrmse_{name}"] = np.median(curves, axis=0)
     numbers["radii"] = radius_numbers(setup, floors, result.untrained)
@@ -116,7 +113,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
 
 
 def _notes(setup: Setup) -> list[str]:
-    """How the request for data was met, and how that for the horizons of the test."""
+    """Departures of the data and of the test's horizons from the request."""
     asked, notes = setup.config.eval, list(setup.data.notes)
     for name, steps in zip(("short", "long"), run_steps(asked, setup.data.test), strict=True):
         if steps < getattr(asked, name):
@@ -173,7 +170,7 @@ def training_numbers(result: FitResult, replicas: Replicas) -> dict[str, Any]:
     }
 
 
-def history_arrays(result: FitResult) -> dict[str, Array]:
+def history_arrays(result: FitResult) -> Arrays:
     """Training curves: history_update, _horizon and _lr (E,), history_loss and history_val (E, R)."""
     rows = result.history
     return {

@@ -10,17 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn.config.sections import EvalConfig
 from ddl_dyn.engine.rollout import Status, rollout
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.accuracy import nrmse, nrmse_curve, valid_prediction_time
+from ddl_dyn.metrics.arrays import Array, Arrays, Mask
 from ddl_dyn.metrics.oscillation import amplitude_error, period_error
 from ddl_dyn.metrics.starts import start_errors
 from ddl_dyn.tasks.trajectories import Trajectories
-
-Array = NDArray[Any]
 
 
 def run_steps(config: EvalConfig, truth: Trajectories) -> tuple[int, int]:
@@ -28,7 +26,7 @@ def run_steps(config: EvalConfig, truth: Trajectories) -> tuple[int, int]:
     return min(config.short, truth.steps), min(config.long, truth.steps)
 
 
-def free_run(setup: Setup, truth: Trajectories, steps: int, *, failed: Array | None = None) -> dict[str, Array]:
+def free_run(setup: Setup, truth: Trajectories, steps: int, *, failed: Mask | None = None) -> Arrays:
     """Free runs from the initial states of a split.
 
     Args:
@@ -40,8 +38,13 @@ def free_run(setup: Setup, truth: Trajectories, steps: int, *, failed: Array | N
     return free_run_from(setup, truth.states[:, 0], truth.inputs[:, :steps], failed=failed)
 
 
-def free_run_from(setup: Setup, x0: Array, inputs: Array, *, failed: Array | None = None) -> dict[str, Array]:
-    """As `free_run`, from states x0 (N, D) in physical units under inputs (N, T, U)."""
+def free_run_from(setup: Setup, x0: Array, inputs: Array, *, failed: Mask | None = None) -> Arrays:
+    """Free runs from given states; returns as `free_run`.
+
+    Args:
+        setup, failed: as for `free_run`.
+        x0: (N, D), in physical units.   inputs: (N, T, U).
+    """
     replicas, normalizer = setup.replicas, setup.normalizer
     given = torch.as_tensor(inputs).to(device=replicas.device, dtype=replicas.dtype)
     run = rollout(replicas, torch.as_tensor(normalizer.normalize(x0)), inputs.shape[1], given)

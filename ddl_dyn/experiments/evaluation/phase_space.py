@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn import analysis
 from ddl_dyn.analysis.jacobians import layer_spectra
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.experiments.setup import Setup, search_box
+from ddl_dyn.metrics.arrays import Array, Arrays
 
-Array = NDArray[Any]
 SIDE = 41
 # States at which layer spectra are taken, and starts of the search for fixed points.
-POINTS, STARTS = 64, 128
+_POINTS, _STARTS = 64, 128
 # Newton doubles its digits once it is near: what has not converged by then wanders, and costs a step of the stack each.
 SEARCH_ITERATIONS = 25
 # Above this many dimensions a search for fixed points from a box is a lottery: it is not made.
@@ -33,7 +32,7 @@ class Description:
     """Numbers and arrays of the learned map, named as in `describe_map`."""
 
     numbers: dict[str, Any] = field(default_factory=dict)
-    arrays: dict[str, Array] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
 
 
 def describe_map(setup: Setup, chosen: int) -> Description:
@@ -48,8 +47,8 @@ def describe_map(setup: Setup, chosen: int) -> Description:
         `fixed_points_replica`, `fixed_points_stability`, and the same with suffix `_true`.
     """
     task, replicas, normalizer = setup.task, setup.replicas, setup.normalizer
-    arrays: dict[str, Array] = {"portrait_replica": np.asarray(chosen)}
-    numbers: dict[str, Any] = {"portrait": {"replica": replicas.seeds[chosen]}}
+    arrays: Arrays = {"portrait_replica": np.asarray(chosen)}
+    numbers: dict[str, object] = {"portrait": {"replica": replicas.seeds[chosen]}}
     if task.input_dim:
         # The map changes with its inputs from step to step: it has no one portrait.
         return Description(numbers, arrays)
@@ -80,7 +79,7 @@ def portrait_grid(states: Array, side: int = SIDE) -> Array:
     return grid
 
 
-def gate_arrays(replicas: Replicas, z: torch.Tensor) -> dict[str, Array]:
+def gate_arrays(replicas: Replicas, z: torch.Tensor) -> Arrays:
     """`gate_beta` (R, L, P, r) at model-unit states z (P, D), where the model has gates; the stack's first step."""
     with torch.no_grad():
         h = replicas.lift(replicas.each(z))
@@ -88,13 +87,13 @@ def gate_arrays(replicas: Replicas, z: torch.Tensor) -> dict[str, Array]:
     return {"gate_beta": trace["beta"].float().cpu().numpy()} if "beta" in trace else {}
 
 
-def spectra_arrays(setup: Setup, chosen: int) -> dict[str, Array]:
+def spectra_arrays(setup: Setup, chosen: int) -> Arrays:
     """Spectra of each layer at states drawn evenly from the training split: operator (where there is one), Jacobian."""
     model = setup.replicas.model(chosen)
     if model.dynamics in ("flow", "floor", "oracle"):
         return {}
     flat = setup.data_sets[setup.replicas.data_sets[chosen]].train.states.reshape(-1, setup.task.state_dim)
-    points = flat[np.linspace(0, len(flat) - 1, POINTS).astype(int)]
+    points = flat[np.linspace(0, len(flat) - 1, _POINTS).astype(int)]
     spectra = layer_spectra(model, setup.normalizer.of_replica(chosen).normalize(points))
     found = {"eigen_jacobian": spectra.eigenvalues}
     if spectra.operator_eigenvalues is not None:
@@ -102,19 +101,19 @@ def spectra_arrays(setup: Setup, chosen: int) -> dict[str, Array]:
     return found
 
 
-def fixed_point_arrays(setup: Setup) -> dict[str, Array]:
+def fixed_point_arrays(setup: Setup) -> Arrays:
     """Isolated fixed points of Φ: R^D → R^D inside the box, of every replica and of the true map.
 
     A latent free run is another map, of the latent space; it is searched only where the two are one.
     """
     found, task, box = {}, setup.task, setup.box
     if setup.learned.dim == len(box):
-        found[""] = analysis.fixed_points(setup.learned, box=box, count=STARTS, iterations=SEARCH_ITERATIONS)
+        found[""] = analysis.fixed_points(setup.learned, box=box, count=_STARTS, iterations=SEARCH_ITERATIONS)
     if hasattr(task, "vector_field"):
-        found["_true"] = analysis.equilibria(task, box=box, count=STARTS)
+        found["_true"] = analysis.equilibria(task, box=box, count=_STARTS)
     elif hasattr(task, "next_state"):
-        found["_true"] = analysis.fixed_points(task, box=box, count=STARTS)
-    arrays: dict[str, Array] = {}
+        found["_true"] = analysis.fixed_points(task, box=box, count=_STARTS)
+    arrays: Arrays = {}
     for suffix, every in found.items():
         # A curve of fixed points has no number of them: whichever the search meets are only where it began.
         points = [point for point in every if point.isolated]
@@ -126,9 +125,9 @@ def fixed_point_arrays(setup: Setup) -> dict[str, Array]:
     return arrays
 
 
-def fixed_point_numbers(replicas: Replicas, found: dict[str, Array]) -> dict[str, Any]:
+def fixed_point_numbers(replicas: Replicas, found: Arrays) -> dict[str, Any]:
     """Numbers of fixed points of each replica and of the true map."""
-    numbers: dict[str, Any] = {}
+    numbers: dict[str, object] = {}
     if "fixed_points_replica" in found:
         numbers["count"] = np.bincount(found["fixed_points_replica"], minlength=replicas.size).tolist()
     if "fixed_points_true" in found:

@@ -9,20 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn.analysis import gates, theory
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.arrays import Array, Arrays, Mask
 from ddl_dyn.metrics.tracking import longest_length, sequence_accuracy, token_accuracy, token_correct
 
-Array = NDArray[Any]
 # A map counts as represented when the typical replica's short free runs err by less (in σ, or as a share of tokens).
 REPRESENTED = 0.1
 # Free runs whose gates are audited: steps and initial states.
 AUDIT_STEPS, AUDIT_STATES = 20, 16
 # Words behind an accuracy (standard error at most .03), and the numbers that one batch of them may hold.
-WORDS, BATCH = 256, 2**24
+WORDS, _BATCH = 256, 2**24
 
 
 def theory_numbers(setup: Setup, short: list[float]) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def theory_numbers(setup: Setup, short: list[float]) -> dict[str, Any]:
     }
 
 
-def gate_audit(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
+def gate_audit(setup: Setup) -> tuple[dict[str, Any], Arrays]:
     """Delta audit along free runs from test states; empty for a model without gates, or one whose runs leave
     the finite range.
 
@@ -77,7 +76,7 @@ def gate_audit(setup: Setup) -> tuple[dict[str, Any], dict[str, Array]]:
     if found.mirror_angle.shape[1]:
         numbers["mirror_angle"] = np.median(found.mirror_angle, axis=(1, 2)).tolist()
         numbers["rotation_angle"] = np.median(found.rotation_angle, axis=(1, 2)).tolist()
-    arrays: dict[str, Array] = {
+    arrays: Arrays = {
         "audit_beta": np.asarray(traces["beta"], dtype=np.float32),
         "audit_k": np.asarray(traces["k"], dtype=np.float32),
         "audit_spent": found.spent,
@@ -99,7 +98,7 @@ def token_errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float
     return {f"token_error_{name}": (1.0 - correct[..., :n].mean(axis=(1, 2))).tolist() for name, n in shown.items()}
 
 
-def word_tracking(setup: Setup, trained: int) -> tuple[dict[str, Any], dict[str, Array]]:
+def word_tracking(setup: Setup, trained: int) -> tuple[dict[str, Any], Arrays]:
     """State-tracking accuracy at every length up to the task's longest, on words of their own.
 
     The seed of the test set gives every model the same words.
@@ -119,7 +118,7 @@ def word_tracking(setup: Setup, trained: int) -> tuple[dict[str, Any], dict[str,
     rng = np.random.default_rng([setup.config.data.test_seed, 0x776F7264])
     x0 = task.initial_states(WORDS, rng=rng, split="test")
     inputs = task.inputs(WORDS, steps, rng=rng, split="test")
-    size = max(1, BATCH // (replicas.size * (steps + 1) * task.state_dim))
+    size = max(1, _BATCH // (replicas.size * (steps + 1) * task.state_dim))
     parts = [_words_correct(setup, x0[i : i + size], inputs[i : i + size]) for i in range(0, WORDS, size)]
     correct = np.concatenate(parts, axis=1)
     token, sequence = token_accuracy(correct), sequence_accuracy(correct)
@@ -136,8 +135,8 @@ def word_tracking(setup: Setup, trained: int) -> tuple[dict[str, Any], dict[str,
     return numbers, {"tracking_accuracy": token, "tracking_sequence": sequence}
 
 
-def _words_correct(setup: Setup, x0: Array, inputs: Array) -> Array:
-    """(R, N, T), whether the state after each token is right."""
+def _words_correct(setup: Setup, x0: Array, inputs: Array) -> Mask:
+    """(R, N, T), True where the state after a token is right."""
     replicas, normalizer = setup.replicas, setup.normalizer
     true = setup.task.simulate(x0, inputs.shape[1], inputs).states
     drive = torch.as_tensor(inputs).to(device=replicas.device, dtype=replicas.dtype)

@@ -37,7 +37,7 @@ class Propagation:
 
 
 def propagation(
-    name: str, *, state_dim: int = 8, depth: int = DEPTH, seeds: Sequence[int] = range(5), **options: Any
+    name: str, *, state_dim: int = 8, depth: int = DEPTH, seeds: Sequence[int] = range(5), **options: object
 ) -> Propagation:
     """Statistics of the step and of its gradient through an untied stack, before any training, in float64.
 

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn.experiments.evaluation.phase_space import portrait_grid
 from ddl_dyn.experiments.setup import Setup
-
-Array = NDArray[Any]
+from ddl_dyn.metrics.arrays import Arrays
 
 
 class PortraitSeries:
@@ -57,7 +55,7 @@ class PortraitSeries:
         """Continue where `state` was taken."""
         self.update, self.steps = list(state["update"]), list(state["steps"])
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> Arrays:
         """kept_update (K,) and kept_step (K, R, P, D), float32: Φ(x) − x on the portrait's grid."""
         if not self.update:
             return {}

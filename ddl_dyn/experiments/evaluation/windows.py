@@ -8,13 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numpy.typing import NDArray
-
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.starts import each_start
 from ddl_dyn.metrics.windows import pooled_interval, window_overlap
-
-Array = NDArray[Any]
 
 
 def window_intervals(setup: Setup, pred: Array, true: Array) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ class List(tuple[Any, ...]):
     """A value that is itself a list."""
 
 
-def settings(value: Any) -> Any:
+def settings(value: object) -> Any:
     """Nested settings in JSON's types, in which a list is an axis, from what was typed or read from a file."""
     if isinstance(value, Mapping):
         return {key: settings(item) for key, item in value.items()}
@@ -27,7 +27,7 @@ def settings(value: Any) -> Any:
     return value
 
 
-def single(value: Any) -> Any:
+def single(value: object) -> Any:
     """Nested settings in which every list is one value, none an axis."""
     if isinstance(value, Mapping):
         return {key: single(item) for key, item in value.items()}
@@ -62,7 +62,7 @@ def _literal(text: str) -> Any:
     return value
 
 
-def axes(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, list[Any]]]:
+def axes(tree: Mapping[str, object], prefix: str = "") -> list[tuple[str, list[Any]]]:
     """Every leaf of nested settings with its dotted name and its choices, one where it is no list."""
     found = []
     for key, value in tree.items():

@@ -130,7 +130,7 @@ def check_grid(config: GridConfig) -> list[str]:
     return problems + _engine_problems(config)
 
 
-def _axis_problems(tree: Mapping[str, Any], prefix: str) -> list[str]:
+def _axis_problems(tree: Mapping[str, object], prefix: str) -> list[str]:
     problems, lists = [], list_keys()
     for name, choices in axes(tree):
         path = prefix + name

@@ -85,7 +85,7 @@ def resolve_compare(updates: Mapping[str, Any]) -> tuple[CompareConfig, list[Cel
     return config, _cells(config, [])
 
 
-def resolve_sweep(updates: Mapping[str, Any]) -> tuple[SweepConfig, list[Cell]]:
+def resolve_sweep(updates: Mapping[str, object]) -> tuple[SweepConfig, list[Cell]]:
     """The whole configuration of a sweep and its cells, each checked like a run.
 
     Args:
@@ -138,7 +138,7 @@ def expand_grid(config: GridConfig) -> list[Cell]:
     problems: list[str] = []
     for names, spans in trees:
         for place in itertools.product(*(choices for _, choices in spans)):
-            cell: dict[str, Any] = {"tags": list(config.tags), "note": config.note}
+            cell: dict[str, object] = {"tags": list(config.tags), "note": config.note}
             cell |= {"task": names["task"], "model": names["model"]}
             for (path, _), value in zip(spans, place, strict=True):
                 cell = merged(cell, _nested(path, value))

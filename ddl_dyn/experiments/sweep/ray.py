@@ -56,7 +56,7 @@ def run_on_ray(
     with silence(), _cluster(config) as ray:
         retries = RETRIES if config.retries is None else config.retries
         task = ray.remote(num_cpus=1, num_gpus=config.gpus or 0, max_retries=retries)(_task)
-        under_way: dict[Any, int] = {}
+        under_way: dict[object, int] = {}
         try:
             while len(ended) < len(jobs):
                 limit = AHEAD * max(int(ray.cluster_resources().get("CPU", 1)), 1)
@@ -122,7 +122,7 @@ def _on_loopback(address: str) -> bool:
     return address.startswith(("127.", "localhost", "[::1]"))
 
 
-def _task(job: Job, options: Mapping[str, Any], where: tuple[str, str], on_gpu: bool) -> str | None:
+def _task(job: Job, options: Mapping[str, object], where: tuple[str, str], on_gpu: bool) -> str | None:
     """In a worker of the cluster: do a cell; None, or why it failed in one line."""
     base, folder = where
     # Files of data and of a user's classes are named relative to where the sweep was started.

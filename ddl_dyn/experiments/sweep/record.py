@@ -11,7 +11,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ddl_dyn.config.files import read_member
 from ddl_dyn.experiments.sweep.grid import Cell
@@ -25,7 +24,7 @@ from ddl_dyn.runs import (
     UNREADABLE,
     Run,
     RunError,
-    open_run,
+    find_run,
     scan,
 )
 from ddl_dyn.runs.atomic_files import write_text
@@ -37,10 +36,10 @@ CELLS = "cells.csv"
 NEVER = "NEVER STARTED"
 
 
-def completed(base: Path) -> dict[str, str]:
+def completed(runs: Path) -> dict[str, str]:
     """Runs of a folder that are complete: hash of the canonical configuration -> id, the first of equals."""
     found: dict[str, str] = {}
-    for line in all_lines(base):
+    for line in all_lines(runs):
         if line["status"] == COMPLETED and line.get("hash"):
             found.setdefault(line["hash"], line["id"])
     return found
@@ -102,20 +101,20 @@ class Left:
     reason: str
 
 
-def open_sweep(reference: str, base: Path) -> Run:
+def open_sweep(reference: str, runs: Path) -> Run:
     """A stored sweep or comparison by its id or folder, or `last` for the newest.
 
     Raises:
         RunError: when there is none.
     """
     if reference != "last":
-        found = open_run(reference, base)
+        found = find_run(reference, runs)
         if found.kind not in GRIDS:
             raise RunError(f"{found.id} is no sweep but a {found.kind}; `ddl-dyn list --kind sweep` lists the sweeps")
         return found
-    sweeps = [run for run in scan(base) if run.status != UNREADABLE and run.kind in GRIDS]
+    sweeps = [run for run in scan(runs) if run.status != UNREADABLE and run.kind in GRIDS]
     if not sweeps:
-        raise RunError(f"no sweeps in {base}; start one with `ddl-dyn sweep with tasks=… models=…`")
+        raise RunError(f"no sweeps in {runs}; start one with `ddl-dyn sweep with tasks=… models=…`")
     return max(sweeps, key=lambda run: str(run.entry.get("start_time")))
 
 
@@ -153,7 +152,7 @@ def _reason(run: Run, state: str) -> str:
         return "the sweep has not come to it"
     if state == UNREADABLE:
         return "its run.json is damaged; move the folder away to start it anew"
-    entry: Mapping[str, Any] = run.entry
+    entry: Mapping[str, object] = run.entry
     progress = entry.get("progress")
     at = f"at update {progress.get('update')} of {progress.get('updates')}" if isinstance(progress, Mapping) else ""
     if state == FAILED:

@@ -90,7 +90,7 @@ def _keep(plan: _Plan, launch: Launch, conclude: Conclude | None) -> tuple[str, 
     store = make_store(launch, _entry(plan))
     assert store is not None
 
-    def body(_run: Any, _config: Mapping[str, Any]) -> Any:
+    def body(_run: object, _config: Mapping[str, object]) -> Any:
         write_cells(store.directory, plan.cells, plan.run_ids)
         store.update(members=plan.run_ids)
         ends = _do(plan, launch)

@@ -102,7 +102,7 @@ class _Observer(MongoObserver):
         self.runs.update_one({"_id": self.run_entry["_id"]}, {"$set": self.run_entry}, upsert=True)
 
 
-def run_identity(entry: Mapping[str, Any]) -> str:
+def run_identity(entry: Mapping[str, object]) -> str:
     """Identity of a run wherever its folder lies: from its first process and moment."""
     attempts = entry.get("attempts")
     if not isinstance(attempts, list) or not attempts or not isinstance(attempts[0], Mapping):
@@ -111,7 +111,7 @@ def run_identity(entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def send(run: Run, client: Any, address: Address, *, files: bool = True) -> Any:
+def send(run: Run, client: object, address: Address, *, files: bool = True) -> Any:
     """Bring a run's copy up to what its files hold now; sent twice, it is there once.
 
     Args:
@@ -174,17 +174,17 @@ def _summary(run: Run) -> dict[str, Any]:
     return {name: float(np.median(values)) for name, values in found.items() if values is not None}
 
 
-def _info(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _info(entry: Mapping[str, object]) -> dict[str, Any]:
     names = ("tags", "note", "task", "model", "seeds", "members", "device", "data_hash", "git", "versions", "error")
     return {name: _plain(entry[name]) for name in names if entry.get(name) not in (None, "", [], {})}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """The value with keys that every version of MongoDB takes: `.` and a leading `$` replaced, as Sacred does."""
     return force_bson_encodeable(value) if isinstance(value, dict) else value
 
 
-def _moment(stamp: Any) -> datetime:
+def _moment(stamp: object) -> datetime:
     try:
         return datetime.fromisoformat(str(stamp)).astimezone(UTC)
     except ValueError:
@@ -195,7 +195,7 @@ def _series(run: Run) -> dict[str, dict[str, list[Any]]]:
     """Medians of the stored records in Sacred's form, thinned evenly where a document could not hold them."""
     records = run.metrics
     start = _moment(run.entry.get("start_time"))
-    out: dict[str, dict[str, list[Any]]] = {}
+    out: dict[str, dict[str, list[object]]] = {}
     for record in records[:: max(1, math.ceil(len(records) / POINTS))]:
         try:
             found = medians(SimpleNamespace(**record))

@@ -33,15 +33,20 @@ class MongoMirror:
         # Heartbeats come from a thread of Sacred's, the end from the main one.
         self._lock = threading.RLock()
 
-    def queued_event(self, **_: Any) -> None:
+    def queued_event(self, **_: object) -> None:
         """Nothing: there is no queue."""
 
-    def started_event(self, **_: Any) -> None:
+    def started_event(self, **_: object) -> None:
         """Make the run's document, or take up that of an earlier attempt."""
         self._attempt(self._send)
 
-    def heartbeat_event(self, *, captured_out: str, beat_time: Any, result: Any, **_: Any) -> None:
-        """Renew the document, or try to catch up after an outage."""
+    def heartbeat_event(self, *, captured_out: str, beat_time: object, result: object, **_: object) -> None:
+        """Renew the document, or try to catch up after an outage.
+
+        Args:
+            captured_out: everything printed so far; its end is sent.
+            beat_time, result: as Sacred hands them on.
+        """
         with self._lock:
             observer = self._observer
             if observer is None:
@@ -70,7 +75,7 @@ class MongoMirror:
         """Send what there is."""
         self._finish()
 
-    def resource_event(self, **_: Any) -> None:
+    def resource_event(self, **_: object) -> None:
         """Nothing: at the end every file of the run's folder is sent."""
 
     def artifact_event(self, **_: Any) -> None:

@@ -94,7 +94,9 @@ def make_experiment(
     return experiment
 
 
-def print_config(name: str, defaults: Mapping[str, Any], config: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def print_config(
+    name: str, defaults: Mapping[str, object], config: Mapping[str, object], options: Mapping[str, object]
+) -> None:
     """Sacred's `print_config`, which marks what differs from the defaults.
 
     Args:
@@ -107,7 +109,7 @@ def print_config(name: str, defaults: Mapping[str, Any], config: Mapping[str, An
     print(text.getvalue().replace(DOT, "."), end="")
 
 
-def _dotless(value: Any) -> Any:
+def _dotless(value: object) -> Any:
     if isinstance(value, Mapping):
         return {clean(key).replace(".", DOT): _dotless(item) for key, item in value.items()}
     return value
@@ -160,7 +162,7 @@ class Command:
 
 
 @cli_option("-m", "--store")
-def _store_option(args: Any, run: Any) -> None:
+def _store_option(args: object, run: object) -> None:
     """Copy the run to MongoDB too, beside its files.
 
     The argument value is mongodb://[user:password@]host[:port]/database.

@@ -25,9 +25,9 @@ from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, primary_of, scores
 
 # What a pooled error hides of its starts.
-STARTS = (METRICS["start_median"], METRICS["start_beyond"])
+_STARTS = (METRICS["start_median"], METRICS["start_beyond"])
 # Where and how fast a run is computed, and what else it is tested on, changes no claim made about it.
-NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every", "data.radii"}
+_NEUTRAL = {"train.device", "train.threads", "train.compile", "train.validate_every", "data.radii"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Setting:
             resamples = int(at(entry.run.config, "eval.bootstrap") or 2000)
             comparison.values[entry.label] = values
             comparison.intervals[entry.label], comparison.coverages[entry.label] = covered_median(
-                values, data_sets(entry.run, values.size), resamples=resamples, seed=0
+                values, replica_data_sets(entry.run, values.size), resamples=resamples, seed=0
             )
             comparison.starts[entry.label] = self._starts(entry.run, split, horizon)
             comparison.windows[entry.label] = at(entry.run.result, f"{split}.windows.{horizon}")
@@ -89,7 +89,7 @@ class Setting:
                 value = at(entry.run.result, f"floors.{name}.{path}")
                 if isinstance(value, (int, float)) and not math.isnan(value):
                     comparison.floors.setdefault(name, float(value))
-                    places = [m.found_at(split=split, horizon=horizon) for m in STARTS]
+                    places = [m.found_at(split=split, horizon=horizon) for m in _STARTS]
                     known = [at(entry.run.result, f"floors.{name}.{place}") for place in places]
                     comparison.starts.setdefault(name, (known[0], known[1]))
         return comparison
@@ -98,7 +98,7 @@ class Setting:
         """Of one-hot codes, between which distances say nothing, there are none."""
         if self.metric is not PRIMARY:
             return None, None
-        found = [scores(run, split, horizon, metric) for metric in STARTS]
+        found = [scores(run, split, horizon, metric) for metric in _STARTS]
         median, beyond = (None if values is None else float(np.median(values)) for values in found)
         return median, beyond
 
@@ -127,7 +127,7 @@ class Comparison:
     windows: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
     def few_starts(self, name: str) -> bool:
-        """Whether few starts decide the pooled error of an entry or a floor (`metrics.starts.few_starts_decide`)."""
+        """True if few starts decide the pooled error of an entry or a floor (`metrics.starts.few_starts_decide`)."""
         median = self.starts[name][0]
         pooled = self.intervals[name].estimate if name in self.intervals else self.floors[name]
         return median is not None and bool(few_starts_decide(pooled, median))
@@ -144,7 +144,10 @@ class Comparison:
 
     @property
     def primary(self) -> bool:
-        """Whether it was declared beforehand: in distribution, over the short horizon. All others are exploratory."""
+        """True for the comparison declared beforehand: in distribution, over the short horizon.
+
+        All others are exploratory.
+        """
         return (self.split, self.horizon) == ("test", "short")
 
     def order(self) -> list[str]:
@@ -157,7 +160,7 @@ class Comparison:
         return min(known.items(), key=lambda pair: pair[1]) if known else None
 
     def beats(self, label: str, level: float) -> bool:
-        """Whether an entry's whole interval (its median, where there is none) lies below a level."""
+        """True if an entry's whole interval (its median, where there is none) lies below a level."""
         interval = self.intervals[label]
         return (interval.high if not math.isnan(interval.high) else interval.estimate) < level
 
@@ -168,7 +171,7 @@ def spoken(label: str) -> str:
     return MODEL_LABELS.get(model, model) + bracket + rest
 
 
-def data_sets(run: Run, replicas: int) -> list[int]:
+def replica_data_sets(run: Run, replicas: int) -> list[int]:
     """Number of the data set (R,) that each replica of a run was trained on; neighbours share one."""
     number = int(at(run.config, "data.seeds") or 1)
     return [r * number // replicas for r in range(replicas)]
@@ -228,9 +231,9 @@ def group_runs(runs: Sequence[Run]) -> list[Setting]:
     return sorted(out, key=lambda setting: order[setting.task])
 
 
-def _comparable(flat: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(flat: Mapping[str, object]) -> dict[str, Any]:
     roots = ("task_args", "data", "train", "eval")
-    return {key: value for key, value in flat.items() if key.split(".")[0] in roots and key not in NEUTRAL}
+    return {key: value for key, value in flat.items() if key.split(".")[0] in roots and key not in _NEUTRAL}
 
 
 def _claim(run: Run) -> tuple[str, str]:

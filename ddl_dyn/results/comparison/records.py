@@ -17,7 +17,7 @@ import numpy as np
 from ddl_dyn.config.formats import cell
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
-from ddl_dyn.results.comparison.groups import Comparison, Entry, data_sets, group_runs
+from ddl_dyn.results.comparison.groups import Comparison, Entry, group_runs, replica_data_sets
 from ddl_dyn.results.comparison.radius import radius_panels
 from ddl_dyn.results.comparison.terminal import as_table, decisions, expectations
 from ddl_dyn.results.comparison.verdicts import Contrast, contrasts, evidence_words, of_comparison, starred
@@ -50,7 +50,7 @@ def comparison_rows(members: Iterable[Run]) -> list[dict[str, Any]]:
         None where there are not two blocks or no series. `evidence`: of the task, from `evidence_words`. Floors have
         one record per comparison, with no interval.
     """
-    out: list[dict[str, Any]] = []
+    out: list[dict[str, object]] = []
     settings = group_runs(list(members))
     judged = contrasts(settings)
     for setting in settings:
@@ -70,7 +70,7 @@ def comparison_rows(members: Iterable[Run]) -> list[dict[str, Any]]:
 def _model(comparison: Comparison, entry: Entry) -> dict[str, Any]:
     label, run = entry.label, entry.run
     values, interval = comparison.values[label], comparison.intervals[label]
-    sets = len(set(data_sets(run, values.size)))
+    sets = len(set(replica_data_sets(run, values.size)))
     windows = comparison.windows[label] or {}
     return {
         "model": label,
@@ -121,7 +121,7 @@ def _floor(comparison: Comparison, name: str) -> dict[str, Any]:
     return {"model": name} | nothing | measured | counts | _starts(comparison, name) | _verdict(None)
 
 
-def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
+def as_csv(records: Sequence[Mapping[str, object]]) -> str:
     """The records as CSV with a header, full precision."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n", extrasaction="ignore")

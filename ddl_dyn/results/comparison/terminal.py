@@ -21,7 +21,7 @@ from ddl_dyn.results.comparison.verdicts import (
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
 
 # Of a column of errors: 80 columns hold four.
-WIDTH = 11
+_WIDTH = 11
 
 
 def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
@@ -29,7 +29,7 @@ def as_table(records: Sequence[Mapping[str, Any]]) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    blocks: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    blocks: dict[tuple[str, str], list[Mapping[str, object]]] = {}
     for record in records:
         blocks.setdefault((record["task"], record["protocol"]), []).append(record)
     parts = [Text(_head(records))]
@@ -96,7 +96,7 @@ def _block(records: Sequence[Mapping[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    block: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
+    block: dict[str, dict[tuple[str, str], Mapping[str, object]]] = {}
     for record in records:
         block.setdefault(record["model"], {})[(record["split"], record["horizon"])] = record
     horizons = list(dict.fromkeys(key for line in block.values() for key in line))
@@ -104,7 +104,7 @@ def _block(records: Sequence[Mapping[str, Any]]) -> Any:
     table.add_column("model", min_width=12, no_wrap=True)
     for split, horizon in horizons:
         place = SPLIT_NAMES[split].replace(" distribution", "\ndistr.")
-        table.add_column(f"{place},\n{horizon}", justify="right", min_width=WIDTH, no_wrap=True)
+        table.add_column(f"{place},\n{horizon}", justify="right", min_width=_WIDTH, no_wrap=True)
     latent, size = METRICS["latent_dim"], METRICS["parameters"]
     table.add_column(latent.heading, justify="right", no_wrap=True)
     table.add_column(size.heading.replace("parameters", "para-\nmeters"), justify="right", no_wrap=True)
@@ -116,7 +116,7 @@ def _block(records: Sequence[Mapping[str, Any]]) -> Any:
     return table
 
 
-def _cell(record: Mapping[str, Any] | None) -> Any:
+def _cell(record: Mapping[str, object] | None) -> Any:
     from rich.text import Text
 
     if record is None:
@@ -129,18 +129,18 @@ def _cell(record: Mapping[str, Any] | None) -> Any:
     if record["start_median"] is not None:
         beyond = METRICS["start_beyond"].text(record["start_beyond"])
         middle = _short(record["start_median"])
-        text.append(f"\n{middle},{' ' if len(middle + beyond) <= WIDTH - 2 else chr(10)}{beyond}", style="dim")
+        text.append(f"\n{middle},{' ' if len(middle + beyond) <= _WIDTH - 2 else chr(10)}{beyond}", style="dim")
     return text
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     """Without the zero before the point: 80 columns hold four horizons."""
     text = PRIMARY.text(value)
     return text[1:] if text.startswith("0.") else text
 
 
 def expectations(found: Sequence[Setting]) -> Any:
-    """What theory had said of each entry beside what came out, failed ones marked; None if none is stored."""
+    """Theoretical prediction for each entry beside the outcome, failed ones marked; None if none is stored."""
     from rich import box
     from rich.console import Group
     from rich.table import Table

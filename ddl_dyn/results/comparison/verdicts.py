@@ -14,7 +14,7 @@ from ddl_dyn.config.formats import counted
 from ddl_dyn.metrics.decisions import Decision, Outcome, PairedScores, decide
 from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric
 from ddl_dyn.metrics.starts import DISAGREEMENT
-from ddl_dyn.results.comparison.groups import Comparison, Entry, Setting, data_sets
+from ddl_dyn.results.comparison.groups import Comparison, Entry, Setting, replica_data_sets
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import at
 
@@ -49,7 +49,7 @@ class Contrast:
 
     @property
     def matched(self) -> bool:
-        """Whether both have as many parameters, within `MATCHED`; unknown counts are not matched."""
+        """True if both have as many parameters, within `MATCHED`; unknown counts are not matched."""
         sizes = [at(entry.run.result, METRICS["parameters"].path) for entry in (self.first, self.second)]
         return all(isinstance(size, int) for size in sizes) and max(sizes) <= (1 + MATCHED) * min(sizes)
 
@@ -60,7 +60,7 @@ class Contrast:
 
     @property
     def marked(self) -> bool:
-        """Whether it is a primary win at matched parameters, on a task no linear map solves, and is set off as one."""
+        """True for a primary win at matched parameters, on a task that no linear map solves; tables set it off."""
         return self.decision.primary and self.decision.verdict == "win" and self.matched and not self.evidence
 
 
@@ -91,7 +91,7 @@ def contrasts(found: Sequence[Setting]) -> list[Contrast]:
             label=f"{first.label} against {second.label}",
             first=comparison.values[first.label],
             second=comparison.values[second.label],
-            data_sets=data_sets(first.run, comparison.values[first.label].size),
+            data_sets=replica_data_sets(first.run, comparison.values[first.label].size),
             primary=comparison.primary,
         )
         for comparison, first, second in cases
@@ -118,7 +118,7 @@ def of_comparison(judged: Iterable[Contrast], comparison: Comparison) -> list[Co
 
 
 def starred(judged: Iterable[Contrast], comparison: Comparison, label: str) -> bool:
-    """Whether an entry is marked: a primary win at matched parameters against every other entry of its comparison.
+    """True for an entry with a primary win at matched parameters against every other entry of its comparison.
 
     Args:
         judged: from `contrasts`.   comparison: of one setting.   label: of one of its entries.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddl_dyn import plots
 from ddl_dyn.experiments.unsuitable import Unsuitable
-from ddl_dyn.results.figures.registry import RunFigure, known, on_page, side_by_side
+from ddl_dyn.results.figures.registry import RunFigure, figures_side_by_side, known_figures, on_page
 from ddl_dyn.results.figures.run_view import ANALYSIS_FILE, RunView
 from ddl_dyn.runs import COMPLETED, Run
 from ddl_dyn.runs.atomic_files import write_json
@@ -62,7 +62,7 @@ def figure_of(run: Run, name: str | None, *, given: Setup | None = None) -> Any:
     check_drawable(run)
     view = RunView(run, given=given)
     if name is None:
-        suited = [*side_by_side(view), *(one for one in on_page(together=False) if not one.unless(view))]
+        suited = [*figures_side_by_side(view), *(one for one in on_page(together=False) if not one.unless(view))]
         if not suited:
             raise ValueError(f"run {run.id} ({view.title}) has no figure of stored arrays")
         return suited[0].draw(view)
@@ -73,28 +73,28 @@ def figure_of(run: Run, name: str | None, *, given: Setup | None = None) -> Any:
     return one.draw(view)
 
 
-def available(run: Run) -> Iterator[tuple[str, str, str]]:
+def available_figures(run: Run) -> Iterator[tuple[str, str, str]]:
     """(name, what it shows, why not) of every figure; the last is empty where the run has it."""
     check_drawable(run)
     view = RunView(run)
-    for one in known().values():
+    for one in known_figures().values():
         yield one.name, one.shows, one.unless(view)
 
 
 def _chosen(what: Sequence[str] | None) -> Iterator[RunFigure]:
     if what is None:
-        yield from (one for one in known("stored").values() if one.by_default)
+        yield from (one for one in known_figures("stored").values() if one.by_default)
         return
     if list(what) == [ALL]:
-        yield from known().values()
+        yield from known_figures().values()
         return
     yield from _named(what)
 
 
 def _named(what: Sequence[str]) -> Iterator[RunFigure]:
-    figures = known("stored")
+    figures = known_figures("stored")
     if not set(what) <= set(figures):
-        figures = known()
+        figures = known_figures()
     for name in what:
         if name not in figures:
             near = difflib.get_close_matches(name, figures, n=1)
@@ -104,7 +104,7 @@ def _named(what: Sequence[str]) -> Iterator[RunFigure]:
 
 
 def check_drawable(run: Run) -> None:
-    """Whether a run is a single one that holds arrays.
+    """Check that a run is a single one that holds arrays.
 
     Raises:
         ValueError: when it is not, saying what to do.
@@ -116,7 +116,7 @@ def check_drawable(run: Run) -> None:
         raise ValueError(f"run {run.id} cannot be drawn: {reason}; only a completed run has figures")
 
 
-def write_analysis(found: Mapping[str, Any], setup: Setup, folder: Path) -> list[Path]:
+def write_analysis(found: Mapping[str, object], setup: Setup, folder: Path) -> list[Path]:
     """Write an analysis and the figures that show its numbers; the paths written.
 
     Args:
@@ -128,5 +128,5 @@ def write_analysis(found: Mapping[str, Any], setup: Setup, folder: Path) -> list
     paths = [folder / ANALYSIS_FILE]
     for name, section in (("survival", "survival"), ("error", "spectrum")):
         if section in found:
-            paths += plots.save(known("stored")[name].draw(view), folder / "figures" / name)
+            paths += plots.save(known_figures("stored")[name].draw(view), folder / "figures" / name)
     return paths

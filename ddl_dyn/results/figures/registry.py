@@ -82,7 +82,7 @@ def figure(
         ValueError: when the name is taken.
     """
 
-    def register(build: Callable[..., Any]) -> Callable[..., Any]:
+    def register(build: Callable[..., object]) -> Callable[..., Any]:
         if name in FIGURES:
             raise ValueError(f"the figure {name!r} is registered twice")
         needs: Needs = "trained" if ".trained." in build.__module__ else "stored"
@@ -95,7 +95,7 @@ def figure(
     return register
 
 
-def known(needs: Needs = "trained") -> dict[str, RunFigure]:
+def known_figures(needs: Needs = "trained") -> dict[str, RunFigure]:
     """Figures by name, those drawn by default first, then those of stored arrays.
 
     Args:
@@ -113,11 +113,11 @@ def on_page(*, together: bool) -> list[RunFigure]:
     Args:
         together: those that take the models of a task side by side, or those of one run each.
     """
-    shown = [one for one in known("stored").values() if one.by_default and one.together is together]
+    shown = [one for one in known_figures("stored").values() if one.by_default and one.together is together]
     return sorted(shown, key=lambda one: (one.build.__module__, one.build.__code__.co_firstlineno))
 
 
-def side_by_side(view: RunView) -> list[RunFigure]:
+def figures_side_by_side(view: RunView) -> list[RunFigure]:
     """Figures of a run that a report draws for all models of its task: those that mean something, none twice."""
     suited = [one for one in on_page(together=True) if not one.unless(view)]
     replaced = {one.instead_of for one in suited}

@@ -11,15 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ddl_dyn.experiments.unsuitable import CODES, Unsuitable
+from ddl_dyn.metrics.arrays import Array, Arrays
 from ddl_dyn.runs import Run, read_json
 
 if TYPE_CHECKING:
     from ddl_dyn.experiments.setup import Setup
 
-Array = NDArray[Any]
 # The trajectories that figures show.
 SPLIT = "test"
 # Written beside a run by `ddl-dyn analyse`.
@@ -70,7 +69,7 @@ class RunView:
 
     @cached_property
     def analysis(self) -> Mapping[str, Any]:
-        """What `analyse` has found of the run; empty where it was not analysed."""
+        """Stored findings of `analyse`; empty for a run that was not analysed."""
         path = self.run.path / ANALYSIS_FILE
         return self.analysed or (read_json(path) if path.is_file() else {})
 
@@ -84,7 +83,7 @@ class RunView:
         return None if self.setup.obstacle else dynamics.spectrum(self.setup)
 
     @cached_property
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> Arrays:
         """Stored arrays by name."""
         return self.run.arrays
 
@@ -107,12 +106,12 @@ class RunView:
 
     @property
     def categorical(self) -> bool:
-        """Whether the states are one-hot codes, of which only the largest component means anything."""
+        """True if the states are one-hot codes, of which only the largest component means anything."""
         return "tracking_accuracy" in self.arrays
 
     @property
     def codes(self) -> str:
-        """Why distances between states say nothing of a token task; empty for another."""
+        """Reason against distances between the states of a token task; empty for another task."""
         return CODES if self.categorical else ""
 
     @property

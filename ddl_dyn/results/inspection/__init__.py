@@ -1,1 +1,1 @@
-"""What the trained map of a finished run does, beside the true one: the run made whole again, numbers, a table."""
+"""Analysis of a finished run's trained map beside the true one: the run restored, numbers, a table."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.experiments.setup import Setup
@@ -24,6 +23,7 @@ from ddl_dyn.metrics.accuracy import (
     survival_curve,
     valid_prediction_time,
 )
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.climate import (
     MAX_DIMENSIONS,
     spectral_floor,
@@ -33,11 +33,10 @@ from ddl_dyn.metrics.climate import (
 )
 from ddl_dyn.metrics.oscillation import phase_error, turning_point_error
 
-Array = NDArray[Any]
 # Independent true runs: one is the reference, the others make the noise floor.
 RUNS = 6
 # Width of the spectral smoothing, as a share of the task's own frequency.
-SMOOTHING = 0.1
+_SMOOTHING = 0.1
 THRESHOLDS = (0.05, 0.4, 0.5)
 
 
@@ -65,7 +64,7 @@ def long_runs(setup: Setup, steps: int) -> tuple[Array, Array]:
 
 
 def no_long_runs(setup: Setup) -> str:
-    """Why there can be no long free runs beside true ones; empty where there can."""
+    """Reason against long free runs beside true ones; empty if they are possible."""
     if setup.obstacle:
         return setup.obstacle
     if setup.task.recorded or not hasattr(setup.member, "simulate"):
@@ -135,7 +134,7 @@ def distances(setup: Setup, pred: Array, true: Array) -> dict[str, Any]:
     reference, copies = true[0], true[1:]
     if at_rest(reference[None]):
         raise Unsuitable("the truth has come to rest, and a point has no climate")
-    dt, width = float(setup.task.dt), SMOOTHING / setup.timescale
+    dt, width = float(setup.task.dt), _SMOOTHING / setup.timescale
     stsp = state_space_divergence(pred, reference)
     hellinger = spectral_hellinger(pred, reference, dt, width)
     floors = state_space_floor(reference, copies), spectral_floor(reference, copies, dt, width)
@@ -151,12 +150,12 @@ def distances(setup: Setup, pred: Array, true: Array) -> dict[str, Any]:
 
 
 def at_rest(runs: Array) -> bool:
-    """Whether a component of the first of runs (N, T+1, D) no longer moves."""
+    """True if a component of the first of the runs (N, T+1, D) no longer moves."""
     reference = runs[0]
     return bool((np.ptp(reference, axis=0) <= 1e-9 * np.maximum(np.abs(reference).max(axis=0), 1e-300)).any())
 
 
-def verdict_shares(setup: Setup, pred: Array, true: Array) -> list[dict[str, float]]:
+def replica_verdict_shares(setup: Setup, pred: Array, true: Array) -> list[dict[str, float]]:
     """Share of each verdict over the long runs, per replica.
 
     Args:
@@ -181,7 +180,7 @@ def survival(setup: Setup) -> dict[str, Any]:
         raise Unsuitable(CODES)
     arrays = setup.run.arrays
     curve = nrmse_curve(arrays["test_pred"], arrays["test_true"], arrays["sigma"])
-    out: dict[str, Any] = {"horizon": (curve.shape[-1] - 1) * setup.task.dt / setup.timescale}
+    out: dict[str, object] = {"horizon": (curve.shape[-1] - 1) * setup.task.dt / setup.timescale}
     for threshold in THRESHOLDS:
         time, censored = valid_prediction_time(
             curve, setup.task.dt / setup.timescale, threshold, trust_steps=setup.data.trust_steps

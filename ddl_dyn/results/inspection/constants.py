@@ -12,20 +12,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn import analysis
 from ddl_dyn.experiments.evaluation.probes import gate_audit
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.experiments.unsuitable import Unsuitable
+from ddl_dyn.metrics.arrays import Array
 
-Array = NDArray[Any]
 # States at which constants are read, and at which the closed-form Jacobian is checked.
-PLACES, CHECKED = 256, 8
+_PLACES, CHECKED = 256, 8
 
 
 def laws(setup: Setup) -> dict[str, Any]:
-    """What holds of a Delta layer whatever it learned.
+    """Identities that hold for every Delta layer, trained or not.
 
     Returns:
         law_error (per replica, max |e_post − (1 − β) e_pre| in the precision of training), occupancy,
@@ -39,7 +38,7 @@ def laws(setup: Setup) -> dict[str, Any]:
     if not numbers:
         raise Unsuitable("no gates to audit: not a DDL stack, or its free runs leave the finite range")
     kept = ("law_error", "occupancy", "effective_reflections", "mirror_angle", "rotation_angle")
-    out: dict[str, Any] = {name: numbers[name] for name in kept if name in numbers}
+    out: dict[str, object] = {name: numbers[name] for name in kept if name in numbers}
     model = setup.replicas.template
     plain = getattr(model.config, "rewrite", "") == "delta" and getattr(model.config, "directions", 0) == 1
     if plain and getattr(model, "value_dim", 0) == 1:
@@ -174,7 +173,7 @@ def _states_before_one_impact(setup: Setup) -> Array:
     found = before[one]
     if not len(found):
         raise Unsuitable("no step of the test trajectories holds exactly one impact; raise data.steps")
-    return found[np.linspace(0, len(found) - 1, min(PLACES, len(found))).astype(int)]
+    return found[np.linspace(0, len(found) - 1, min(_PLACES, len(found))).astype(int)]
 
 
 def _jacobians(setup: Setup) -> Array:

@@ -8,27 +8,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ddl_dyn import analysis
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.experiments.unsuitable import Unsuitable
+from ddl_dyn.metrics.arrays import Array, Mask
 from ddl_dyn.metrics.oscillation import amplitude
 
-Array = NDArray[Any]
 # Steps averaged over: a hundred Lyapunov times of most tasks, and minutes at most.
 STEPS = 2000
 # Initial states of exponents, and of the orbits that are followed to a limit cycle.
-ENSEMBLE, FOLLOWED = 8, 3
+ENSEMBLE, _FOLLOWED = 8, 3
 # States at which Jacobians are compared, and those of a box in which orientation is counted.
-PLACES, BOX_PLACES = 64, 1024
+_PLACES, BOX_PLACES = 64, 1024
 LONGEST_CYCLE = 4
 # Starts of a search for cycles; a found point within this share of σ of a true one counts as that one.
-STARTS, NEAR = 64, 0.1
+_STARTS, NEAR = 64, 0.1
 # Above this many dimensions a box cannot be filled with starts, and only states of the data are.
 FILLED = 3
 # Steps after which an orbit of a map that comes to rest at all is taken to have done so.
-SETTLE = 1000
+_SETTLE = 1000
 # Newton doubles its digits once it is near; what has not converged by then wanders.
 ITERATIONS = 30
 # Multipliers of an attracting cycle of a flow: one is 1 along it, the next this far inside the unit circle.
@@ -46,7 +45,7 @@ def spectrum(setup: Setup, steps: int = STEPS) -> dict[str, Any]:
     """
     x0, options = setup.starts(ENSEMBLE, late=True), {"transient": steps // 4}
     found = analysis.lyapunov_spectrum(setup.learned, setup.embedded(x0), steps, **options)
-    out: dict[str, Any] = {"steps": steps, "trained": _exponents(found), "true": None}
+    out: dict[str, object] = {"steps": steps, "trained": _exponents(found), "true": None}
     if setup.truth is not None:
         out["true"] = _exponents(analysis.lyapunov_spectrum(setup.truth, x0, steps, **options))
     return out
@@ -62,7 +61,7 @@ def _exponents(found: analysis.LyapunovSpectrum) -> dict[str, Any]:
     }
 
 
-def cycles(setup: Setup) -> dict[str, Any]:
+def compare_cycles(setup: Setup) -> dict[str, Any]:
     """Fixed points and n-cycles, n ≤ 4, with their multipliers, held against the true ones.
 
     Returns:
@@ -72,11 +71,11 @@ def cycles(setup: Setup) -> dict[str, Any]:
     if not setup.comparable:
         raise Unsuitable("cycles are those of a map of the observed state: " + _why_not(setup))
     # Near rest all states of a short flow step are nearly fixed; late states sit where the attractor is.
-    starts = np.concatenate([setup.starts(STARTS // 2, late=True), setup.starts(STARTS // 2)])
+    starts = np.concatenate([setup.starts(_STARTS // 2, late=True), setup.starts(_STARTS // 2)])
     if not setup.is_flow:
         # Where a map is not smooth Newton may not get there, but an orbit that has come to rest is there.
-        starts = np.concatenate([starts, setup.member.simulate(setup.starts(FOLLOWED), SETTLE).states[:, -1]])
-    search: dict[str, Any] = {"count": STARTS, "iterations": ITERATIONS, "starts": starts}
+        starts = np.concatenate([starts, setup.member.simulate(setup.starts(_FOLLOWED), _SETTLE).states[:, -1]])
+    search: dict[str, Any] = {"count": _STARTS, "iterations": ITERATIONS, "starts": starts}
     if setup.task.state_dim <= FILLED:
         search["box"] = setup.box
     tolerance = NEAR * float(np.sqrt(np.mean(setup.sigma**2)))
@@ -123,7 +122,7 @@ def _cycle(cycle: analysis.Cycle) -> dict[str, Any]:
     }
 
 
-def limit_cycle(setup: Setup, steps: int) -> dict[str, Any]:
+def compare_limit_cycle(setup: Setup, steps: int) -> dict[str, Any]:
     """Period, amplitudes and Floquet multipliers of the closed curve that orbits end on, where the truth has one.
 
     Returns:
@@ -134,7 +133,7 @@ def limit_cycle(setup: Setup, steps: int) -> dict[str, Any]:
     """
     if not (setup.comparable and setup.is_flow and setup.task.state_dim >= 2):
         raise Unsuitable("a limit cycle is looked for in flows of at least two components, on the observed state")
-    x0 = setup.starts(FOLLOWED, late=True)
+    x0 = setup.starts(_FOLLOWED, late=True)
     dt = setup.learned.dt
     # A turn in fewer steps than this is not resolved; a run of fewer turns has no average.
     turns = max(steps, round(12 * setup.timescale / dt))
@@ -150,8 +149,8 @@ def limit_cycle(setup: Setup, steps: int) -> dict[str, Any]:
     }
 
 
-def _closed(multipliers: Array, period: Array) -> Array:
-    """Whether (R?, B) orbits turn, neutrally along their curve and attracted from aside."""
+def _closed(multipliers: Array, period: Array) -> Mask:
+    """True (R?, B) for orbits that turn, neutral along their curve and attracted from aside."""
     return np.isfinite(period) & (np.abs(multipliers[..., 0] - 1) < ALONG) & (multipliers[..., 1] < INSIDE)
 
 
@@ -196,7 +195,7 @@ def _places(setup: Setup) -> Array:
     if setup.member is not setup.task:
         states = setup.member.simulate(states[:8, 0], states.shape[1] - 1).states
     flat = states.reshape(-1, states.shape[-1])
-    return np.asarray(flat[np.linspace(0, len(flat) - 1, min(PLACES, len(flat))).astype(int)])
+    return np.asarray(flat[np.linspace(0, len(flat) - 1, min(_PLACES, len(flat))).astype(int)])
 
 
 def known_symmetries(setup: Setup) -> dict[str, Array]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import Any, NamedTuple
 
 from ddl_dyn import analysis
 from ddl_dyn.experiments.setup import Setup, restore_setup
 from ddl_dyn.experiments.unsuitable import Unsuitable
-from ddl_dyn.results.inspection import climate, constants, dynamics
+from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.results.inspection import climate, constants, dynamics, table
 from ddl_dyn.runs import Run
-
-Array = NDArray[Any]
 
 
 class Work:
@@ -33,22 +30,41 @@ class Work:
         return climate.long_runs(self.setup, self.steps)
 
 
-SECTIONS: dict[str, Callable[[Work], Any]] = {
-    "spectrum": lambda work: dynamics.spectrum(work.setup, work.steps),
-    "cycles": lambda work: dynamics.cycles(work.setup),
-    "limit_cycle": lambda work: dynamics.limit_cycle(work.setup, work.steps),
-    "local": lambda work: dynamics.local(work.setup),
-    "symmetries": lambda work: dynamics.symmetries(work.setup),
-    "invariants": lambda work: dynamics.invariants(work.setup),
-    "accuracy": lambda work: climate.accuracy(work.setup),
-    "climate": lambda work: climate.distances(work.setup, *work.long_runs),
-    "verdicts": lambda work: climate.verdict_shares(work.setup, *work.long_runs),
-    "tracking": lambda work: climate.tracking(work.setup),
-    "survival": lambda work: climate.survival(work.setup),
-    "constants": lambda work: constants.constants(work.setup),
-    "laws": lambda work: constants.laws(work.setup),
-    "precision": lambda work: analysis.precision_card(),  # noqa: ARG005
+class InspectionSection(NamedTuple):
+    """One section of an analysis: its measurement, and its rows of the printed table, None where it has none."""
+
+    measure: Callable[[Work], Any]
+    write: Callable[[Any, dict[str, Any]], Iterator[table.Row]] | None
+
+
+# In the order of the printed table.
+SECTIONS: dict[str, InspectionSection] = {
+    "spectrum": InspectionSection(lambda work: dynamics.spectrum(work.setup, work.steps), table.spectrum_rows),
+    "cycles": InspectionSection(lambda work: dynamics.compare_cycles(work.setup), table.cycles_rows),
+    "limit_cycle": InspectionSection(
+        lambda work: dynamics.compare_limit_cycle(work.setup, work.steps), table.limit_cycle_rows
+    ),
+    "local": InspectionSection(lambda work: dynamics.local(work.setup), table.local_rows),
+    "symmetries": InspectionSection(lambda work: dynamics.symmetries(work.setup), table.symmetries_rows),
+    "invariants": InspectionSection(lambda work: dynamics.invariants(work.setup), table.invariants_rows),
+    "accuracy": InspectionSection(lambda work: climate.accuracy(work.setup), table.accuracy_rows),
+    "tracking": InspectionSection(lambda work: climate.tracking(work.setup), table.tracking_rows),
+    "climate": InspectionSection(lambda work: climate.distances(work.setup, *work.long_runs), table.climate_rows),
+    "verdicts": InspectionSection(
+        lambda work: climate.replica_verdict_shares(work.setup, *work.long_runs), table.verdicts_rows
+    ),
+    "survival": InspectionSection(lambda work: climate.survival(work.setup), table.survival_rows),
+    "constants": InspectionSection(lambda work: constants.constants(work.setup), table.constants_rows),
+    "laws": InspectionSection(lambda work: constants.laws(work.setup), table.laws_rows),
+    "precision": InspectionSection(lambda work: analysis.precision_card(), None),  # noqa: ARG005
 }
+
+
+def rows(found: dict[str, Any]) -> Iterator[table.Row]:
+    """(quantity, true, trained) of every section that an analysis has."""
+    for name, section in SECTIONS.items():
+        if name in found and section.write is not None:
+            yield from section.write(found[name], found)
 
 
 def analyse(
@@ -76,7 +92,7 @@ def analyse(
         raise ValueError(f"steps must be at least 40 for averages to mean anything, got {steps}")
     setup = restore_setup(run) if setup is None else setup
     work = Work(setup, steps)
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "run": run.id,
         "task": setup.config.task,
         "model": setup.config.model,
@@ -93,7 +109,7 @@ def analyse(
         if on_section is not None:
             on_section(name)
         try:
-            found[name] = section(work)
+            found[name] = section.measure(work)
         except Unsuitable as reason:
             skipped[name] = str(reason)
     return found | {"skipped": skipped}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ddl_dyn.config.formats import DASH, number, percent
@@ -14,11 +14,11 @@ from ddl_dyn.metrics.registry import METRICS, PRIMARY, in_group
 Row = tuple[str, str, str]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return number(value, 4, missing=DASH, infinite="inf").replace("-", "−")
 
 
-def listed(values: Sequence[Any]) -> str:
+def listed(values: Sequence[object]) -> str:
     """Several numbers, such as a spectrum."""
     return ", ".join(_text(v) for v in values)
 
@@ -42,14 +42,8 @@ def uncertain(values: Sequence[float], errors: Sequence[float]) -> str:
     )
 
 
-def rows(found: dict[str, Any]) -> Iterator[Row]:
-    """(quantity, true, trained) of every section that an analysis has."""
-    for name, write in WRITERS.items():
-        if name in found:
-            yield from write(found[name], found)
-
-
-def _spectrum(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+def spectrum_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+    """Rows of the Lyapunov exponents, their sum and the Kaplan–Yorke dimension."""
     ours, theirs, r = part["trained"], part["true"], found["chosen"]
     count = len(ours["exponents"][r])
     for i in range(min(count, 6)):
@@ -59,7 +53,8 @@ def _spectrum(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
     yield "D_KY", "" if theirs is None else _text(theirs["kaplan_yorke"]), over_seeds(ours["kaplan_yorke"])
 
 
-def _cycles(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+def cycles_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+    """Rows of the fixed points and n-cycles, with recall, precision and multipliers."""
     r = found["chosen"]
     for period, one in part["periods"].items():
         what = "fixed points" if period == "1" else f"{period}-cycles"
@@ -101,7 +96,8 @@ def _multipliers(one: dict[str, Any]) -> str:
     return "m = " + ", ".join(pairs + real)
 
 
-def _limit_cycle(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+def limit_cycle_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
+    """Rows of the limit cycle: period, amplitudes, multipliers."""
     true, ours = part["true"], part["trained"]
     yield "limit cycle: share of orbits", "1", over_seeds(ours["closed"])
     yield f"  period [{found['time_unit']}]", _text(true["period"]), over_seeds(ours["period"])
@@ -111,7 +107,8 @@ def _limit_cycle(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
         yield f"  Floquet |m{i + 1}|", _text(value), over_seeds([row[i] for row in ours["multipliers"]])
 
 
-def _local(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def local_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the local errors: Jacobian and orientation."""
     yield (
         "turned over (det J < 0), of the orbit",
         _text(part["reversed_share_true"]),
@@ -123,43 +120,50 @@ def _local(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noq
     yield "Jacobian error, relative", "0", over_seeds(part["jacobian_error"])
 
 
-def _symmetries(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def symmetries_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the defects of the symmetries."""
     for name, values in part.items():
         yield f"symmetry defect, {name} [σ]", "0", over_seeds(values)
 
 
-def _accuracy(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def accuracy_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the forecast errors."""
     for name, metric in in_group("accuracy"):
         if any(value is not None and not math.isnan(value) for value in part[name]):
             yield metric.heading, "0", over_seeds(part[name])
 
 
-def _tracking(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def tracking_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the accuracy on words."""
     for key, length in (("accuracy_trained", part["trained_length"]), ("accuracy_longest", part["longest_tested"])):
         yield f"{METRICS[key].title} at {length} (chance {_text(part['chance'])})", "1", over_seeds(part[key])
     yield f"  right throughout {part['longest_tested']}", "1", over_seeds(part["sequence_longest"])
     yield "  longest length with ≥ 0.99", f"≥ {part['longest_tested']}", over_seeds(part["longest_length"])
 
 
-def _invariants(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def invariants_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the drift of the conserved quantities."""
     for name, values in part.items():
         yield f"drift of {name}", "0", over_seeds(values)
 
 
-def _climate(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def climate_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the distances between long runs, with their noise floors."""
     for key, label in (("d_stsp", "D_stsp"), ("d_h", "D_H")):
         floor = part[f"{key}_floor"]
         yield label, f"floor {_text(floor['mean'])} ± {floor['std']:.1g}", over_seeds(part[key])
 
 
-def _verdicts(part: list[dict[str, float]], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def verdicts_rows(part: list[dict[str, float]], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the shares of the kinds of motion."""
     for name in part[0]:
         shares = [each[name] for each in part]
         if any(shares):
             yield f"runs judged {name.replace('_', ' ')}", "", over_seeds(shares)
 
 
-def _survival(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def survival_rows(part: dict[str, object], found: dict[str, object]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the valid prediction times."""
     for threshold, one in part.items():
         if isinstance(one, dict):
             lost = f", {percent(one['censored'])} outlive the runs" if one["censored"] else ""
@@ -167,12 +171,14 @@ def _survival(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # 
             yield f"valid time, {PRIMARY.title} ≤ {threshold} [time scales]", f"≤ {_text(part['horizon'])}", text
 
 
-def _constants(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def constants_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the constants of the trained map."""
     for name, one in part.items():
         yield name, _text(one["truth"]), over_seeds(one["values"])
 
 
-def _laws(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+def laws_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the identities of Delta layers and of the gates' regimes."""
     yield METRICS["law_error"].title, "0", over_seeds(part["law_error"])
     if "jacobian_gap" in part:
         yield "closed-form Jacobian − autograd", "0", over_seeds(part["jacobian_gap"])
@@ -185,25 +191,8 @@ def _laws(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa
         yield "  rotation that they make [rad]", "", over_seeds(part["rotation_angle"])
 
 
-WRITERS: dict[str, Callable[[Any, dict[str, Any]], Iterator[Row]]] = {
-    "spectrum": _spectrum,
-    "cycles": _cycles,
-    "limit_cycle": _limit_cycle,
-    "local": _local,
-    "symmetries": _symmetries,
-    "invariants": _invariants,
-    "accuracy": _accuracy,
-    "tracking": _tracking,
-    "climate": _climate,
-    "verdicts": _verdicts,
-    "survival": _survival,
-    "constants": _constants,
-    "laws": _laws,
-}
-
-
-def print_analysis(found: dict[str, Any]) -> None:
-    """Print an analysis: the table, the precision card in one line, and what was left out."""
+def print_analysis(found: dict[str, Any], rows: Iterable[Row]) -> None:
+    """Print an analysis: the table of its rows, the precision card in one line, and what was left out."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -215,7 +204,7 @@ def print_analysis(found: dict[str, Any]) -> None:
     table = Table(title=title, title_justify="left", box=None)
     for heading in ("", "true", f"trained, {seeds}"):
         table.add_column(escape(heading), overflow="fold")
-    for row in rows(found):
+    for row in rows:
         table.add_row(*(escape(clean(cell)) for cell in row))
     console.print(table)
     card = (f"{one['dtype']} 1 − {1 - one['largest']:.1e}" for one in map(_plain, found.get("precision", ())))

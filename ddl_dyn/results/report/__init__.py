@@ -21,13 +21,12 @@ def write_page(folder: Path, run_paths: Sequence[Path], *, jobs: int = 1) -> Pat
     Returns:
         the page's path.
     """
+    from ddl_dyn.results.report.build import build_report
+    from ddl_dyn.results.report.html import render_page
     from ddl_dyn.runs.atomic_files import write_text
 
-    from .build import build
-    from .html import render
-
     target = Path(folder) / PAGE
-    write_text(target, render(build([Run(Path(path)) for path in run_paths], Run(Path(folder)), jobs=jobs)))
+    write_text(target, render_page(build_report([Run(Path(path)) for path in run_paths], Run(Path(folder)), jobs=jobs)))
     return target
 
 
@@ -45,11 +44,10 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False, jobs
         ValueError: when there are no runs.
     """
     from ddl_dyn.results.comparison.groups import kind
+    from ddl_dyn.results.report.build import build_report, expand
+    from ddl_dyn.results.report.html import render_page
+    from ddl_dyn.results.report.markdown import write_markdown
     from ddl_dyn.runs.atomic_files import write_text
-
-    from .build import build, expand
-    from .html import render
-    from .markdown import write_markdown
 
     members = expand(runs)
     if not members:
@@ -59,9 +57,9 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False, jobs
         target = target / (SUPPLEMENT if markdown else PAGE)
     target.parent.mkdir(parents=True, exist_ok=True)
     comparisons = [run for run in runs if kind(run) == "compare"]
-    content = build(members, comparisons[0] if len(runs) == 1 and comparisons else None, jobs=jobs)
+    content = build_report(members, comparisons[0] if len(runs) == 1 and comparisons else None, jobs=jobs)
     if markdown:
         write_markdown(content, target)
     else:
-        write_text(target, render(content))
+        write_text(target, render_page(content))
     return target

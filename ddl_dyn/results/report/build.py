@@ -11,11 +11,10 @@ from pathlib import Path
 from ddl_dyn.config.formats import counted, joined
 from ddl_dyn.results.comparison.groups import Setting, complete, group_runs, kind, spoken
 from ddl_dyn.results.comparison.verdicts import Contrast, contrasts
+from ddl_dyn.results.report import dynamics, figures, gates, headline, provenance, significance, tables
+from ddl_dyn.results.report.document import Report, ReportSection, ReportTable, without_constant
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import at
-
-from . import dynamics, figures, gates, headline, provenance, significance, tables
-from .document import Report, ReportSection, ReportTable, without_constant
 
 
 def expand(runs: Sequence[Run]) -> list[Run]:
@@ -29,7 +28,7 @@ def expand(runs: Sequence[Run]) -> list[Run]:
     return list(found.values())
 
 
-def build(runs: Sequence[Run], whole: Run | None = None, *, jobs: int = 1) -> Report:
+def build_report(runs: Sequence[Run], whole: Run | None = None, *, jobs: int = 1) -> Report:
     """The report of some runs.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from ddl_dyn.config.formats import DASH
 
@@ -49,7 +48,7 @@ class ReportTable:
     legend: tuple[str, ...] = ()
 
 
-def text_cells(*values: Any) -> tuple[TableCell, ...]:
+def text_cells(*values: object) -> tuple[TableCell, ...]:
     """Cells of plain text; a dash for what is empty or None."""
     return tuple(TableCell(str(value or DASH)) for value in values)
 
@@ -110,7 +109,7 @@ class ReportSection:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing under the heading."""
+        """True if there is nothing under the heading."""
         return not (self.text or self.points or self.tables or self.pictures or self.code or self.parts or self.details)
 
 

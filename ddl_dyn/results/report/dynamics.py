@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ddl_dyn.results.comparison.groups import Setting, spoken
+from ddl_dyn.results.report.document import ReportTable, text_cells, text_columns
 from ddl_dyn.runs import Run, RunError, read_json
-
-from .document import ReportTable, text_cells, text_columns
 
 FILE = "analysis.json"
 
@@ -43,10 +41,10 @@ def _quantities(run: Run) -> dict[str, tuple[str, str]]:
     if not path.is_file():
         return {}
     # It brings torch along, which a report of runs without an analysis does not need.
-    from ddl_dyn.results.inspection.table import rows
+    from ddl_dyn.results.inspection.sections import rows
 
     try:
-        stored: Mapping[str, Any] = read_json(path)
+        stored: Mapping[str, object] = read_json(path)
         return {name: (true, trained) for name, true, trained in rows(dict(stored))}
     except (RunError, AttributeError, IndexError, KeyError, TypeError, ValueError):
         # From another version, or damaged.

@@ -23,13 +23,12 @@ from ddl_dyn.plots.style import style
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
 from ddl_dyn.results.comparison.radius import radius_panels
 from ddl_dyn.results.comparison.verdicts import coverage_words
-from ddl_dyn.results.figures.registry import on_page, side_by_side
+from ddl_dyn.results.figures.registry import figures_side_by_side, on_page
 from ddl_dyn.results.figures.run_view import RunView
+from ddl_dyn.results.report.document import ReportFigure
+from ddl_dyn.results.report.images import is_image
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import SPLIT_NAMES
-
-from .document import ReportFigure
-from .images import is_image
 
 # A larger SVG (many thousand points) opens slowly; its PNG is as good to look at.
 SVG_BYTES = 350_000
@@ -41,7 +40,11 @@ PROBLEMS = (ValueError, KeyError, IndexError, TypeError, RunError)
 
 
 def report_figure(figure: Any, name: str, alt: str, caption: str = "") -> ReportFigure:
-    """A figure as SVG, or as PNG where its SVG would be heavy."""
+    """A figure as SVG, or as PNG if its SVG exceeds `SVG_BYTES`.
+
+    Args:
+        figure: of matplotlib.   name: of its file, without suffix.   alt: text in its place.   caption: below it.
+    """
     with style():
         drawn = io.BytesIO()
         # Without a date the same figure gives the same bytes.
@@ -125,7 +128,7 @@ def panel(setting: Setting) -> tuple[list[ReportFigure], list[str]]:
     if not views:
         return pictures, problems
     shown = joined(spoken(view.model) for view in views)
-    for one in side_by_side(views[0]):
+    for one in figures_side_by_side(views[0]):
         alt = f"{one.alt[:1].upper()}{one.alt[1:]}: {shown}; {setting.task}, {setting.protocol}"
         try:
             pictures.append(report_figure(one.draw(*views), f"{setting.task}_{one.name}", alt))

@@ -15,11 +15,10 @@ from ddl_dyn.config.labels import REGIMES
 from ddl_dyn.metrics.registry import PRIMARY, Metric, in_group
 from ddl_dyn.metrics.verdict import VERDICTS, verdicts
 from ddl_dyn.results.comparison.groups import Setting
+from ddl_dyn.results.report.document import ReportTable, TableCell, TableColumn, text_cells, text_columns
+from ddl_dyn.results.report.tables import PLACE, metric_column, place, quoted
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import at
-
-from .document import ReportTable, TableCell, TableColumn, text_cells, text_columns
-from .tables import PLACE, metric_column, place, quoted
 
 # β below the first skips, up to the second it overwrites, above it the layer reverses orientation: det A = 1 − β < 0.
 BORDERS = (0.5, 1.0)
@@ -97,7 +96,7 @@ def law_table(found: Sequence[Setting]) -> ReportTable | None:
     return ReportTable("What the layers do along free runs", columns, tuple(rows), note)
 
 
-def _over_seeds(values: Any, metric: Metric) -> TableCell:
+def _over_seeds(values: object, metric: Metric) -> TableCell:
     if not isinstance(values, list) or not values or any(v is None for v in values):
         return TableCell(DASH)
     seen = np.asarray(values, dtype=float)
@@ -134,7 +133,7 @@ def _share(mean: float, least: float, most: float) -> TableCell:
 
 
 def verdict_table(found: Sequence[Setting]) -> ReportTable | None:
-    """What kind of motion each free run of the test set is, as shares; None where no predictions are stored."""
+    """Shares of the kinds of motion among free runs of the test set; None if no predictions are stored."""
     rows, seen = [], set()
     judged = []
     for setting in found:

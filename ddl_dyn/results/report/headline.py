@@ -24,8 +24,7 @@ from ddl_dyn.results.comparison.verdicts import (
     of_comparison,
     verdict_words,
 )
-
-from .tables import quoted, ratio_words
+from ddl_dyn.results.report.tables import quoted, ratio_words
 
 # Fewest seeds whose range can hold a median with 95 % probability: 1 − 2^(1−R) ≥ .95.
 SEEDS_FOR_INTERVAL = 6

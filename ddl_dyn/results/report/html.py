@@ -13,8 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ddl_dyn.config.formats import percent
-
-from .document import Report, ReportFigure
+from ddl_dyn.results.report.document import Report, ReportFigure
 
 TEMPLATES = Path(__file__).with_name("templates")
 # Drawn for a journal's page; a screen is read from further away.
@@ -43,7 +42,7 @@ def size(picture: ReportFigure) -> tuple[int, int] | None:
 
 
 def order(value: float | str) -> str:
-    """What a cell is sorted by, as the page's script reads numbers."""
+    """Sort key of a cell, in the form that the page's script reads."""
     if isinstance(value, str):
         return value
     return f"{'-' if value < 0 else ''}Infinity" if math.isinf(value) else repr(float(value))
@@ -67,7 +66,7 @@ def _environment() -> Environment:
     return environment
 
 
-def render(report: Report) -> str:
+def render_page(report: Report) -> str:
     """The page's source. Whatever a user named is escaped, and the page's own policy refuses every other script."""
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     policy = f"default-src 'none'; img-src data:; style-src '{digest(style)}'; script-src '{digest(script)}'"

@@ -9,9 +9,8 @@ from typing import IO
 from urllib.parse import quote
 
 from ddl_dyn.config.formats import percent
+from ddl_dyn.results.report.document import Report, ReportFigure, ReportSection, ReportTable, TableCell
 from ddl_dyn.runs.atomic_files import write_text, write_with
-
-from .document import Report, ReportFigure, ReportSection, ReportTable, TableCell
 
 # What Markdown, or the HTML inside it, would read as markup.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")

@@ -6,17 +6,15 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ddl_dyn.config.formats import counted, decimal, joined
 from ddl_dyn.config.parsing import flatten
 from ddl_dyn.metrics.registry import PRIMARY, in_group
 from ddl_dyn.results.comparison.groups import Setting, complete, flat_config, spoken
+from ddl_dyn.results.report.document import ReportSection, ReportTable, TableCell, TableColumn, text_cells, text_columns
+from ddl_dyn.results.report.tables import PLACE, place
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import SPLIT_NAMES, at, horizon_steps
-
-from .document import ReportSection, ReportTable, TableCell, TableColumn, text_cells, text_columns
-from .tables import PLACE, place
 
 HASH_CHARACTERS = 12
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -70,7 +68,7 @@ def asked_table(found: Sequence[Setting]) -> ReportTable:
 
 
 def _sizes(run: Run) -> str:
-    """How many trajectories of each split a run had, and of how many steps."""
+    """Number of trajectories of each split of a run, and their steps."""
     splits = at(run.result, "data.splits")
     used = {
         name: (at(splits, f"{name}.trajectories"), at(splits, f"{name}.steps"))
@@ -91,7 +89,7 @@ def _horizons(run: Run) -> str:
 
 
 def data_notes(found: Sequence[Setting]) -> list[str]:
-    """How the request for data was met where it could not be met as it stood, one line a task."""
+    """Departures of the data from the request, one line a task."""
     said: dict[str, dict[str, None]] = {}
     for setting in found:
         for entry in setting.entries:
@@ -101,7 +99,7 @@ def data_notes(found: Sequence[Setting]) -> list[str]:
     return [f"Data of {task}: {'; '.join(notes)}." for task, notes in said.items()]
 
 
-def _number(value: Any) -> TableCell:
+def _number(value: object) -> TableCell:
     return TableCell(decimal(value), float(value) if isinstance(value, (int, float)) else None)
 
 
@@ -173,7 +171,7 @@ def command(run: Run) -> str:
     return shlex.join(["ddl-dyn", "run", "with", *items])
 
 
-def _literal(value: Any) -> str:
+def _literal(value: object) -> str:
     if isinstance(value, str):
         # Words stay bare as one would type them; what the parser could take for something else is quoted.
         return value if _WORD.fullmatch(value) and value not in ("None", "True", "False") else repr(value)

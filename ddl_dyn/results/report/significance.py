@@ -15,10 +15,9 @@ from ddl_dyn.metrics.decisions import ALPHA, RATIO
 from ddl_dyn.metrics.significance import Ranking, critical_difference
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
 from ddl_dyn.results.comparison.verdicts import FAMILY, Contrast, coverage_words, seed_words, verdict_words
+from ddl_dyn.results.report.document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
+from ddl_dyn.results.report.tables import ratio_words
 from ddl_dyn.runs.result import SPLIT_NAMES
-
-from .document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
-from .tables import ratio_words
 
 
 def paired_table(judged: Sequence[Contrast]) -> ReportTable | None:

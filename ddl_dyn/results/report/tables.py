@@ -15,7 +15,7 @@ from ddl_dyn.config.formats import DASH, bracketed, decimal, joined
 from ddl_dyn.config.labels import model_label
 from ddl_dyn.metrics.decisions import Decision, covered_median
 from ddl_dyn.metrics.registry import METRICS, PRIMARY, Metric, in_group
-from ddl_dyn.results.comparison.groups import Comparison, Setting, data_sets, spoken
+from ddl_dyn.results.comparison.groups import Comparison, Setting, replica_data_sets, spoken
 from ddl_dyn.results.comparison.verdicts import (
     FAMILY,
     NO_EVIDENCE_SAYS,
@@ -27,10 +27,9 @@ from ddl_dyn.results.comparison.verdicts import (
     starred,
     window_words,
 )
+from ddl_dyn.results.report.document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
-
-from .document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
 
 LATENT = METRICS["latent_dim"]
 FEW_MARK = "‡"
@@ -102,10 +101,10 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
 
 
 def _brackets(every: Sequence[Comparison]) -> str:
-    """What the brackets behind a median are, and what they cover."""
+    """Explanation of the brackets behind a median: the interval and its coverage."""
     covered = coverage_words(value for c in every for value in c.coverages.values())
     seeds = seed_words(
-        (values.size, len(set(data_sets(entry.run, values.size))))
+        (values.size, len(set(replica_data_sets(entry.run, values.size))))
         for c in every
         for entry in c.setting.entries
         if (values := c.values.get(entry.label)) is not None
@@ -213,7 +212,7 @@ def _median(run: Run, metric: Metric, split: str, coverages: list[float]) -> Tab
     if metric.share:
         middle = float(np.median(numbers))
         return TableCell(metric.page(middle), middle)
-    sets = data_sets(run, len(values))
+    sets = replica_data_sets(run, len(values))
     interval, covered = covered_median(numbers, [sets[r] for r in known], resamples=2000, seed=0)
     coverages.append(covered)
     return TableCell(bracketed(*interval, metric.digits), sort_value(interval.estimate))

@@ -13,7 +13,7 @@ from ddl_dyn.runs.result import radius_scores
 
 
 def _no_radius(view: RunView) -> str:
-    """Why a run has no errors at radii; empty where it has."""
+    """Reason for a run without errors at radii; empty for one that has them."""
     if view.codes:
         return view.codes
     known = radius_scores(view.run, PRIMARY.horizons[0])

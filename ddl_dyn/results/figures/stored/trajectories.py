@@ -98,7 +98,7 @@ def largest_exponents(view: RunView) -> dict[str, tuple[float, float]]:
 
 
 def _averaged(view: RunView) -> str:
-    """Over how many steps exponents are averaged, and which member of a family they are those of."""
+    """Averaged steps of the exponents, and the member of a family that they belong to."""
     if view.stored_only:
         pairs = [("input", value) for value in view.analysis["held"]]
     else:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ddl_dyn import analysis, plots
 from ddl_dyn.experiments.evaluation.phase_space import portrait_grid
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 
-Array = NDArray[Any]
 # Points a side, and the largest sample of an attractor.
 BASIN, SAMPLE = 61, 6000
 # Steps of the runs that settle on one: so many time scales, but no fewer and no more steps than these.
-SETTLE, FEWEST, MOST = 20, 400, 1200
+_SETTLE, FEWEST, MOST = 20, 400, 1200
 # A state within this share of σ of an attractor's sample has reached it.
 REACHED = 0.15
 
@@ -33,7 +32,7 @@ def _no_basins(view: RunView) -> str:
 @figure("basins", "basins of attraction in the plane, or a slice", unless=_no_basins)
 def _basins(view: RunView) -> Any:
     setup = view.setup
-    steps = int(np.clip(round(SETTLE * setup.timescale / setup.task.dt), FEWEST, MOST))
+    steps = int(np.clip(round(_SETTLE * setup.timescale / setup.task.dt), FEWEST, MOST))
     attractors, names = _attractors(setup, steps)
     grid = portrait_grid(setup.data.train.states, BASIN)
     reach = REACHED * float(np.sqrt(np.mean(setup.sigma**2)))
@@ -58,7 +57,7 @@ def _basins(view: RunView) -> Any:
 
 
 def _slice(view: RunView, grid: Array) -> str:
-    """Where a grid lies in space, for the caption; empty in the plane."""
+    """Position of a grid's slice in state space, for the caption; empty in the plane."""
     return f"Slice at {view.names[2]} = {grid[0, 2]:.3g}; attractors are projected. " if grid.shape[1] > 2 else ""
 
 

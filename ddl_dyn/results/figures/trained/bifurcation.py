@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn import analysis, plots
 from ddl_dyn.engine.rollout import rollout
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 
-Array = NDArray[Any]
 # Parameter values of a map's diagram and of a flow's, whose orbits are integrated.
 MAPS, FLOWS = 300, 40
-TRANSIENT, KEPT = 300, 80
-STARTS = 6
+TRANSIENT, _KEPT = 300, 80
+_STARTS = 6
 # What the diagram marks; other points of a branch are not bifurcations of the attractor.
 MARKED = ("flip", "fold", "neimark_sacker")
 
@@ -36,9 +35,11 @@ def _bifurcation(view: RunView) -> Any:
     task: Any = setup.task
     flow = setup.is_flow
     values = np.linspace(*_range(task), FLOWS if flow else MAPS)
-    x0 = setup.starts(STARTS)
-    steps = round(20 * setup.timescale / task.dt) if flow else TRANSIENT + KEPT
-    theirs, ours = (_ends(each, len(values), steps // 2 if flow else KEPT) for each in _orbits(view, values, x0, steps))
+    x0 = setup.starts(_STARTS)
+    steps = round(20 * setup.timescale / task.dt) if flow else TRANSIENT + _KEPT
+    theirs, ours = (
+        _ends(each, len(values), steps // 2 if flow else _KEPT) for each in _orbits(view, values, x0, steps)
+    )
     if flow:
         theirs, ours = (_heights(each) for each in (theirs, ours))
     marks = {} if flow else _marks(view)

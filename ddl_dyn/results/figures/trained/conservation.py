@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ddl_dyn import analysis, plots
 from ddl_dyn.experiments.unsuitable import Unsuitable
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.inspection import dynamics
 
-Array = NDArray[Any]
 # Steps through which perturbations are followed, and states they start at.
-FOLLOWED, STATES = 100, 16
+_FOLLOWED, STATES = 100, 16
 
 
 def _no_one_map(view: RunView) -> str:
@@ -31,7 +30,7 @@ def _no_one_map(view: RunView) -> str:
 def _growth(view: RunView) -> Any:
     setup = view.setup
     reach = setup.replicas.max_steps
-    steps = int(np.clip(round(setup.timescale / setup.task.dt), 20, FOLLOWED))
+    steps = int(np.clip(round(setup.timescale / setup.task.dt), 20, _FOLLOWED))
     model = setup.replicas.model(view.chosen)
     common: dict[str, Any] = {"normalizer": setup.normalizer.of_replica(view.chosen), "inputs": setup.held}
     if reach is None:

@@ -8,15 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ddl_dyn import plots
 from ddl_dyn.experiments.unsuitable import Unsuitable
+from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.inspection import climate
 
-Array = NDArray[Any]
 # What a recurrence plot shows: steps of a map, time scales of a flow.
 MAP_RECURRENCE, TURNS = 200, 12
 
@@ -104,8 +103,8 @@ def _return_map(view: RunView) -> Any:
     pred, true = view.long_runs
     component = -1 if view.true.shape[-1] == 3 else 0
     label = view.names[component]
-    a: Any
-    b: Any
+    a: object
+    b: object
     if view.kind == "map":
         a, b, what = true[..., component], pred[0][..., component], label
     else:
