@@ -30,7 +30,7 @@ demo: install
 	  tasks=van_der_pol,twisted_mirror,sunspots models=ddl,resnet,highway,neural_ode \
 	  per_task.twisted_mirror.model_args.lift=identity \
 	  per_task.van_der_pol.task_args.mu=1.5 per_task.van_der_pol.task_args.dt=0.1 \
-	  budget.kind=parameters train.updates=500 data.steps=100
+	  budget.kind=parameters train.updates=1000 data.steps=100
 
 test: install
 	$(BIN)/python -m pytest -m "not slow" -n auto

@@ -136,9 +136,9 @@ def _scores(digest: str, run: Run) -> Iterator[dict[str, Any]]:
             place = {"split": split, "radius": "", "steps": steps}
             for name in ERRORS:
                 yield from lines(at(result, f"{split}.{name}_{horizon}"), measure=name, **place)
-    for each in result.get("radii") or ():
+    for radius, each in (result.get("radii") or {}).items():
         for horizon in ("short", "long"):
-            place = {"split": "radius", "radius": each["radius"], "steps": each[f"steps_{horizon}"]}
+            place = {"split": "radius", "radius": radius, "steps": each["steps"][horizon]}
             for name in ERRORS:
                 yield from lines(each.get(f"{name}_{horizon}"), measure=name, **place)
     for name, path in PER_SEED.items():

@@ -39,13 +39,10 @@ def _trusting(files: list[str]) -> Iterator[None]:
     if not files:
         yield
         return
-    from ddl_dyn.runs.trust import allow
+    from ddl_dyn.runs.trust import trusting
 
-    allow(files)
-    try:
+    with trusting(files):
         yield
-    finally:
-        allow([])
 
 
 def complain(error: Exception) -> int:

@@ -21,7 +21,7 @@ from ddl_dyn.config.formats import counted
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import UNREADABLE, Run, RunError, find_run
-from ddl_dyn.runs.trust import allow
+from ddl_dyn.runs.trust import trusting
 
 if TYPE_CHECKING:
     from ddl_dyn.engine.replicas import Replicas
@@ -118,8 +118,8 @@ class OpenRun(Run):
         from ddl_dyn.experiments.setup import restore_setup
 
         # Named for this run alone: another run that is opened beside it names its own.
-        allow(self.trust)
-        return restore_setup(self)
+        with trusting(self.trust):
+            return restore_setup(self)
 
     @property
     def replicas(self) -> Replicas:
@@ -221,8 +221,8 @@ class OpenRun(Run):
         """
         from ddl_dyn.results.figures.catalogue import figure_of
 
-        allow(self.trust)
-        return figure_of(self, what, given=vars(self).get("setup"))
+        with trusting(self.trust):
+            return figure_of(self, what, given=vars(self).get("setup"))
 
     def analyse(self, steps: int | None = None) -> dict[str, Any]:
         """Exponents, fixed points, cycles, gates: the trained map beside the true one, as `ddl-dyn analyse` has them.
@@ -263,5 +263,5 @@ def open_run(
         ('henon', 7)
     """
     found = find_run(reference, runs)
-    allow(trust)
-    return OpenRun(found.path, tuple(trust))
+    with trusting(trust):
+        return OpenRun(found.path, tuple(trust))

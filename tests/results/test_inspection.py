@@ -197,7 +197,7 @@ def test_list_says_what_can_be_drawn(henon: Run, capsys: pytest.CaptureFixture[s
     answers = {name: why_not for name, _, why_not in available_figures(henon)}
     assert list(answers) == list(known_figures())
     no = {name for name, why_not in answers.items() if why_not}
-    assert no == {"portrait_3d", "cobweb", "tracking", "poincare", "bifurcation", "defects", "drift"}
+    assert no == {"portrait_3d", "cobweb", "tracking", "poincare", "bifurcation", "defects", "drift", "radius"}
     assert main(["--runs", str(henon.path.parent), "portrait", "henon", "--what", "list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(known_figures())
 
@@ -240,7 +240,10 @@ def test_portraits_are_kept_while_the_map_forms(henon: Run) -> None:
 
 def test_portraits_of_a_driven_map_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="driven by inputs"):
-        run(resolve_run({"task": "parity", "keep_portraits": 2, "data": DATA}), Launch(base=tmp_path / "runs"))
+        run(
+            resolve_run({"task": "parity", "keep_portraits": 2, "data": DATA, "eval": {"short": 5, "long": 20}}),
+            Launch(base=tmp_path / "runs"),
+        )
     assert not (tmp_path / "runs").exists()
 
 

@@ -76,7 +76,7 @@ def test_a_run_without_radii_has_no_such_figure_and_says_why(tmp_path: Path) -> 
     assert known_figures("stored")["radius"].unless(RunView(made(tmp_path, "2"))) == ""
     with pytest.raises(ValueError, match=r"run 1 \(ddl on harmonic\) has no radius: it was tested at no multiple"):
         draw_figures(run, ["radius"], tmp_path)
-    assert run_figures(run, ["radius"]) == ([], [])
+    assert not [picture for picture in run_figures(run)[0] if picture.name.endswith("radius")]
     assert radius_panels(group_runs([run])) == []
 
 

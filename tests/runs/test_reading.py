@@ -207,8 +207,8 @@ def test_a_report_holds_no_file_behind_a_link(tmp_path: Path, markdown: bool) ->
     else:
         place.mkdir()
         (place / "training.png").symlink_to(secret)
-    assert run_figures(run, ["training"])[0] == []
+    assert secret.read_bytes() not in [picture.data for picture in run_figures(run)[0]]
     place.unlink() if markdown else (place / "training.png").unlink()
     place.mkdir(exist_ok=True)
     (place / "training.png").write_bytes(secret.read_bytes())
-    assert [picture.data for picture in run_figures(run, ["training"])[0]] == [secret.read_bytes()]
+    assert secret.read_bytes() in [picture.data for picture in run_figures(run)[0]]

@@ -32,6 +32,7 @@ from ddl_dyn.models import make_model
 from ddl_dyn.runs.result import FLOORS
 from ddl_dyn.tasks.base import SPLITS
 from ddl_dyn.tasks.dataset import Dataset
+from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.training.budget import count_flops
 from ddl_dyn.training.result import FitResult
 from ddl_dyn.training.timing import milliseconds_per_step
@@ -89,13 +90,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         if last is not None:
             pred = free_run(last, truth, steps, failed=result.untrained)["pred"]
             numbers.setdefault("last", {})[split] = errors(last, pred, true)
-        arrays |= {
-            f"{split}_times": truth.times[: steps + 1],
-            f"{split}_true": true,
-            f"{split}_pred": run["pred"].astype(np.float32),
-            f"{split}_status": run["status"],
-            f"{split}_nrmse": pooled_curve(run["pred"], true, setup.sigma),
-        }
+        arrays |= _run_arrays(split, setup, truth, run)
         for name in FLOORS if floors else ():
             preds = [(p, free_run(replace(p, replicas=fitted[name]), truth, steps)["pred"]) for p, fitted in floors]
             each = [score(part, pred, true) for part, pred in preds]
@@ -110,6 +105,15 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
     numbers["gates"], audited = gate_audit(setup)
     described = describe_map(setup, chosen_replica(result))
     return Evaluation(numbers | described.numbers, arrays | audited | described.arrays)
+
+
+def _run_arrays(split: str, setup: Setup, truth: Trajectories, run: Arrays) -> Arrays:
+    """Free runs of a split beside the truth, as figures need them."""
+    pred = run["pred"]
+    times, true = truth.times[: pred.shape[-2]], truth.states[:, : pred.shape[-2]]
+    found: Arrays = {"times": times, "true": true, "pred": pred.astype(np.float32), "status": run["status"]}
+    found["nrmse"] = pooled_curve(pred, true, setup.sigma)
+    return {f"{split}_{name}": values for name, values in found.items()}
 
 
 def _notes(setup: Setup) -> list[str]:

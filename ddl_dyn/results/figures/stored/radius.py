@@ -25,6 +25,7 @@ def _no_radius(view: RunView) -> str:
     "error against the radius of the starts, beyond the training support, with floors",
     alt="error of the free runs against the radius of their starts",
     unless=_no_radius,
+    by_default=True,
     together=True,
 )
 def _radius(*views: RunView) -> Any:
