@@ -355,7 +355,7 @@ def test_a_comparison_takes_what_is_complete(tmp_path: Path, capsys: pytest.Capt
 
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DDL_DYN_THREADS", raising=False)
-    monkeypatch.setattr(workers, "available", lambda: 8)
+    monkeypatch.setattr(workers, "available_threads", lambda: 8)
     for count, share in ((1, "8"), (3, "2"), (8, "1"), (20, "1")):
         with workers._shared_cores(count):
             assert os.environ["DDL_DYN_THREADS"] == share
