@@ -23,7 +23,7 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
 from ddl_dyn.experiments.sweep import run_grid as sweeping
 from ddl_dyn.experiments.sweep.axes import split
-from ddl_dyn.experiments.sweep.grid import resolve_sweep
+from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
 from ddl_dyn.experiments.workers import Ended
 from ddl_dyn.runs import trust
 from tests.helpers import fake_runs
@@ -443,3 +443,11 @@ def test_a_cell_that_another_machine_runs_is_waited_for(tmp_path: Path, monkeypa
     do_cell(each, Launch(base=tmp_path))
     assert len(naps) == 3
     assert len(json.loads(path.read_text())["attempts"]) == 1
+
+
+def test_the_default_comparison_has_rows_in_which_theory_can_fail():
+    _, cells = resolve_compare({})
+    lifts = {(cell.config.task, cell.config.model_args["lift"]) for cell in cells}
+    assert lifts == {("van_der_pol", "linear"), ("twisted_mirror", "identity")}
+    _, cells = resolve_compare({"tasks": ["twisted_mirror"]})
+    assert {cell.config.model_args["lift"] for cell in cells} == {"linear"}

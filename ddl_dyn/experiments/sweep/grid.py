@@ -23,6 +23,8 @@ from ddl_dyn.experiments.sweep.config import RUN_KEYS, CompareConfig, GridConfig
 
 # Beyond this even listing the store takes minutes; see docs/cluster.md.
 MOST_CELLS = 1_000_000
+# The comparison of default tasks and models: without a lift the theorems hold, so that a prediction can fail.
+DEFAULT_PER_TASK = {"twisted_mirror": {"model_args": {"lift": "identity"}}}
 # Letters of a cell's hash in its run's id: 60 bits, in which a million cells collide with probability 4e-7.
 ID_DIGITS = 15
 
@@ -69,6 +71,8 @@ def resolve_compare(updates: Mapping[str, Any]) -> tuple[CompareConfig, list[Cel
         ConfigError: with every problem found, one line each.
     """
     values = shaped(CompareConfig, updates)
+    if not {"tasks", "models", "model_args", "per_task", "per_model"} & set(updates):
+        values["per_task"] = DEFAULT_PER_TASK
     if isinstance(values.get("train"), Mapping):
         # A section that is given in part keeps the comparison's own default of the rest.
         values["train"] = {"lr_grid": LR_GRID} | values["train"]
