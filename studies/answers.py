@@ -105,16 +105,16 @@ def question_3(cells: Sequence[Cell]) -> str:
         [name(c.task), value_of(c), f"{c.option('gate_max'):g}", median_text(c, error(c)), share(c)] for c in swept
     ] + [[name(c.task), value_of(c), "", median_text(c, error(c)), share(c)] for c in cells if c not in swept]
     note = "Error is the NRMSE over 20 steps; of S₃, the share of wrong states at 256 tokens."
-    header = ["task", "v", "largest β", "error", "rewrites with β > 1"]
+    header = ["task", "v", "largest β", "error", "rewrites with β > 1 a step"]
     return "\n\n".join(
         [*pictures, verdict_table(compare(pairs, error)), note, folded("Every cell", table(header, rows))]
     )
 
 
 def share(cell: Cell) -> str:
-    """Median share of rewrites with β > 1."""
+    """Median number of rewrites a step with β > 1."""
     values = cell.scores("reversing", steps="")
-    return f"{100 * np.median(values):.0f} %" if values.size and cell.line["model"] == "ddl" else ""
+    return f"{np.median(values):.2f}" if values.size and cell.line["model"] == "ddl" else ""
 
 
 def folded(title: str, text: str) -> str:
@@ -243,7 +243,7 @@ def question_2(cells: Sequence[Cell]) -> str:
         [name(c.task), str(c.config["data"]["n_train"]), rewrite_of(c), median_text(c, error(c)), share(c)]
         for c in cells
     ]
-    header = ["task", "n", "model", NRMSE, "rewrites with β > 1"]
+    header = ["task", "n", "model", NRMSE, "rewrites with β > 1 a step"]
     picture = draw(figure, "q2", "Error against the number of training trajectories")
     return "\n\n".join([picture, verdict_table(compare(pairs, error)), folded("Every cell", table(header, rows))])
 

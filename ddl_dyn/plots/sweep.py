@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from ddl_dyn.plots.bands import band, log_limits
@@ -69,9 +69,10 @@ def scores_against(
     caption = caption_of(f"Medians over seeds; bars hold {100 * level:.4g} % of them", note)
     figure = new_figure(PAGE_WIDTH, 2.1 * rows + 0.8, title=title, caption=caption)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    places = sorted({float(x) for panel in panels for line in panel.lines.values() for x in line})
     labels = list(dict.fromkeys(label for panel in panels for label in panel.lines))
     for i, panel in enumerate(panels):
-        _scores(axes[i // columns, i % columns], panel, labels, level, log_x=log_x, log_y=log_y)
+        _scores(axes[i // columns, i % columns], panel, labels, places, level, log_x=log_x, log_y=log_y)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
     for j in range(columns):
@@ -86,8 +87,9 @@ def scores_against(
     return figure
 
 
-def _scores(ax: Axes, panel: Panel, labels: Sequence[str], level: float, *, log_x: bool, log_y: bool) -> None:
-    places = sorted({float(x) for line in panel.lines.values() for x in line})
+def _scores(
+    ax: Axes, panel: Panel, labels: Sequence[str], places: Sequence[float], level: float, *, log_x: bool, log_y: bool
+) -> None:
     # Side by side, so that equal scores do not hide one another.
     shift = 0.012 * (np.log(places[-1] / places[0]) if log_x and len(places) > 1 else (places[-1] - places[0]) or 1.0)
     known: list[float] = []
@@ -105,7 +107,8 @@ def _scores(ax: Axes, panel: Panel, labels: Sequence[str], level: float, *, log_
         known += [*middle[drawn], *low[drawn], *ends[drawn]]
     for dashes, (name, value) in zip(itertools.cycle(DASHES), panel.levels.items()):
         ax.axhline(value, color="#777777", linestyle=dashes, linewidth=1.0, label=name)
-        known.append(value)
+        # A baseline that is exact to rounding would squeeze the models into a line.
+        known += [value] if not log_y or not known or value > min(known) / 30 else []
     ax.set_title(panel.title)
     if log_x:
         ax.set_xscale("log")
@@ -114,7 +117,12 @@ def _scores(ax: Axes, panel: Panel, labels: Sequence[str], level: float, *, log_
     ax.set_xticklabels([f"{x:g}" for x in places])
     if log_y:
         ax.set_yscale("log")
-        ax.set_ylim(*log_limits([known]))
+        low, high = log_limits([known])
+        ax.set_ylim(low, high)
+        # Within two decades the powers of ten alone are too few to read a value from.
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 @styled
