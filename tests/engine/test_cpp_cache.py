@@ -48,7 +48,7 @@ def test_a_library_of_ones_own_is_compiled_once(cache: Path, monkeypatch: pytest
     made = compilations(monkeypatch)
     mask = os.umask(0)
     try:
-        assert toolchain.build(code(1)) == toolchain.build(code(1)) == made
+        assert toolchain.compile_libraries(code(1)) == toolchain.compile_libraries(code(1)) == made
     finally:
         os.umask(mask)
     assert cache.stat().st_mode & 0o777 == 0o700
@@ -60,7 +60,7 @@ def test_a_library_of_ones_own_is_compiled_once(cache: Path, monkeypatch: pytest
 def test_a_library_that_is_not_what_was_compiled_is_compiled_again(
     cache: Path, spoil: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (other,), (path,) = toolchain.build(code(666)), toolchain.build(code(7))
+    (other,), (path,) = toolchain.compile_libraries(code(666)), toolchain.compile_libraries(code(7))
     if spoil == "bytes":
         path.write_bytes(other.read_bytes())
     elif spoil == "digest":
@@ -76,7 +76,7 @@ def test_a_library_that_is_not_what_was_compiled_is_compiled_again(
     assert answer(7) == 7
     assert made == [path]
     assert toolchain.is_private(cache / path.name)
-    assert toolchain.build(code(7)) == [path]
+    assert toolchain.compile_libraries(code(7)) == [path]
     assert len(made) == 1
 
 
