@@ -196,7 +196,7 @@ class BudgetConfig(Section):
     target: parameters, FLOPs or seconds of training; None takes what DDL of default width has or needs.
     latent: H, the latent size of every lifted model; a DDL stack has H / value_dim rows, so H × 1 unless
         `model_args.value_dim` is given. Recurrent models carry a memory beside it, and models without a lift of their
-        own (closed forms, oracles) are as they are. None: 8, by convention.
+        own (closed forms, oracles) are as they are. None: 8; docs/models.md says why.
     """
 
     kind: Literal["none", "parameters", "flops", "wall_clock"] = "none"

@@ -36,8 +36,7 @@ class DDLConfig(ResidualConfig):
 
     preset: defaults of the options that are not given. "first_version": arXiv 2601.00417v1 (1 January 2026);
         "july_2026": the authors' code of 27 July 2026; "ours": as listed here. See docs/models.md.
-    value_dim: d_v. With one channel H = d · d_v is the latent size that every lifted model has by default, which is a
-        convention: what a size does is a question of its own.
+    value_dim: d_v. With one channel H = d · d_v is the latent size that every lifted model has by default.
     channels: X₀ is a linear lift to all d × d_v components ("lifted"), or one of d components in every value channel,
         read out through learned weights of the channels ("repeated").
     generator: where the direction comes from. "mlp": its own network on the flattened state; "branch": the residual
