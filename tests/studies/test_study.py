@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ddl_dyn import runs
-from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.experiments.fingerprint import config_hash
+from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch
 from ddl_dyn.experiments.run import run as start_run
 from studies import report, tables
@@ -38,7 +38,7 @@ def test_tables_hold_cells_of_today(question):
     lines = tables.read(question, "cells", RESULTS)
     scored = {row["cell"] for row in tables.read(question, "scores", RESULTS)}
     for line in lines:
-        stored = RunConfig(**json.loads(line["config"]))
+        stored = resolve_run(json.loads(line["config"]))
         assert config_hash(stored)[: tables.DIGITS] == line["cell"]
     assert {line["cell"] for line in lines} == scored
 
