@@ -80,12 +80,8 @@ class Browser:
 
     def open(self, page: Path) -> None:
         """Load a file and wait until it has loaded."""
-        self.load("Page.navigate", url=page.as_uri())
-
-    def load(self, method: str, **params: Any) -> None:
-        """A command that loads a page, and the wait until it has loaded."""
         self.events.clear()
-        self.send(method, **params)
+        self.send("Page.navigate", url=page.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._read())
 
@@ -128,11 +124,19 @@ def page(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(page, tmp_path_factory) -> Iterator[Browser]:
+def started(tmp_path_factory) -> Iterator[Browser]:
     found = Browser(tmp_path_factory.mktemp("profile"))
-    found.open(page)
     yield found
     found.close()
+
+
+@pytest.fixture
+def browser(started, page) -> Browser:
+    """The page loaded anew on a screen of the usual size: what one test emulated is not seen by the next."""
+    started.send("Emulation.setEmulatedMedia", media="", features=[])
+    started.send("Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False)
+    started.open(page)
+    return started
 
 
 TABLE = "document.querySelectorAll('table.sortable')[1]"
@@ -200,8 +204,6 @@ def test_the_keyboard_sorts_by_text(browser, key, text):
 
 
 def test_the_first_tab_offers_to_skip_to_the_content(browser):
-    browser.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
-    browser.load("Page.reload")
     browser.press("Tab")
     assert browser.evaluate("document.activeElement.textContent") == "Skip to the content"
     assert browser.evaluate("document.activeElement.getBoundingClientRect().left >= 0")
