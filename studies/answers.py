@@ -12,7 +12,8 @@ from scipy.stats import spearmanr
 
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scatter, scores_against
-from studies.report import LONG, SHORT, Cell, compare, draw, median_text, table, verdict_table
+from studies.cells import SHORT, Cell
+from studies.report import LONG, compare, draw, median_text, table, verdict_table
 
 TASKS = {
     "mirror": "mirror, d = 4",

@@ -5,11 +5,8 @@ Writes docs/study/*.png and the parts of docs/study.md between `<!-- qN -->` and
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,58 +17,19 @@ from ddl_dyn.metrics.decisions import Decision, PairedScores, covered_median, de
 from ddl_dyn.plots.style import save
 from ddl_dyn.runs.atomic_files import write_text
 from studies import tables
+from studies.cells import Cell, read_cells
 from studies.questions import FOLDER, sweeps
 
 DOCS = FOLDER.parent / "docs"
 PAGE, FIGURES = DOCS / "study.md", DOCS / "study"
-SHORT, LONG = 20, 100
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A line of a question's cells with its scores: (split, radius, steps, measure) -> value of each seed, in order."""
-
-    line: dict[str, str]
-    values: dict[tuple[str, str, str, str], NDArray[np.float64]]
-    data_sets: list[int]
-
-    @property
-    def task(self) -> str:
-        """Registry key of the task."""
-        return self.line["task"]
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """The configuration that the cell was run with."""
-        found: dict[str, Any] = json.loads(self.line["config"])
-        return found
-
-    def option(self, name: str) -> Any:
-        """One of the model's options."""
-        return self.config["model_args"].get(name)
-
-    def scores(
-        self, measure: str = "nrmse", *, split: str = "test", steps: int | str = SHORT, radius: str = ""
-    ) -> NDArray[np.float64]:
-        """(R,) values of one measure; empty where the cell has none."""
-        return self.values.get((split, radius, str(steps), measure), np.empty(0))
+LONG = 100
 
 
 def load(question: str, folder: Path) -> list[Cell]:
     """The cells of a question that stand in its tables, in the order of its sweep files."""
-    grouped: dict[str, dict[tuple[str, str, str, str], list[tuple[int, int, float]]]] = {}
-    for row in tables.read(question, "scores", folder):
-        place = (row["split"], row["radius"], row["steps"], row["measure"])
-        value = (int(row["seed"]), int(row["data_set"]), float(row["value"]))
-        grouped.setdefault(row["cell"], {}).setdefault(place, []).append(value)
     order = {cell.digest[: tables.DIGITS]: i for i, cell in enumerate(c for _, each in sweeps(question) for c in each)}
-    lines = [line for line in tables.read(question, "cells", folder) if line["cell"] in order]
-    found = []
-    for line in sorted(lines, key=lambda line: order[line["cell"]]):
-        values = {place: sorted(each) for place, each in grouped.get(line["cell"], {}).items()}
-        sets = next((e for p, e in values.items() if p[3] in ("nrmse", "accuracy_longest")), [])
-        found.append(Cell(line, {p: np.array([v for *_, v in e]) for p, e in values.items()}, [g for _, g, _ in sets]))
-    return found
+    found = [cell for cell in read_cells(question, folder) if cell.line["cell"] in order]
+    return sorted(found, key=lambda cell: order[cell.line["cell"]])
 
 
 def median_text(cell: Cell, values: NDArray[np.float64], digits: int = 2) -> str:
@@ -97,33 +55,22 @@ def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(rows)
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A comparison of two cells that was declared beforehand."""
-
-    label: str
-    first: Cell
-    second: Cell
-    decision: Decision
-
-
-def compare(pairs: Sequence[tuple[str, Cell, Cell]], score: Callable[[Cell], NDArray[np.float64]]) -> list[Pair]:
+def compare(pairs: Sequence[tuple[str, Cell, Cell]], score: Callable[[Cell], NDArray[np.float64]]) -> list[Decision]:
     """Verdicts on pairs of cells, corrected over all of them.
 
     Args:
         pairs: label, the cell that the verdict is about, the other.   score: (R,) errors of a cell.
     """
     given = [PairedScores(label=label, first=score(a), second=score(b), data_sets=a.data_sets) for label, a, b in pairs]
-    return [Pair(*pair, decision) for pair, decision in zip(pairs, decide(given), strict=True)]
+    return decide(given)
 
 
-def verdict_table(pairs: Sequence[Pair]) -> str:
+def verdict_table(decisions: Sequence[Decision]) -> str:
     """Every comparison with ratio, interval, corrected p and verdict."""
     lines = []
-    for pair in pairs:
-        d = pair.decision
+    for d in decisions:
         ratio = f"{_number(d.ratio.estimate, 3)} ({_number(d.ratio.low, 2)}–{_number(d.ratio.high, 2)})"
-        lines.append([pair.label, ratio, f"{d.corrected:.3f}" if d.corrected >= 5e-4 else "< .0005", d.verdict])
+        lines.append([d.label, ratio, f"{d.corrected:.3f}" if d.corrected >= 5e-4 else "< .0005", d.verdict])
     return table(["first against second", "ratio of medians", "corrected p", "verdict"], lines)
 
 

@@ -8,6 +8,7 @@ cell that stands in the tables is done.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,8 +18,9 @@ import numpy as np
 
 from ddl_dyn.analysis.latent import latent_spectrum, manifold_distance
 from ddl_dyn.experiments.setup import restore_setup
+from ddl_dyn.experiments.sweep.record import completed
 from ddl_dyn.results.comparison.groups import replica_data_sets
-from ddl_dyn.runs import COMPLETED, Run, scan
+from ddl_dyn.runs import Run
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.result import at, horizon_steps
 
@@ -69,14 +71,12 @@ def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
     known, wanted = done(question, folder), {digest[:DIGITS] for digest in wanted}
     cells, scores = read(question, "cells", folder), read(question, "scores", folder)
     count = 0
-    for run in scan(base):
-        if run.kind != "run" or run.status != COMPLETED:
-            continue
-        digest = str(run.entry.get("config_hash"))[:DIGITS]
+    for whole, run_id in completed(base).items():
+        digest = whole[:DIGITS]
         if digest in wanted and digest not in known:
+            run = Run(base / run_id)
             cells.append(_cell(digest, run))
-            scores += list(_scores(digest, run))
-            known.add(digest)
+            scores += _scores(digest, run)
             count += 1
     if count:
         _write(path_of(question, "cells", folder), CELLS, cells)
@@ -85,13 +85,12 @@ def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
 
 
 def _write(path: Path, names: tuple[str, ...], lines: Iterable[Mapping[str, Any]]) -> None:
-    text = [",".join(names), *(",".join(_quoted(str(line[name])) for name in names) for line in lines)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, "\n".join(text) + "\n")
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text
+    write_text(path, text.getvalue())
 
 
 def _cell(digest: str, run: Run) -> dict[str, Any]:

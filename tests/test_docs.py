@@ -1,4 +1,4 @@
-"""What the documents name exists: files, modules, functions, commands, targets, tests; and the version is one."""
+"""Existence of what the documents name: files, modules, functions, commands, targets, tests; and the version is one."""
 
 from __future__ import annotations
 

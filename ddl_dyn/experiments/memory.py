@@ -44,15 +44,15 @@ class Need:
     on_device: bool = True
 
 
-def needs(config: RunConfig) -> list[Need]:
+def needs(config: RunConfig, task: Any = None) -> list[Need]:
     """Memory of each part of a run: lower bounds, which a run will exceed.
 
     Args:
-        config: resolved.
+        config: resolved.   task: its task, to spare making it again.
     Raises:
         ValueError: when the task cannot be made.
     """
-    task: Any = make_task(config.task, **config.task_args)
+    task = task or make_task(config.task, **config.task_args)
     data, train, cls = config.data, config.train, model_class(config.model)
     steps, counts = data.steps, {name: getattr(data, name) for name in ("n_train", "n_val", "n_test", "n_ood")}
     if task.recorded:
@@ -135,10 +135,14 @@ def check_memory(configs: Iterable[RunConfig]) -> None:
     if free is None:
         return
     problems = []
+    # A task may be a file that has to be read, and a grid has thousands of cells of it.
+    tasks: dict[str, Any] = {}
     for config in configs:
+        name = json.dumps([config.task, config.task_args], sort_keys=True, default=str)
+        task = tasks[name] = tasks.get(name) or make_task(config.task, **config.task_args)
         # What lies on a GPU is that one's own memory, which torch speaks for.
         on_gpu = choose_device(config.train.device) == "cuda"
-        parts = [part for part in needs(config) if not (on_gpu and part.on_device)]
+        parts = [part for part in needs(config, task) if not (on_gpu and part.on_device)]
         total, largest = sum(part.bytes for part in parts), max(parts, key=lambda part: part.bytes)
         if total > free:
             problems.append(

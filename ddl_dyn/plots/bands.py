@@ -5,11 +5,12 @@ Axes: R replicas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from ddl_dyn.metrics.arrays import Array
@@ -109,6 +110,17 @@ def log_limits(arrays: Iterable[object], *, decades: float = 7.0, pad: float = 0
     low = max(low, high - decades)
     margin = max(pad * (high - low), 0.05)
     return float(10 ** (low - margin)), float(10 ** (high + margin))
+
+
+def mark_places(ax: Axes, places: Sequence[float]) -> None:
+    """Tick the horizontal axis at given places alone, in plain decimals.
+
+    Args:
+        ax: linear or logarithmic.   places: values on its horizontal axis.
+    """
+    ax.xaxis.set_major_locator(FixedLocator(list(places)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def spread(n: int, chosen: int) -> NDArray[np.intp]:

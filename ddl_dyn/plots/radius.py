@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ddl_dyn.config.formats import percent
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.registry import PRIMARY
-from ddl_dyn.plots.bands import band, banded_line, finite, log_limits, positive
+from ddl_dyn.plots.bands import band, banded_line, finite, log_limits, mark_places, positive
 from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 # Panels side by side, and decades below the largest error that are shown.
@@ -99,9 +98,7 @@ def _draw(ax: Axes, panel: RadiusPanel, level: float) -> None:
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", ylim=(low, high), xlabel="radius [training radii]")
     ax.set_title(panel.title)
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    mark_places(ax, ticks)
 
 
 def _least(panel: RadiusPanel) -> float:

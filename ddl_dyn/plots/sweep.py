@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from ddl_dyn.plots.bands import band, log_limits
+from ddl_dyn.plots.bands import band, log_limits, mark_places
 from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, new_figure, styled
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#44AA99", "#666666")
@@ -112,9 +112,7 @@ def _scores(
     ax.set_title(panel.title)
     if log_x:
         ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(places))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticklabels([f"{x:g}" for x in places])
+    mark_places(ax, places)
     if log_y:
         ax.set_yscale("log")
         low, high = log_limits([known])

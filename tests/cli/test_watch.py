@@ -225,7 +225,7 @@ def watching(base: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], int]
 
 
 def said(terminal: int, wanted: bytes, seconds: float = 60.0) -> bytes:
-    """What the terminal shows until `wanted` is among it, or until the process has left it."""
+    """Text of the terminal until `wanted` is among it, or until the process has left it."""
     seen, deadline = b"", time.monotonic() + seconds
     while wanted not in seen:
         assert time.monotonic() < deadline, f"{wanted!r} did not come: {seen[-2000:]!r}"

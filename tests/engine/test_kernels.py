@@ -1,4 +1,4 @@
-"""Where the rollout kernels run and where not, and that they compile for a card.
+"""Conditions under which the rollout kernels run, and their compilation for a card.
 
 Their arithmetic is tested in test_kernels_interpreted.
 """

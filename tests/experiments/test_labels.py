@@ -59,7 +59,7 @@ def value(text: str) -> float:
 
 
 class Labels:
-    """What a run's printed lines claim, each held against its stored arrays.
+    """Check of every claim in a run's printed lines against its stored arrays.
 
     Args:
         of: the run.

@@ -72,7 +72,7 @@ def launch(base: Path, server: Server, said: list[str], **options: Any) -> Launc
 
 
 def held(server: Server, stored: runs.Run) -> dict[str, Any]:
-    """What the database holds of a run: its document, metrics by name and files by name."""
+    """Contents of the database for a run: its document, metrics by name and files by name."""
     import gridfs
 
     with server.database() as database:

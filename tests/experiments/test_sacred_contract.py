@@ -1,4 +1,4 @@
-"""What the suite relies on in Sacred 0.8.7; a newer Sacred that changes one of these is caught here."""
+"""Behaviour of Sacred 0.8.7 that the suite relies on; a newer Sacred that changes one of these is caught here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests look for in a figure, and small exact data to draw: used by the tests of the figures.
+"""Parts of a figure that tests look for, and small exact data to draw: used by the tests of the figures.
 
 Axes: R replicas, N trajectories, T steps, G grid points.
 """

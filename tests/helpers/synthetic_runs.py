@@ -19,7 +19,7 @@ SIDE, STEPS, STARTS = 9, 40, 4
 
 
 def rotation_arrays(replicas: int, *, error: float, gates: bool, seed: int = 0) -> dict[str, np.ndarray]:
-    """What a run on a rotation by 0.3 per step would store, its free runs off by a growing error."""
+    """Arrays of a run on a rotation by 0.3 per step, its free runs off by a growing error."""
     rng = np.random.default_rng(seed)
     angle = 0.3 * np.arange(STEPS + 1) + np.linspace(0, 2 * np.pi, STARTS, endpoint=False)[:, None]
     true = np.stack([np.cos(angle), np.sin(angle)], axis=-1)

@@ -1,4 +1,4 @@
-"""What every registered model promises, under every lift, carry and sharing."""
+"""Promises of every registered model, under every lift, carry and sharing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sets each architecture apart: contraction, Chebyshev series, memory, gates, the cross-entropy."""
+"""Features that set each architecture apart: contraction, Chebyshev series, memory, gates, the cross-entropy."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_a_clipped_network_with_contracting_diagonal_is_bounded_and_an_unclipped
 
 
 def test_an_almost_linear_network_is_linear_within_a_region():
-    """Where the signs of the rectified units are those of another state, so is the Jacobian, exactly."""
+    """A state whose rectified units have the signs of another has its Jacobian, exactly."""
     model = scrambled("alrnn", input_dim=0, relu_units=2, **SMALL)
     z = torch.randn(300, D + 4, dtype=torch.float64)
     jacobians = torch.vmap(torch.func.jacrev(lambda a: model.step(a[None], 0, a.new_zeros(1, 0))[0]))(z)

@@ -1,4 +1,4 @@
-"""What the truth keeps, and how perturbations grow: sections and figures of the analysis on maps with known answers.
+"""Conserved quantities and the growth of perturbations: sections and figures of the analysis on known maps.
 
 Axes: R replicas, T steps, B states, D observed state.
 """

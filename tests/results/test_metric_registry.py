@@ -28,7 +28,7 @@ SCORES = {(split, horizon): [0.123456] * 6 for split in ("test", "ood") for hori
 
 
 def everything(runs: list[Run], tmp_path: Path) -> dict[str, str]:
-    """What a reader sees of some runs, by where it is seen."""
+    """Texts that a reader sees of some runs, by place."""
     found = records.comparison_rows(runs)
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(terminal.as_table(found))

@@ -45,7 +45,7 @@ def two_runs(base: Path, seeds: int, factor: float, *, data_seeds: int = 1, **re
 
 
 def seen(runs: list[Run], base: Path) -> tuple[str, str, list[dict[str, str]]]:
-    """What a reader sees of some runs: the terminal, the page without its line breaks, the rows of the CSV."""
+    """Texts that a reader sees of some runs: the terminal, the page without its line breaks, the rows of the CSV."""
     found = records.comparison_rows(runs)
     console = Console(width=300, record=True, file=io.StringIO())
     console.print(terminal.as_table(found))

@@ -1,4 +1,4 @@
-"""What kills and full disks leave: said as it is, and removed at the next start by the owner of the lock."""
+"""Leftovers of kills and full disks: said as they are, and removed at the next start by the owner of the lock."""
 
 from __future__ import annotations
 

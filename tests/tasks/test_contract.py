@@ -1,4 +1,4 @@
-"""What every task promises, tested over the whole registry. Axes: N, T, D, U."""
+"""Promises of every task, tested over the whole registry. Axes: N, T, D, U."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_prefix_stability(name):
 
 
 def separated(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether some component, its modulus, or the distance from the centre of `a` tells the two samples apart."""
+    """True if some component, its modulus, or the distance from the centre of `a` tells the two samples apart."""
     centre = (a.min(axis=0) + a.max(axis=0)) / 2
     for fa, fb in zip(
         *(

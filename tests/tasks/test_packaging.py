@@ -1,4 +1,4 @@
-"""Where `tasks` is imported from: never from the working directory, and from inside the package in a wheel."""
+"""Place that `tasks` is imported from: never from the working directory, and from inside the package in a wheel."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_compile_on_warns_where_it_cannot_and_auto_does_not():
 
 
 def saved_bytes(trained, x0, u):
-    """What autograd holds for the gradient of a free run."""
+    """Numbers that autograd holds for the gradient of a free run."""
     held = {}
 
     def pack(t):

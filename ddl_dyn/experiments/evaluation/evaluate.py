@@ -17,8 +17,8 @@ from ddl_dyn.experiments.evaluation.free_runs import (
     errors,
     failure_shares,
     free_run,
+    horizons,
     pooled_curve,
-    run_steps,
     score,
     shared_errors,
 )
@@ -79,7 +79,7 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
         if truth is None:
             numbers[split] = None
             continue
-        _, steps = run_steps(config.eval, truth)
+        steps = horizons(config.eval, truth.steps)["long"]
         run = free_run(setup, truth, steps, failed=result.untrained)
         true = truth.states[:, : steps + 1]
         numbers[split] = score(setup, run["pred"], true) | failure_shares(run["status"])
@@ -119,7 +119,7 @@ def _run_arrays(split: str, setup: Setup, truth: Trajectories, run: Arrays) -> A
 def _notes(setup: Setup) -> list[str]:
     """Departures of the data and of the test's horizons from the request."""
     asked, notes = setup.config.eval, list(setup.data.notes)
-    for name, steps in zip(("short", "long"), run_steps(asked, setup.data.test), strict=True):
+    for name, steps in horizons(asked, setup.data.test.steps).items():
         if steps < getattr(asked, name):
             notes.append(f"test: free runs of {steps} steps instead of eval.{name} = {getattr(asked, name)}")
     return notes

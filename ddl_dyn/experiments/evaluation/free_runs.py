@@ -21,9 +21,13 @@ from ddl_dyn.metrics.starts import start_errors
 from ddl_dyn.tasks.trajectories import Trajectories
 
 
-def run_steps(config: EvalConfig, truth: Trajectories) -> tuple[int, int]:
-    """Steps of the short and the long horizon: those asked for, or all that a recorded window has."""
-    return min(config.short, truth.steps), min(config.long, truth.steps)
+def horizons(config: EvalConfig, steps: int) -> dict[str, int]:
+    """Steps of the `short` and the `long` horizon: those asked for, or all that there are.
+
+    Args:
+        config: horizons asked for.   steps: of the truth; a recorded window may be shorter than a horizon.
+    """
+    return {"short": min(config.short, steps), "long": min(config.long, steps)}
 
 
 def free_run(setup: Setup, truth: Trajectories, steps: int, *, failed: Mask | None = None) -> Arrays:
@@ -65,8 +69,7 @@ def errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float]]:
         pred: (R, N, T+1, D) in physical units.   true: (N, T+1, D) in physical units.
     """
     found: dict[str, list[float]] = {}
-    last = true.shape[1] - 1
-    for name, steps in (("short", min(setup.config.eval.short, last)), ("long", last)):
+    for name, steps in horizons(setup.config.eval, true.shape[1] - 1).items():
         starts = start_errors(pred, true, setup.sigma, steps, setup.config.eval.threshold)
         found[f"nrmse_{name}"] = nrmse(pred, true, setup.sigma, steps).tolist()
         found[f"start_median_{name}"] = starts.median.tolist()

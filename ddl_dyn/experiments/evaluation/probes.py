@@ -12,6 +12,7 @@ import torch
 
 from ddl_dyn.analysis import gates, theory
 from ddl_dyn.engine.rollout import rollout
+from ddl_dyn.experiments.evaluation.free_runs import horizons
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.arrays import Array, Arrays, Mask
 from ddl_dyn.metrics.tracking import longest_length, sequence_accuracy, token_accuracy, token_correct
@@ -93,8 +94,7 @@ def token_errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float
     Returns:
         token_error_short, token_error_long: R numbers in [0, 1]; what is not finite is wrong.
     """
-    correct, steps = token_correct(pred, true), true.shape[1] - 1
-    shown = {"short": min(setup.config.eval.short, steps), "long": steps}
+    correct, shown = token_correct(pred, true), horizons(setup.config.eval, true.shape[1] - 1)
     return {f"token_error_{name}": (1.0 - correct[..., :n].mean(axis=(1, 2))).tolist() for name, n in shown.items()}
 
 

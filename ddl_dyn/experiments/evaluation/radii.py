@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddl_dyn.engine.replicas import Replicas
-from ddl_dyn.experiments.evaluation.free_runs import errors, failure_shares, free_run, run_steps, shared_errors
+from ddl_dyn.experiments.evaluation.free_runs import errors, failure_shares, free_run, horizons, shared_errors
 from ddl_dyn.experiments.setup import Setup
 
 Floors = Sequence[tuple[Setup, Mapping[str, Replicas]]]
@@ -38,7 +38,8 @@ def radius_numbers(setup: Setup, floors: Floors, failed: NDArray[np.bool_]) -> d
     truth = parts[0].replace(
         states=np.concatenate([part.states for part in parts]), inputs=np.concatenate([part.inputs for part in parts])
     )
-    short, steps = run_steps(setup.config.eval, truth)
+    shown = horizons(setup.config.eval, truth.steps)
+    steps = shown["long"]
     run = free_run(setup, truth, steps, failed=failed)
     below = {
         name: [(own, free_run(replace(own, replicas=solved[name]), truth, steps)["pred"]) for own, solved in floors]
@@ -51,7 +52,7 @@ def radius_numbers(setup: Setup, floors: Floors, failed: NDArray[np.bool_]) -> d
         true = part.states[:, : steps + 1]
         found[str(float(radius))] = {
             "trajectories": len(part),
-            "steps": {"short": short, "long": steps},
+            "steps": shown,
             **errors(setup, run["pred"][:, rows], true),
             **failure_shares(run["status"][:, rows]),
             "floors": {

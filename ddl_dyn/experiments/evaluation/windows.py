@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ddl_dyn.experiments.evaluation.free_runs import horizons
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.starts import each_start
@@ -25,8 +26,7 @@ def window_intervals(setup: Setup, pred: Array, true: Array) -> dict[str, dict[s
         where there are not two blocks.
     """
     found: dict[str, dict[str, Any]] = {}
-    longest = true.shape[1] - 1
-    for name, steps in (("short", min(setup.config.eval.short, longest)), ("long", longest)):
+    for name, steps in horizons(setup.config.eval, true.shape[1] - 1).items():
         block = window_overlap(true[:, : steps + 1])
         errors = each_start(pred, true, setup.sigma, steps)
         interval = pooled_interval(errors, block=block, resamples=setup.config.eval.bootstrap, seed=0)

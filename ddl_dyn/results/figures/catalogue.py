@@ -45,7 +45,7 @@ def draw_figures(run: Run, what: Sequence[str] | None, folder: Path) -> list[Pat
         except Unsuitable as late:
             reason = str(late)
         if reason and what is not None and list(what) != [ALL]:
-            raise ValueError(f"run {run.id} ({view.title}) has no {one.name}: {reason}")
+            raise _refusal(view, one, reason)
     return paths
 
 
@@ -69,8 +69,12 @@ def figure_of(run: Run, name: str | None, *, given: Setup | None = None) -> Any:
     (one,) = _named([name])
     reason = one.unless(view)
     if reason:
-        raise ValueError(f"run {run.id} ({view.title}) has no {name}: {reason}")
+        raise _refusal(view, one, reason)
     return one.draw(view)
+
+
+def _refusal(view: RunView, one: RunFigure, reason: str) -> ValueError:
+    return ValueError(f"run {view.run.id} ({view.title}) has no {one.name}: {reason}")
 
 
 def available_figures(run: Run) -> Iterator[tuple[str, str, str]]:
