@@ -130,14 +130,15 @@ def _scores(digest: str, run: Run) -> Iterator[dict[str, Any]]:
 
     nowhere = {"split": "test", "radius": "", "steps": ""}
     for split in ("test", "ood"):
-        for horizon in ("short", "long"):
-            steps = horizon_steps(run, split, horizon)
+        # Horizons that are the same number of steps are one.
+        shown = {horizon_steps(run, split, horizon): horizon for horizon in ("short", "long")}
+        for steps, horizon in shown.items():
             place = {"split": split, "radius": "", "steps": steps}
             for name in ERRORS:
                 yield from lines(at(result, f"{split}.{name}_{horizon}"), measure=name, **place)
     for radius, each in (result.get("radii") or {}).items():
-        for horizon in ("short", "long"):
-            place = {"split": "radius", "radius": radius, "steps": each["steps"][horizon]}
+        for steps, horizon in {each["steps"][horizon]: horizon for horizon in ("short", "long")}.items():
+            place = {"split": "radius", "radius": radius, "steps": steps}
             for name in ERRORS:
                 yield from lines(each.get(f"{name}_{horizon}"), measure=name, **place)
     for name, path in PER_SEED.items():

@@ -15,6 +15,7 @@ from ddl_dyn.experiments.run import run as start_run
 from studies import report, tables
 from studies.__main__ import RESULTS, main
 from studies.answers import ANSWERS
+from studies.cells import read_cells
 from studies.questions import ORDER, sweeps
 from studies.replay import replay
 from tests.helpers.commands import config
@@ -71,6 +72,24 @@ def test_tables_hold_what_runs_hold(finished, tmp_path):
             np.testing.assert_allclose(found, run.result["test"][f"nrmse_{horizon}"], rtol=1e-5)
         latent = run.config["model_args"]["carry"] == "latent"
         assert any(row["measure"] == "neutral" for row in mine) == latent
+
+
+def test_horizons_of_equal_length_stand_once(tmp_path):
+    data = {"n_train": 4, "n_val": 2, "n_test": 3, "n_ood": 2, "steps": 5}
+    start_run(
+        config(seeds=3, data=data, eval={"short": 5, "long": 5}, train={"updates": 2, "horizon": 4}),
+        Launch(base=tmp_path / "runs"),
+    )
+    (run,) = runs.scan(tmp_path / "runs")
+    tables.add("q0", tmp_path / "runs", [run.entry["config_hash"]], tmp_path)
+    rows = tables.read("q0", "scores", tmp_path)
+    places = [tuple(row[name] for name in tables.SCORES[:-1]) for row in rows]
+    assert len(set(places)) == len(places)
+    (cell,) = read_cells("q0", tmp_path)
+    np.testing.assert_array_equal(cell.scores(steps=5), run.result["test"]["nrmse_long"])
+    np.testing.assert_array_equal(
+        cell.scores(steps=5, split="radius", radius="2.0"), run.result["radii"]["2.0"]["nrmse_long"]
+    )
 
 
 def test_a_replayed_cell_gives_the_numbers_of_its_table(finished, tmp_path, monkeypatch, capsys):
