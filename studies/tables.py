@@ -2,7 +2,8 @@
 
 `cells.csv` has a line a cell: the first digits of the hash of its canonical configuration, the commit, its size, its
 tuned learning rate and the configuration as JSON. `scores.csv` has a line a cell, seed, test set, radius and horizon. A
-cell that stands in the tables is done.
+cell that stands in the tables is done: its configuration, completed with the defaults of settings that came later, is
+the wanted one. Whether it still gives the same numbers is for `replay` to say.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn.analysis.latent import latent_spectrum, manifold_distance
+from ddl_dyn.config.parsing import ConfigError
+from ddl_dyn.experiments.fingerprint import config_hash
+from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.setup import restore_setup
 from ddl_dyn.experiments.sweep.record import completed
 from ddl_dyn.results.comparison.groups import replica_data_sets
@@ -56,8 +60,16 @@ def read(question: str, table: str, folder: Path) -> list[dict[str, str]]:
 
 
 def done(question: str, folder: Path) -> set[str]:
-    """Hashes of the cells that stand in a question's table."""
-    return {line["cell"] for line in read(question, "cells", folder)}
+    """Hashes of the cells that stand in a question's table, each of its configuration as it is read today."""
+    return {digest for line in read(question, "cells", folder) if (digest := _digest(line["config"]))}
+
+
+def _digest(stored: str) -> str | None:
+    """First digits of a stored configuration's hash; None where it is no longer a configuration."""
+    try:
+        return config_hash(resolve_run(json.loads(stored)))[:DIGITS]
+    except ConfigError:
+        return None
 
 
 def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
