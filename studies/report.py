@@ -27,9 +27,9 @@ LONG = 100
 
 def load(question: str, folder: Path) -> list[Cell]:
     """The cells of a question that stand in its tables, in the order of its sweep files."""
-    order = {cell.digest[: tables.DIGITS]: i for i, cell in enumerate(c for _, each in sweeps(question) for c in each)}
-    found = [cell for cell in read_cells(question, folder) if cell.line["cell"] in order]
-    return sorted(found, key=lambda cell: order[cell.line["cell"]])
+    order = [cell.digest[: tables.DIGITS] for _, cells in sweeps(question) for cell in cells]
+    found = {tables.digest(cell.line["config"]): cell for cell in read_cells(question, folder)}
+    return [found[digest] for digest in order if digest in found]
 
 
 def median_text(cell: Cell, values: NDArray[np.float64], digits: int = 2) -> str:

@@ -61,11 +61,11 @@ def read(question: str, table: str, folder: Path) -> list[dict[str, str]]:
 
 def done(question: str, folder: Path) -> set[str]:
     """Hashes of the cells that stand in a question's table, each of its configuration as it is read today."""
-    return {digest for line in read(question, "cells", folder) if (digest := _digest(line["config"]))}
+    return {found for line in read(question, "cells", folder) if (found := digest(line["config"]))}
 
 
-def _digest(stored: str) -> str | None:
-    """First digits of a stored configuration's hash; None where it is no longer a configuration."""
+def digest(stored: str) -> str | None:
+    """First digits of the hash of a stored configuration as it is read today; None where it no longer is one."""
     try:
         return config_hash(resolve_run(json.loads(stored)))[:DIGITS]
     except ConfigError:
@@ -80,15 +80,15 @@ def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
     Returns:
         Cells added.
     """
-    known, wanted = done(question, folder), {digest[:DIGITS] for digest in wanted}
+    known, wanted = done(question, folder), {each[:DIGITS] for each in wanted}
     cells, scores = read(question, "cells", folder), read(question, "scores", folder)
     count = 0
     for whole, run_id in completed(base).items():
-        digest = whole[:DIGITS]
-        if digest in wanted and digest not in known:
+        cell = whole[:DIGITS]
+        if cell in wanted and cell not in known:
             run = Run(base / run_id)
-            cells.append(_cell(digest, run))
-            scores += _scores(digest, run)
+            cells.append(_cell(cell, run))
+            scores += _scores(cell, run)
             count += 1
     if count:
         _write(path_of(question, "cells", folder), CELLS, cells)
@@ -105,12 +105,12 @@ def _write(path: Path, names: tuple[str, ...], lines: Iterable[Mapping[str, Any]
     write_text(path, text.getvalue())
 
 
-def _cell(digest: str, run: Run) -> dict[str, Any]:
+def _cell(cell: str, run: Run) -> dict[str, Any]:
     config, result = run.config, run.result
     arguments = config["model_args"]
     options = {key: value for key, value in arguments.items() if key not in ("carry", "lift", "hidden_dim")}
     return {
-        "cell": digest,
+        "cell": cell,
         "commit": at(run.entry, "git.commit") or "",
         "task": config["task"],
         "model": config["model"],
@@ -128,7 +128,7 @@ def _cell(digest: str, run: Run) -> dict[str, Any]:
     }
 
 
-def _scores(digest: str, run: Run) -> Iterator[dict[str, Any]]:
+def _scores(cell: str, run: Run) -> Iterator[dict[str, Any]]:
     config, result = run.config, run.result
     count = int(config["seeds"])
     sets = replica_data_sets(run, count)
@@ -138,7 +138,7 @@ def _scores(digest: str, run: Run) -> Iterator[dict[str, Any]]:
             value = values[r]
             if value is not None:
                 seed = int(config["seed"]) + r
-                yield {"cell": digest, "seed": seed, "data_set": sets[r], **place, "value": float(value)}
+                yield {"cell": cell, "seed": seed, "data_set": sets[r], **place, "value": float(value)}
 
     nowhere = {"split": "test", "radius": "", "steps": ""}
     for split in ("test", "ood"):
