@@ -15,18 +15,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ddl_dyn.analysis.latent import latent_spectrum, manifold_distance
 from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.resolve import resolve_run
-from ddl_dyn.experiments.setup import restore_setup
 from ddl_dyn.experiments.sweep.record import completed
 from ddl_dyn.results.comparison.groups import replica_data_sets
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.result import at, horizon_steps
+from studies.measures import trained_map
 
 CELLS = ("cell", "commit", "task", "model", "carry", "lift", "options", "parameters", "latent_dim", "lr", "edge",
          "compiled", "linear", "persistence", "config")  # fmt: skip
@@ -41,8 +38,6 @@ PER_SEED = {
 # Digits of a cell's hash: 64 bits.
 DIGITS = 16
 ERRORS = ("nrmse", "start_median", "start_beyond")
-# Starts and steps of the latent map's exponents, and steps after which its distance from the manifold is kept.
-STARTS, STEPS, DISTANCES = 8, 400, (1, 20, 100)
 
 
 def path_of(question: str, table: str, folder: Path) -> Path:
@@ -156,21 +151,5 @@ def _scores(cell: str, run: Run) -> Iterator[dict[str, Any]]:
     for name, path in PER_SEED.items():
         yield from lines(at(result, path), measure=name, **nowhere)
     yield from lines(at(result, "training.failed_to_train"), measure="failed_to_train", **nowhere)
-    if config["model_args"].get("carry") == "latent" and "tracking" not in result:
-        for name, values in _off_manifold(run).items():
-            yield from lines(values, measure=name, **nowhere)
-
-
-def _off_manifold(run: Run) -> dict[str, list[float]]:
-    """Neutral directions, largest exponent across the manifold and distance from it, of the latent map; each (R,)."""
-    setup = restore_setup(run)
-    model = setup.replicas
-    if model.template.carried_dim <= setup.task.state_dim:
-        return {}
-    x0 = setup.normalizer.normalize(setup.data.test.states[:STARTS, 0])
-    with np.errstate(over="ignore", invalid="ignore"):
-        spectrum = latent_spectrum(model, x0, STEPS, transient=100)
-        distance = np.median(manifold_distance(model, x0, max(DISTANCES)), axis=1)
-    found = {"neutral": spectrum.neutral.astype(float), "largest_off": spectrum.off[:, 0]}
-    found |= {f"distance_{steps}": distance[:, steps] for steps in DISTANCES}
-    return {name: np.nan_to_num(values, nan=np.inf).tolist() for name, values in found.items()}
+    for name, found in trained_map(run).items():
+        yield from lines(found.tolist(), measure=name, **nowhere)

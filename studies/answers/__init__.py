@@ -1,0 +1,14 @@
+"""Answers to the questions of the study: which cells each compares, its figure and its tables.
+
+The comparisons of a question are fixed in its module, and p is corrected over all of them.
+"""
+
+from __future__ import annotations
+
+from studies.answers.q2 import question_2
+from studies.answers.q3 import question_3
+from studies.answers.q4 import question_4
+from studies.answers.q5 import question_5
+from studies.answers.q6 import question_6
+
+ANSWERS = {"q2": question_2, "q3": question_3, "q4": question_4, "q5": question_5, "q6": question_6}

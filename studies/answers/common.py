@@ -1,0 +1,81 @@
+"""What the answers share: printed names, scores of a cell, and parts of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ddl_dyn.metrics.arrays import Array
+from studies.cells import SHORT, Cell
+
+TASKS = {
+    "mirror": "mirror, d = 4",
+    "twisted_mirror": "twisted mirror, τ = 2",
+    "van_der_pol": "van der Pol",
+    "lorenz63": "Lorenz 63",
+    "henon": "Hénon",
+    "s3": "S₃",
+    "s4": "S₄",
+    "bouncing_ball": "bouncing ball",
+    "stuart_landau": "Stuart–Landau",
+    "fitzhugh_nagumo": "FitzHugh–Nagumo",
+    "hardening_duffing": "hardening Duffing",
+}
+NRMSE = f"NRMSE, {SHORT} steps"
+
+
+def name(task: str) -> str:
+    """The printed name of a task."""
+    return TASKS.get(task, task)
+
+
+def tasks(cells: Sequence[Cell]) -> list[str]:
+    """Tasks of cells, in order."""
+    return list(dict.fromkeys(cell.task for cell in cells))
+
+
+def find(cells: Sequence[Cell], task: str, label: str, naming: Callable[[Cell], str]) -> Cell | None:
+    """The cell of a task with a label."""
+    return next((cell for cell in cells if cell.task == task and naming(cell) == label), None)
+
+
+def linear(cells: Sequence[Cell], task: str) -> dict[str, float]:
+    """The linear baseline of a task as a level of a figure; empty where there is none."""
+    known = [cell.line["linear"] for cell in cells if cell.task == task and cell.line["linear"] not in ("", "None")]
+    return {"linear baseline": float(known[0])} if known else {}
+
+
+def error(cell: Cell) -> Array:
+    """NRMSE over the short horizon; of words, the share of wrong states at the longest length."""
+    accuracy = cell.scores("accuracy_longest", steps="")
+    return 1.0 - accuracy if accuracy.size else cell.scores()
+
+
+def accuracy(cell: Cell) -> Array:
+    """Share of right states at the longest length."""
+    return cell.scores("accuracy_longest", steps="")
+
+
+def share(cell: Cell) -> str:
+    """Median number of rewrites a step with β > 1."""
+    values = cell.scores("reversing", steps="")
+    return f"{np.median(values):.2f}" if values.size and cell.line["model"] == "ddl" else ""
+
+
+def folded(title: str, text: str) -> str:
+    """A part of the page behind a title that opens it."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
+def rewrite_of(cell: Cell) -> str:
+    """Model, and what sets it apart from others of its kind."""
+    if cell.line["model"] == "ddl":
+        return {"delta": "DDL", "write": "write-only", "untied": "untied gates", "erase": "erase-only"}[
+            cell.option("rewrite")
+        ]
+    if cell.line["model"] == "resnet":
+        kinds = [cell.option("branch"), cell.option("activation"), cell.option("shortcut")]
+        special = [kind for kind in kinds if kind not in ("mlp", "tanh", "identity", None)]
+        return " ".join(["ResNet", *special])
+    return {"highway": "Highway", "neural_ode": "neural ODE"}.get(cell.line["model"], cell.line["model"])
