@@ -45,6 +45,10 @@ class Cell:
         """(R,) values of one measure; empty where the cell has none."""
         return self.values.get((split, radius, str(steps), measure), np.empty(0))
 
+    def lengths(self, measure: str) -> list[int]:
+        """Steps at which a measure of the test set stands, in order; empty where the cell has none."""
+        return sorted(int(place[2]) for place in self.values if place[3] == measure and place[0] == "test")
+
 
 def read_cells(question: str, folder: Path) -> list[Cell]:
     """The cells that stand in a question's tables."""
@@ -56,6 +60,6 @@ def read_cells(question: str, folder: Path) -> list[Cell]:
     found = []
     for line in tables.read(question, "cells", folder):
         values = {place: sorted(each) for place, each in grouped.get(line["cell"], {}).items()}
-        sets = next((e for p, e in values.items() if p[3] in ("nrmse", "accuracy_longest")), [])
+        sets = next((e for p, e in values.items() if p[3] in ("nrmse", "accuracy")), [])
         found.append(Cell(line, {p: np.array([v for *_, v in e]) for p, e in values.items()}, [g for _, g, _ in sets]))
     return found

@@ -12,7 +12,7 @@ from ddl_dyn.experiments.sweep.config import SweepConfig
 from ddl_dyn.experiments.sweep.grid import Cell, resolve_sweep
 
 FOLDER = Path(__file__).resolve().parent
-ORDER = ("q3", "q4", "q6", "q2", "q5")
+ORDER = ("q3", "q4", "q6", "q2", "q5", "q1")
 
 
 def files(question: str) -> list[Path]:

@@ -98,7 +98,7 @@ def draw(figure: Any, name: str, alt: str) -> str:
 
 def main(folder: Path) -> int:
     """Write the results of every question whose tables are there."""
-    from studies.answers import ANSWERS
+    from studies.answers import ANSWERS, SECOND_READINGS
 
     for question, answer in ANSWERS.items():
         cells = load(question, folder)
@@ -109,4 +109,9 @@ def main(folder: Path) -> int:
             print(f"{question}: {len(cells)} of {wanted} cells")
         else:
             print(f"{question}: no table")
+    for question, (answer, sources) in SECOND_READINGS.items():
+        cells = [cell for source in sources for cell in load(source, folder)]
+        if cells:
+            put(question, answer(cells))
+            print(f"{question}: from {len(cells)} cells of {' and '.join(sources)}")
     return 0

@@ -32,8 +32,12 @@ SCORES = ("cell", "seed", "data_set", "split", "radius", "steps", "measure", "va
 PER_SEED = {
     "reversing": "gates.reversing",
     "effective_reflections": "gates.effective_reflections",
-    "accuracy_trained": "tracking.accuracy_trained",
-    "accuracy_longest": "tracking.accuracy_longest",
+    "longest_length": "tracking.longest_length",
+}
+# Accuracies over words: path of the values -> path of the words' length.
+ACCURACIES = {
+    "tracking.accuracy_trained": "tracking.trained_length",
+    "tracking.accuracy_longest": "tracking.longest_tested",
 }
 # Digits of a cell's hash: 64 bits.
 DIGITS = 16
@@ -150,6 +154,8 @@ def _scores(cell: str, run: Run) -> Iterator[dict[str, Any]]:
                 yield from lines(each.get(f"{name}_{horizon}"), measure=name, **place)
     for name, path in PER_SEED.items():
         yield from lines(at(result, path), measure=name, **nowhere)
+    for path, length in ACCURACIES.items():
+        yield from lines(at(result, path), measure="accuracy", **nowhere | {"steps": at(result, length)})
     yield from lines(at(result, "training.failed_to_train"), measure="failed_to_train", **nowhere)
     for name, found in trained_map(run).items():
         yield from lines(found.tolist(), measure=name, **nowhere)

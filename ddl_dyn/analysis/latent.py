@@ -92,7 +92,7 @@ def latent_spectrum(
 
     Args:
         model: StepModel or Replicas with carry="latent" and more latent than observed components.
-        x0: (B, D), in model units.
+        x0: (B, D), or (R, B, D) for replicas, in model units.
         steps: averaged steps.   transient: steps before; tangents are carried, uncounted, through half of them.
         inputs: (U,), held constant.   seed: of the first tangent frames.
     Raises:
@@ -133,7 +133,7 @@ def manifold_distance(model: Learned, x0: ArrayLike, steps: int, *, inputs: Arra
 
     Args:
         model: StepModel or Replicas with carry="latent" and more latent than observed components.
-        x0: (B, D), in model units.   steps: T.   inputs: (B, T, U), where the model has any.
+        x0: (B, D), or (R, B, D) for replicas, in model units.   steps: T.   inputs: (B, T, U), where the model has any.
     Returns:
         (R?, B, T+1), in model units of the latent space; NaN or infinite where a run is.
     Raises:
@@ -216,10 +216,14 @@ def _lifted(model: Any, x0: ArrayLike) -> tuple[Any, Tensor]:
     double = in_float64(model)
     device = next(iter(model.state_dict().values())).device
     x = torch.as_tensor(np.asarray(x0, dtype=np.float64), device=device)
-    if x.ndim != 2 or x.shape[-1] != template.state_dim:
-        raise ValueError(f"x0 must have shape (B, {template.state_dim}), got {tuple(x.shape)}")
+    replicas = (model.size,) if hasattr(model, "seeds") else ()
+    if x.ndim == 2:
+        x = x.expand(*replicas, *x.shape)
+    if x.shape[:-2] != replicas or x.shape[-1] != template.state_dim:
+        each = f" or ({model.size}, B, {template.state_dim})" if replicas else ""
+        raise ValueError(f"x0 must have shape (B, {template.state_dim}){each}, got {tuple(x.shape)}")
     with torch.no_grad():
-        return double, double.lift(x.expand(model.size, *x.shape) if hasattr(model, "seeds") else x)
+        return double, double.lift(x)
 
 
 def _basis(double: Any, h: Tensor) -> Tensor:

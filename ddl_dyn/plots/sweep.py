@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -117,10 +118,15 @@ def _scores(
         ax.set_yscale("log")
         low, high = log_limits([known])
         ax.set_ylim(low, high)
-        # Within two decades the powers of ten alone are too few to read a value from.
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
-        ax.yaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        _plain_powers(ax.yaxis, low, high)
+
+
+def _plain_powers(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis as plain numbers."""
+    # Within two decades the powers of ten alone are too few to read a value from.
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 @styled
@@ -172,16 +178,22 @@ def scatter(
     Args:
         points: label -> the two scores, (P,) each.   x, y: printed on the axes.   log_x, log_y: logarithmic axes.
         title, note: printed above and below.
+    Raises:
+        ValueError: when there are no points.
     """
+    if not points:
+        raise ValueError("scatter needs one set of points or more, got none")
     figure = new_figure(PAGE_WIDTH, 3.2, title=title, caption=caption_of(note))
     ax = figure.subplots()
     for i, (label, (a, b)) in enumerate(points.items()):
         marker = MARKERS[i % len(MARKERS)]
         ax.scatter(np.asarray(a), np.asarray(b), s=22, label=label, color=COLOURS[i % len(COLOURS)], marker=marker)
     ax.set(xlabel=x, ylabel=y)
-    if log_x:
-        ax.set_xscale("log")
-    if log_y:
-        ax.set_yscale("log")
+    for k, (log, axis, setting) in enumerate(((log_x, ax.xaxis, ax.set_xscale), (log_y, ax.yaxis, ax.set_yscale))):
+        if log:
+            setting("log")
+            values = np.concatenate([np.asarray(pair[k], dtype=float) for pair in points.values()])
+            positive = values[np.isfinite(values) & (values > 0)]
+            _plain_powers(axis, positive.min(initial=1.0), positive.max(initial=1.0))
     legend(figure, ax)
     return figure

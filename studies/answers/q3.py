@@ -8,7 +8,7 @@ import numpy as np
 
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scores_against
-from studies.answers.common import NRMSE, accuracy, error, find, folded, linear, name, share, tasks
+from studies.answers.common import LINEAR, NRMSE, accuracy, error, find, folded, linear, marked, name, share, tasks
 from studies.cells import Cell
 from studies.report import compare, draw, median_text, table, verdict_table
 
@@ -26,13 +26,15 @@ def question_3(cells: Sequence[Cell]) -> str:
         levels = linear(cells, task)
         control = find(cells, task, "ResNet", value_of)
         levels |= {"ResNet": float(np.median(error(control)))} if control else {}
-        (words if task == "s3" else panels).append(Panel(title=name(task), lines=lines, levels=levels))
+        (words if task == "s3" else panels).append(Panel(title=marked(cells, task), lines=lines, levels=levels))
     pictures = []
     if panels:
         figure = scores_against(panels, axis="largest β that the gate allows", score=NRMSE)
         pictures.append(draw(figure, "q3", "Error against the largest β, for v of the state, constant and zero"))
     if words:
-        figure = scores_against(words, axis="largest β that the gate allows", score="accuracy, 256 tokens", log_y=False)
+        figure = scores_against(
+            words, axis="largest β that the gate allows", score="accuracy, longest words", log_y=False
+        )
         pictures.append(draw(figure, "q3_words", "Accuracy on words of S₃ against the largest β"))
     pairs = []
     for task in tasks(swept):
@@ -42,11 +44,13 @@ def question_3(cells: Sequence[Cell]) -> str:
                 for cap in (2.0, 1.0)
             )
             if two and one:
-                pairs.append((f"{name(task)}, {value}: β < 2 against β < 1", two, one))
+                pairs.append((f"{marked(cells, task)}, {value}: β < 2 against β < 1", two, one))
     rows = [
         [name(c.task), value_of(c), f"{c.option('gate_max'):g}", median_text(c, error(c)), share(c)] for c in swept
     ] + [[name(c.task), value_of(c), "", median_text(c, error(c)), share(c)] for c in cells if c not in swept]
-    note = "Error is the NRMSE over 20 steps; of S₃, the share of wrong states at 256 tokens."
+    longest = max((cell.lengths("accuracy")[-1] for cell in cells if cell.lengths("accuracy")), default=0)
+    of_words = f"; of S₃, the share of wrong states after {longest} tokens" if longest else ""
+    note = f"Error is the NRMSE over 20 steps{of_words}. {LINEAR}"
     header = ["task", "v", "largest β", "error", "rewrites with β > 1 a step"]
     return "\n\n".join(
         [*pictures, verdict_table(compare(pairs, error)), note, folded("Every cell", table(header, rows))]

@@ -135,6 +135,19 @@ def test_replicas_are_analysed_apart_and_curved_lifts_are_followed(name):
         np.testing.assert_allclose(found.off[r], alone.off, rtol=1e-8, atol=1e-9)
 
 
+def test_replicas_may_start_from_states_of_their_own():
+    replicas = Replicas(lambda: make_model("ddl", state_dim=D, hidden_dim=3, carry="latent"), (0, 1))
+    own = RNG.normal(size=(2, 3, D))
+    exponents, distance = latent_spectrum(replicas, own, 10).exponents, manifold_distance(replicas, own, 5)
+    for r in range(2):
+        np.testing.assert_allclose(exponents[r], latent_spectrum(replicas.model(r), own[r], 10).exponents, atol=1e-10)
+        np.testing.assert_allclose(distance[r], manifold_distance(replicas.model(r), own[r], 5), atol=1e-12)
+    with pytest.raises(ValueError, match=rf"x0 must have shape \(B, {D}\) or \(2, B, {D}\), got \(3, 3, {D}\)"):
+        latent_spectrum(replicas, np.zeros((3, 3, D)), 10)
+    with pytest.raises(ValueError, match=rf"x0 must have shape \(B, {D}\), got"):
+        manifold_distance(replicas.model(0), own, 5)
+
+
 def test_what_left_the_finite_numbers_is_not_averaged():
     model = linear_model(np.diag([1e30, 1.0]), OFF)
     found = latent_spectrum(model, X0, 20)

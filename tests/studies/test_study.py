@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
+import torch
 
 from ddl_dyn import runs
+from ddl_dyn.analysis import trace_orbit
+from ddl_dyn.analysis.learned import in_float64
 from ddl_dyn.experiments.run import Launch
 from ddl_dyn.experiments.run import run as start_run
+from ddl_dyn.experiments.setup import restore_setup
 from studies import report, tables
 from studies.__main__ import RESULTS, main
-from studies.answers import ANSWERS
+from studies.answers import ANSWERS, SECOND_READINGS
 from studies.cells import read_cells
+from studies.measures import trained_map
 from studies.questions import ORDER, sweeps
 from studies.replay import replay
 from tests.helpers.commands import config
@@ -26,7 +32,8 @@ def test_cells_follow_the_protocol(question):
     cells = [cell for _, each in sweeps(question) for cell in each]
     assert len({cell.digest for cell in cells}) == len(cells)
     for cell in cells:
-        assert (cell.config.seeds, cell.config.data.seeds) == (12, 4)
+        # A recorded series is one data set.
+        assert (cell.config.seeds, cell.config.data.seeds) == (12, 1 if cell.config.task == "sunspots" else 4)
         assert len(cell.config.train.lr_grid) == 6
         assert cell.config.tags == (question,)
 
@@ -70,6 +77,44 @@ def test_tables_hold_what_runs_hold(finished, tmp_path):
             np.testing.assert_allclose(found, run.result["test"][f"nrmse_{horizon}"], rtol=1e-5)
         latent = run.config["model_args"]["carry"] == "latent"
         assert any(row["measure"] == "neutral" for row in mine) == latent
+
+
+def test_signs_and_far_fields_of_trained_maps_are_those_of_differences(tmp_path):
+    data = {"n_train": 4, "n_val": 2, "n_test": 3, "n_ood": 0, "steps": 8}
+    start_run(
+        config(
+            task="twisted_mirror", model="ddl", model_args={"lift": "identity", "beta0": 1.5}, seeds=2, data=data,
+            eval={"short": 4, "long": 8}, train={"updates": 2, "horizon": 4},
+        ),
+        Launch(base=tmp_path),
+    )  # fmt: skip
+    (run,) = runs.scan(tmp_path)
+    found = trained_map(run)
+    setup = restore_setup(run)
+    states = setup.data.test.states[:, np.linspace(0, 8, 4).astype(int)].reshape(-1, 2)
+    replicas = in_float64(setup.replicas)
+
+    def step(x):
+        h = replicas.lift(torch.as_tensor(np.broadcast_to(x, (2, *x.shape[-2:])).copy()))
+        return replicas.read(replicas.step(h, 0, torch.zeros(*h.shape[:-1], 0).double())).detach().numpy()
+
+    def determinant(x, e=1e-5):
+        columns = [(step(x + e * np.eye(2)[i]) - step(x - e * np.eye(2)[i])) / (2 * e) for i in range(2)]
+        return np.linalg.det(np.stack(columns, axis=-1))
+
+    signs = determinant(setup.normalizer.normalize(states)) < 0
+    np.testing.assert_allclose(found["reversed"], signs.mean(axis=-1))
+    assert (found["reversed_true"] == 1.0).all()
+    rays = np.random.default_rng(0).normal(size=(32, 2))
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    products = np.median(np.abs(determinant(100.0 * rays, e=1e-2)), axis=-1)
+    assert (
+        (found["far_smallest"] <= np.sqrt(products) + 1e-3) & (found["far_largest"] >= np.sqrt(products) - 1e-3)
+    ).all()
+    gates = trace_orbit(setup.replicas, setup.normalizer.normalize(states), 1)["beta"]
+    negative = ((gates[:, 0] > 1).sum(axis=(1, 3)) % 2).astype(bool)
+    np.testing.assert_allclose(found["frozen_reversed"], negative.mean(axis=-1))
+    np.testing.assert_allclose(found["frozen_agrees"], (negative == signs).mean(axis=-1))
 
 
 def test_horizons_of_equal_length_stand_once(tmp_path):
@@ -132,14 +177,24 @@ def invented(question, folder, rng):
         words = cell.config.task in ("s3", "s4", "parity")
         places = [("test", "", "20", "nrmse"), ("test", "", "100", "nrmse")]
         places += [("radius", radius, "20", "nrmse") for radius in ("1.5", "2.0", "4.0", "8.0")]
-        names = ("accuracy_longest", "accuracy_trained") if words else ("reversing",)
+        names = ("longest_length",) if words else ("reversing",)
         names += ("neutral", "distance_100") if arguments.get("carry") == "latent" else ()
-        places = [("test", "", "", name) for name in names] + ([] if words else places)
+        if arguments.get("lift") == "identity":
+            names += ("reversed", "reversed_true", "far_smallest", "far_largest")
+            names += ("frozen_reversed", "frozen_agrees") if cell.config.model == "ddl" else ()
+        accuracies = [("test", "", "20", "accuracy"), ("test", "", "512", "accuracy")]
+        places = [("test", "", "", name) for name in names] + (accuracies if words else places)
         for split, radius, steps, measure in places:
             for seed in range(12):
                 place = {"split": split, "radius": radius, "steps": steps, "measure": measure}
                 scores.append(
-                    {"cell": line["cell"], "seed": seed, "data_set": seed // 3, **place, "value": rng.random()}
+                    {
+                        "cell": line["cell"],
+                        "seed": seed,
+                        "data_set": seed // 3,
+                        **place,
+                        "value": rng.random() if measure != "reversed_true" else 1.0,
+                    }
                 )
     tables._write(tables.path_of(question, "cells", folder), tables.CELLS, cells)
     tables._write(tables.path_of(question, "scores", folder), tables.SCORES, scores)
@@ -147,7 +202,7 @@ def invented(question, folder, rng):
 
 def test_every_answer_is_made_of_its_tables(tmp_path, monkeypatch):
     page = tmp_path / "study.md"
-    page.write_text("\n".join(f"<!-- {q} -->\nNot run yet.\n<!-- /{q} -->" for q in ANSWERS))
+    page.write_text("\n".join(f"<!-- {q} -->\nNot run yet.\n<!-- /{q} -->" for q in (*ANSWERS, *SECOND_READINGS)))
     monkeypatch.setattr(report, "PAGE", page)
     monkeypatch.setattr(report, "FIGURES", tmp_path / "study")
     for question in ORDER:
@@ -156,16 +211,18 @@ def test_every_answer_is_made_of_its_tables(tmp_path, monkeypatch):
     text = page.read_text()
     assert "Not run yet." not in text
     assert set(ANSWERS) == set(ORDER)
-    for question in ORDER:
+    for question in (*ORDER, *SECOND_READINGS):
         part = text.partition(f"<!-- {question} -->")[2].partition(f"<!-- /{question} -->")[0]
-        assert f"(study/{question}.png)" in part
-        assert "| corrected p | verdict |" in part
-        assert (tmp_path / "study" / f"{question}.png").stat().st_size > 10_000
+        figures = re.findall(r"\]\(study/(\w+\.png)\)", part)
+        assert figures
+        assert all(name.startswith(question) for name in figures)
+        assert all((tmp_path / "study" / name).stat().st_size > 10_000 for name in figures)
+        assert question in SECOND_READINGS or "| corrected p | verdict |" in part
 
 
 def test_an_unknown_question_is_one_clear_error(capsys):
     assert main(["list", "q99"]) == 1
-    assert "expected a question of the study (q3, q4, q6, q2, q5), got 'q99'" in capsys.readouterr().err
+    assert "expected a question of the study (q3, q4, q6, q2, q5, q1), got 'q99'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
