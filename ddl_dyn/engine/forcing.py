@@ -89,7 +89,7 @@ class Forced(StepModel):
 class _InnerCall:
     """A replica call that reaches the model within a forced one."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: ReplicaCall) -> None:
         self._call = call
 
     @property

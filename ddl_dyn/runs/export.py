@@ -43,7 +43,8 @@ def export(runs: str | os.PathLike[str], form: str, columns: Sequence[str] | Non
             raise ValueError(f"unknown column {unknown[0]!r}{near}; `ddl-dyn export` without --columns shows them all")
         table = table[list(columns)]
     if form == "csv":
-        return table.map(cell).rename(columns=cell).to_csv(index=False)
+        text: str = table.map(cell).rename(columns=cell).to_csv(index=False)
+        return text
     return _latex(table)
 
 

@@ -119,7 +119,8 @@ def pooled_curve(pred: Array, true: Array, sigma: Array) -> Array:
         pred: (R, N, T+1, D).   true: (N, T+1, D).   sigma: (D,) or (R, D), the training scale.
     """
     with np.errstate(over="ignore"):
-        return np.sqrt(np.square(nrmse_curve(pred, true, sigma)).mean(axis=-2))
+        curve: Array = np.sqrt(np.square(nrmse_curve(pred, true, sigma)).mean(axis=-2))
+        return curve
 
 
 def shared_errors(each: Sequence[Mapping[str, list[Any]]]) -> dict[str, float | None]:

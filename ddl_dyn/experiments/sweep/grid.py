@@ -162,9 +162,11 @@ def expand_grid(config: GridConfig) -> list[Cell]:
 
 
 def _nested(path: str, value: Any) -> dict[str, Any]:
-    for name in reversed(path.split(".")):
-        value = {name: list(value) if isinstance(value, List) else value}
-    return value
+    *outer, last = path.split(".")
+    nested = {last: list(value) if isinstance(value, List) else value}
+    for name in reversed(outer):
+        nested = {name: nested}
+    return nested
 
 
 def _hint(name: str) -> str:
