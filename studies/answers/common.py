@@ -1,4 +1,4 @@
-"""What the answers share: printed names, scores of a cell, and parts of a page."""
+"""Printed names, scores of a cell and parts of a page, shared by the answers."""
 
 from __future__ import annotations
 
