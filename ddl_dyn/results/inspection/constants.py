@@ -38,7 +38,7 @@ def laws(setup: Setup) -> dict[str, Any]:
     if not numbers:
         raise Unsuitable("no gates to audit: not a DDL stack, or its free runs leave the finite range")
     kept = ("law_error", "occupancy", "effective_reflections", "mirror_angle", "rotation_angle")
-    out: dict[str, object] = {name: numbers[name] for name in kept if name in numbers}
+    out: dict[str, object] = {name: value for name, value in numbers.items() if name in kept}
     model = setup.replicas.template
     plain = getattr(model.config, "rewrite", "") == "delta" and getattr(model.config, "directions", 0) == 1
     if plain and getattr(model, "value_dim", 0) == 1:
