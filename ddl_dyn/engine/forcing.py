@@ -99,7 +99,7 @@ class _InnerCall:
     def only(self, r: int) -> _InnerCall:
         return _InnerCall(self._call.only(r))
 
-    def __call__(self, name: str, *args: Any) -> Any:
+    def __call__(self, name: str, *args: object) -> Any:
         return self._call("of_inner", name, *args)
 
 

@@ -87,7 +87,7 @@ def train(setup: Setup, callbacks: Callbacks) -> Training:
     )
 
 
-def _check_state(state: Mapping[str, Any] | None, needed: Sequence[str]) -> None:
+def _check_state(state: Mapping[str, object] | None, needed: Sequence[str]) -> None:
     missing = [name for name in needed if state is not None and name not in state]
     if missing:
         raise RunError(
@@ -148,7 +148,7 @@ def _portraits(setup: Setup, updates: int, state: Mapping[str, Any] | None) -> P
 
 
 def _visitor(
-    callbacks: Callbacks, portraits: PortraitSeries | None, pace: Mapping[str, Any] | None, trials: tuning.Trials
+    callbacks: Callbacks, portraits: PortraitSeries | None, pace: Mapping[str, object] | None, trials: tuning.Trials
 ) -> Callable[[Trainer], None] | None:
     """Hook after each update: a portrait where one is due, a checkpoint every few seconds."""
     keep = callbacks.on_checkpoint

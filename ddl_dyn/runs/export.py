@@ -73,7 +73,7 @@ _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textas
 def _latex(table: pd.DataFrame) -> str:
     """A booktabs table; every cell escaped, values of several seeds as their median and extremes."""
 
-    def escaped(value: Any) -> str:
+    def escaped(value: object) -> str:
         text = _over_seeds(value) if isinstance(value, list) else number(value)
         return "".join(_SPECIAL.get(character, character) for character in text)
 

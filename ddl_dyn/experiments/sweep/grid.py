@@ -161,7 +161,7 @@ def expand_grid(config: GridConfig) -> list[Cell]:
     return list(out.values())
 
 
-def _nested(path: str, value: Any) -> dict[str, Any]:
+def _nested(path: str, value: object) -> dict[str, Any]:
     *outer, last = path.split(".")
     nested = {last: list(value) if isinstance(value, List) else value}
     for name in reversed(outer):
