@@ -46,7 +46,7 @@ def check_task(task: Task) -> None:
         _checked(task)
 
 
-def _is_hashable(value: Any) -> bool:
+def _is_hashable(value: object) -> bool:
     try:
         hash(value)
     except TypeError:

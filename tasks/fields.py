@@ -72,7 +72,7 @@ def field_types(cls: type[Any]) -> dict[str, Any]:
     return {field.name: _or_of_default(hints.get(field.name, Any), field.default) for field in fields}
 
 
-def _or_of_default(kind: Any, default: Any) -> Any:
+def _or_of_default(kind: object, default: object) -> Any:
     if kind is not Any:
         return kind
     return {float: float, int: int | float, str: str}.get(type(default), Any)
@@ -147,7 +147,7 @@ def _as_float(value: Any) -> float:
         return float("inf")
 
 
-def _converted_tuple(value: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+def _converted_tuple(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     endless = len(parts) == 2 and parts[1] is Ellipsis
     what = {float: "numbers", int: "integers", str: "names"}.get(parts[0], "values")
     if endless and parts[0] is str and isinstance(value, str):

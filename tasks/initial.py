@@ -53,7 +53,8 @@ def shell(n: int, rng: np.random.Generator, inner: float, outer: float, dim: int
     draws = rng.random((n, dim + 1))
     direction = scipy.special.ndtri(np.clip(draws[:, 1:], 1e-300, 1.0))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    return (inner + (outer - inner) * draws[:, :1]) * direction
+    points: Array = (inner + (outer - inner) * draws[:, :1]) * direction
+    return points
 
 
 def sphere(n: int, rng: np.random.Generator, radius: float, dim: int) -> Array:
@@ -81,7 +82,8 @@ def box_surface(n: int, rng: np.random.Generator, low: ArrayLike, high: ArrayLik
     face = (draws[:, -1] * 2 * len(low)).astype(int)
     unit = draws[:, :-1]
     unit[np.arange(n), face // 2] = face % 2
-    return low + (high - low) * unit
+    points: Array = low + (high - low) * unit
+    return points
 
 
 def first_allowed(

@@ -44,10 +44,12 @@ class Trajectories:
     @property
     def steps(self) -> int:
         """Number of steps T (one less than the number of samples)."""
-        return self.states.shape[1] - 1
+        steps: int = self.states.shape[1] - 1
+        return steps
 
     def __len__(self) -> int:
-        return self.states.shape[0]
+        count: int = self.states.shape[0]
+        return count
 
     def replace(self, **changes: Array) -> Trajectories:
         """A copy with some arrays replaced."""

@@ -173,7 +173,8 @@ def _integrate(field: RowField, rows: Array, duration: float, rtol: float, atol:
             atol=atol * tighten,
         )
     if result.success and np.isfinite(result.y).all():
-        return result.y[:, -1].reshape(rows.shape)
+        final: Array = result.y[:, -1].reshape(rows.shape)
+        return final
     if len(rows) == 1:
         return np.full_like(rows, np.nan)
     # One row that blows up stops the shared step size: halving the batch isolates it.

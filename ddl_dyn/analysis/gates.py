@@ -168,7 +168,8 @@ def mirror_angle(a: ArrayLike, b: ArrayLike) -> Array:
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)
     q = np.where((p * q).sum(-1, keepdims=True) < 0, -q, q)
     # Kahan's form keeps all digits of a small angle, which arccos loses.
-    return 2 * np.arctan2(np.linalg.norm(p - q, axis=-1), np.linalg.norm(p + q, axis=-1))
+    angle: Array = 2 * np.arctan2(np.linalg.norm(p - q, axis=-1), np.linalg.norm(p + q, axis=-1))
+    return angle
 
 
 def rotation_of_pair(cosine: ArrayLike, beta_1: ArrayLike, beta_2: ArrayLike) -> tuple[Array, Array]:
@@ -251,7 +252,8 @@ def _successive(a: Array) -> Array:
 
 
 def _root_mean_square(e: Array) -> Array:
-    return np.sqrt((_successive(e) ** 2).mean(axis=(2, 3)))
+    size: Array = np.sqrt((_successive(e) ** 2).mean(axis=(2, 3)))
+    return size
 
 
 def _pairs(k: Array, beta: Array) -> tuple[Array, Array, Array]:

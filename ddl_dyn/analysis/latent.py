@@ -241,7 +241,8 @@ def _frame(h: Tensor, size: int, seed: int) -> Tensor:
     """Random orthonormal columns, the same for every state, (..., size, size)."""
     generator = torch.Generator().manual_seed(seed)
     start = torch.linalg.qr(torch.randn(size, size, dtype=h.dtype, generator=generator))[0].to(h.device)
-    return start.expand(*h.shape[:-1], size, size)
+    frame: Tensor = start.expand(*h.shape[:-1], size, size)
+    return frame
 
 
 def _growth(product: Tensor) -> tuple[Tensor, Tensor]:
@@ -259,4 +260,5 @@ def _mean(exponents: Tensor, valid: Tensor) -> Array:
     """Mean over valid states of exponents that are ranked for each, (R?, B, n) -> (R?, n)."""
     ranked, mask = np.sort(exponents.cpu().numpy(), axis=-1)[..., ::-1], valid.cpu().numpy()[..., None]
     with np.errstate(invalid="ignore"):
-        return np.where(mask, ranked, 0.0).sum(axis=-2) / mask.sum(axis=-2)
+        mean: Array = np.where(mask, ranked, 0.0).sum(axis=-2) / mask.sum(axis=-2)
+        return mean

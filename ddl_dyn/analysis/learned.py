@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +76,8 @@ def learned_family(
             h = x.reshape(x.shape[0], -1, x.shape[-1]) if replicas else x.reshape(-1, x.shape[-1])
             u = held.expand(*h.shape[:-1], width)
             if latent:
-                return double.advance(h, l, u).reshape(x.shape)
+                after: Tensor = double.advance(h, l, u).reshape(x.shape)
+                return after
             z = h if normalizer is None else normalizer.normalize(h)
             z = double.read(double.step(double.lift(z), l, u))
             return (z if normalizer is None else normalizer.denormalize(z)).reshape(x.shape)
@@ -115,25 +115,25 @@ def typical_states(model: Learned, count: int, *, seed: int, normalizer: Normali
     return z if normalizer is None else normalizer.denormalize(z)
 
 
-def _lifted(model: Learned, double: Any, z: Tensor) -> Tensor:
+def _lifted(model: Learned, double: Learned, z: Tensor) -> Tensor:
     """Model states (B, D) lifted by the float64 copy, (R?, B, H), on the model's device."""
     z = z.to(next((t.device for t in model.state_dict().values()), z.device))
     with torch.no_grad():
         return double.lift(z.expand(int(model.size), *z.shape) if isinstance(model, Replicas) else z)
 
 
-def _is_latent(template: Any, lifted: int) -> bool:
+def _is_latent(template: StepModel, lifted: int) -> bool:
     """True where the step's own space is another than the observed one, so that physical units cannot be kept."""
     config = template.config
     return config.carry == "latent" and (config.lift != "identity" or lifted != template.state_dim)
 
 
-def _template(model: Learned) -> Any:
+def _template(model: Learned) -> StepModel:
     """The module that knows the sizes and options: the model itself, or the one that replicas are copies of."""
     return model.template if isinstance(model, Replicas) else model
 
 
-def in_float64(model: Learned) -> Any:
+def in_float64(model: Learned) -> Learned:
     """An independent float64 copy, which runs eagerly: a compiled step is bound to one batch size and dtype."""
     bare = copy.copy(model)
     if hasattr(bare, "_compiled"):

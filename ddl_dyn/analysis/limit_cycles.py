@@ -97,7 +97,8 @@ def turns(orbit: Array, plane: tuple[int, int]) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         points = points - points.mean(axis=0)
         angle = np.arctan2(points[..., 1], points[..., 0])
-        return np.pi - (np.pi - np.diff(angle, axis=0)) % (2 * np.pi)
+        turned: Array = np.pi - (np.pi - np.diff(angle, axis=0)) % (2 * np.pi)
+        return turned
 
 
 def weighted_birkhoff_average(series: Array) -> Array:

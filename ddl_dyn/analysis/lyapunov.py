@@ -105,7 +105,8 @@ def _default_steps(system: Any) -> int:
 
 def _default_starts(system: Any, seed: int, options: dict[str, Any]) -> ArrayLike | Tensor:
     if hasattr(system, "initial_states"):
-        return system.initial_states(_STARTS, rng=np.random.default_rng(seed), split="train")
+        starts: ArrayLike = system.initial_states(_STARTS, rng=np.random.default_rng(seed), split="train")
+        return starts
     if hasattr(system, "lift"):
         return typical_states(system, _STARTS, seed=seed, normalizer=options.get("normalizer"))
     raise ValueError("a DiscreteMap does not say where its orbits begin; give x0, (B, D)")

@@ -84,7 +84,7 @@ def launch_sweep(arguments: list[str], runs: Path) -> int:
 LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
 
 
-def _settings(command: Command, read: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _settings(command: Command, read: Mapping[str, object] | None = None) -> dict[str, Any]:
     """Nested settings, those typed over those read; code that they would execute has been typed or is trusted."""
     settings = merged(read or {}, parse_updates(command.updates))
     check_settings(settings, command.updates)

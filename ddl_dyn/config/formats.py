@@ -56,7 +56,7 @@ def decimal(value: object, digits: int = 3) -> str:
     return f"{mantissa}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPT)}"
 
 
-def shortened(value: Any, most: int = 80) -> str:
+def shortened(value: object, most: int = 80) -> str:
     """Text of a value for a message, its middle left out where it is long.
 
     Args:
@@ -69,7 +69,7 @@ def shortened(value: Any, most: int = 80) -> str:
     return f"{text[:kept]}…{text[-kept:]}"
 
 
-def cell(value: Any) -> Any:
+def cell(value: object) -> Any:
     """A value as a cell of a CSV file: text that a spreadsheet would take for a formula begins with an apostrophe.
 
     Args:

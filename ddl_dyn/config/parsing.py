@@ -36,7 +36,7 @@ class ConfigError(ValueError):
         super().__init__("; ".join(self.problems))
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     """True for values that JSON has, and tuples of them."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
@@ -106,7 +106,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _set(updates: dict[str, Any], path: str, value: Any) -> None:
+def _set(updates: dict[str, Any], path: str, value: object) -> None:
     *sections, last = (part.strip('"') for part in _DOT.split(path))
     if not all([*sections, last]):
         raise ConfigError([f"{path!r} is not a key; write e.g. train.lr=1e-3"])
@@ -120,7 +120,7 @@ def _set(updates: dict[str, Any], path: str, value: Any) -> None:
     place[last] = value
 
 
-def _merge(updates: dict[str, Any], more: Mapping[str, Any]) -> None:
+def _merge(updates: dict[str, Any], more: Mapping[str, object]) -> None:
     for key, value in more.items():
         if isinstance(value, dict) and isinstance(updates.get(key), dict):
             _merge(updates[key], value)
@@ -128,7 +128,7 @@ def _merge(updates: dict[str, Any], more: Mapping[str, Any]) -> None:
             updates[key] = value
 
 
-def as_type(value: Any, annotation: Any) -> Any:
+def as_type(value: object, annotation: object) -> Any:
     """A command-line value in the form that a field of this type expects; anything else passes unchanged."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):

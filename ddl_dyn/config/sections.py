@@ -30,7 +30,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _whole_numbers(cls, values: Any) -> Any:
+    def _whole_numbers(cls, values: object) -> Any:
         """1e3 where an integer is asked for is one."""
         if not isinstance(values, Mapping):
             return values

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 # Controls but for tab and line feed (escape sequences begin with one), and those that reverse the order of letters.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def clean(value: Any) -> str:
+def clean(value: object) -> str:
     """Text without control characters."""
     return CONTROL.sub("�", str(value))
 
 
-def say(text: Any, *, end: str = "\n", file: TextIO | None = None) -> None:
+def say(text: object, *, end: str = "\n", file: TextIO | None = None) -> None:
     """Print text, cleaned, and at once.
 
     Args:

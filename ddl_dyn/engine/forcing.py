@@ -89,7 +89,7 @@ class Forced(StepModel):
 class _InnerCall:
     """A replica call that reaches the model within a forced one."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: ReplicaCall) -> None:
         self._call = call
 
     @property
@@ -99,7 +99,7 @@ class _InnerCall:
     def only(self, r: int) -> _InnerCall:
         return _InnerCall(self._call.only(r))
 
-    def __call__(self, name: str, *args: Any) -> Any:
+    def __call__(self, name: str, *args: object) -> Any:
         return self._call("of_inner", name, *args)
 
 

@@ -40,7 +40,8 @@ def mean_loss(loss: Loss, predicted: Tensor, target: Tensor) -> Tensor:
         (R,); non-finite input gives a non-finite number.
     """
     if loss == "mse":
-        return _MeanSquare.apply(predicted, target)
+        mean: Tensor = _MeanSquare.apply(predicted, target)
+        return mean
     return -(target * torch.log_softmax(predicted, dim=-1)).sum(-1).mean(dim=(1, 2))
 
 
@@ -52,7 +53,8 @@ class _MeanSquare(torch.autograd.Function):
         difference = (predicted - target).flatten(1)
         ctx.save_for_backward(difference)
         ctx.shape = predicted.shape
-        return torch.linalg.vector_norm(difference, dim=1).square() / difference.shape[1]
+        mean: Tensor = torch.linalg.vector_norm(difference, dim=1).square() / difference.shape[1]
+        return mean
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+
+from ddl_dyn.metrics.arrays import Array
+
+States = TypeVar("States", Array, Tensor)
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Normalizer:
         """The normaliser of one replica, with statistics (D,)."""
         return self if self.mean.ndim == 1 else Normalizer(self.mean[r], self.scale[r])
 
-    def normalize(self, states: Any) -> Any:
+    def normalize(self, states: States) -> States:
         """States in model units; numpy in, numpy out; torch in, torch out.
 
         Args:
@@ -69,12 +74,12 @@ class Normalizer:
         mean, scale = self._like(states)
         return (states - mean) / scale
 
-    def denormalize(self, states: object) -> Any:
+    def denormalize(self, states: States) -> States:
         """States in physical units, the inverse of `normalize`."""
         mean, scale = self._like(states)
         return states * scale + mean
 
-    def _like(self, states: Any) -> tuple[Any, Any]:
+    def _like(self, states: States) -> tuple[States, States]:
         mean, scale = self.mean, self.scale
         if mean.ndim == 2:
             if states.ndim > 2 and states.shape[0] != len(mean):

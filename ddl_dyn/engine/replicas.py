@@ -48,11 +48,13 @@ class Replicas(ReplicaState):
 
     def lift(self, x: Tensor) -> Tensor:
         """(R, B, D) -> (R, B, H)."""
-        return self.call("lift", x)
+        h: Tensor = self.call("lift", x)
+        return h
 
     def read(self, h: Tensor) -> Tensor:
         """(R, B, H) -> (R, B, D)."""
-        return self.call("read", h)
+        x: Tensor = self.call("read", h)
+        return x
 
     def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:
         """One step.
@@ -64,7 +66,8 @@ class Replicas(ReplicaState):
         """
         if self._method.model.joint:
             return self._method.model.step_replicas(self.call, h, l, u)
-        return self.call("step", h, l, u)
+        after: Tensor = self.call("step", h, l, u)
+        return after
 
     def trace(self, h: Tensor, l: int, u: Tensor) -> dict[str, Tensor]:
         """Internal quantities of one step.
@@ -74,7 +77,8 @@ class Replicas(ReplicaState):
         Returns:
             name -> (R, layers, B, …).
         """
-        return self.call("trace", h, l, u)
+        trace: dict[str, Tensor] = self.call("trace", h, l, u)
+        return trace
 
     def unroll(self, x0: Tensor, inputs: Tensor) -> Tensor:
         """Free run from x0 (R, B, D) under inputs (R, B, T, U): the observed states (R, B, T, D) after each step."""
@@ -86,7 +90,8 @@ class Replicas(ReplicaState):
             return self._unroll_in_segments(x0, inputs)
         if not self._method.model.joint:
             # Mapped as a whole: the parameters are put in place once a run, not once a step.
-            return self.call("unroll", x0, inputs)
+            whole: Tensor = self.call("unroll", x0, inputs)
+            return whole
         latent = self.carry == "latent"
         s, out = self._start(x0), []
         states = self._method.model.follow(self.call, s, inputs) if latent else None
@@ -172,7 +177,8 @@ class Replicas(ReplicaState):
         """
         if self._method.model.joint:
             return self._method.model.transition_replicas(self.call, s, l, u)
-        return self.call("transition", s, l, u)
+        after: tuple[Tensor, Tensor] = self.call("transition", s, l, u)
+        return after
 
     def advance(self, s: Tensor, l: int, u: Tensor) -> Tensor:
         """One step of the carried state.

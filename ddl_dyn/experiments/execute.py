@@ -28,7 +28,7 @@ def execute(setup: Setup, callbacks: Callbacks) -> RunOutcome:
     training = train(setup, callbacks)
     found = evaluate(setup, training.result)
     return RunOutcome(
-        numbers=found.numbers | {"budget": training.budget, "tuning": training.tuning},
+        numbers={**found.numbers, "budget": training.budget, "tuning": training.tuning},
         arrays=found.arrays | training.arrays,
         state=setup.replicas.state_dict(),
         resolved={

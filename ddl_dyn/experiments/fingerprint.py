@@ -29,7 +29,8 @@ def canonical(config: RunConfig) -> dict[str, Any]:
     record = config.model_dump(mode="json", exclude=set(REMARKS))
     record["task_args"] = plain(task.parameters())
     contents = {"data": task.content_key(), "task": _digest(config.task), "model": _digest(config.model)}
-    return _whole({**record, "contents": contents})
+    found: dict[str, Any] = _whole({**record, "contents": contents})
+    return found
 
 
 def config_hash(config: RunConfig) -> str:

@@ -8,19 +8,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ddl_dyn.runs.stored_result import RunResult
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome:
     """Outcome of a run.
 
     Args:
-        numbers: nested, plain numbers and lists of one entry per replica.
+        numbers: contents of result.json.
         arrays: curves, predictions and whatever the figures need.
         state: parameters of all replicas, name -> tensor.
         resolved: what was decided on the way (device, dtype, options after matching budgets, …).
     """
 
-    numbers: Mapping[str, Any]
+    numbers: RunResult
     arrays: Mapping[str, NDArray[Any]]
     state: Mapping[str, Any]
     resolved: Mapping[str, Any]

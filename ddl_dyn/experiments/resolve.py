@@ -75,7 +75,7 @@ def _check_horizon(config: RunConfig, task: Any, problems: list[str]) -> None:
         )
 
 
-def _task(name: Any, params: Any, problems: list[str]) -> Any:
+def _task(name: object, params: object, problems: list[str]) -> Any:
     if not isinstance(name, str) or not isinstance(params, Mapping):
         return None
     from ddl_dyn.tasks import make_task

@@ -173,7 +173,7 @@ def run(config: RunConfig, launch: Launch) -> str | None:
         state = checkpoint.load_training(launch.base / launch.run_id, entry["config_hash"])
     setup = make_setup(config)
 
-    def body(_run: Any, _config: Mapping[str, Any]) -> None:
+    def body(_run: object, _config: Mapping[str, object]) -> None:
         outcome = execute(setup, replace(_callbacks(_run, store, launch), state=state))
         if store is not None:
             keep(store, outcome)
@@ -211,7 +211,7 @@ def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callb
                 }
             )
 
-    def on_checkpoint(state: Mapping[str, Any]) -> None:
+    def on_checkpoint(state: Mapping[str, object]) -> None:
         assert store is not None
         checkpoint.save_training(store, state)
 

@@ -17,6 +17,7 @@ from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.arrays import Arrays
 from ddl_dyn.runs import RunError
+from ddl_dyn.runs.stored_result import BudgetOutcome, Tuning
 from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.training import timing, tuning
 from ddl_dyn.training.budget import TOLERANCE, reference_options
@@ -35,9 +36,9 @@ class Training:
     """
 
     result: FitResult
-    budget: dict[str, Any]
+    budget: BudgetOutcome
     pace: dict[str, Any] | None
-    tuning: dict[str, Any] | None
+    tuning: Tuning | None
     arrays: Arrays
 
 
@@ -73,7 +74,7 @@ def train(setup: Setup, callbacks: Callbacks) -> Training:
     if portraits is not None and not portraits.update:
         # Solved in closed form: there was no update to keep one at.
         portraits.take(result.updates)
-    budget = {"target": setup.budget.target, "met": setup.budget.met}
+    budget: BudgetOutcome = {"target": setup.budget.target, "met": setup.budget.met}
     if pace is not None:
         off = abs(result.seconds - pace["seconds"])
         budget = {"target": pace["seconds"], "met": off <= TOLERANCE * pace["seconds"]}
@@ -86,7 +87,7 @@ def train(setup: Setup, callbacks: Callbacks) -> Training:
     )
 
 
-def _check_state(state: Mapping[str, Any] | None, needed: Sequence[str]) -> None:
+def _check_state(state: Mapping[str, object] | None, needed: Sequence[str]) -> None:
     missing = [name for name in needed if state is not None and name not in state]
     if missing:
         raise RunError(
@@ -147,7 +148,7 @@ def _portraits(setup: Setup, updates: int, state: Mapping[str, Any] | None) -> P
 
 
 def _visitor(
-    callbacks: Callbacks, portraits: PortraitSeries | None, pace: Mapping[str, Any] | None, trials: tuning.Trials
+    callbacks: Callbacks, portraits: PortraitSeries | None, pace: Mapping[str, object] | None, trials: tuning.Trials
 ) -> Callable[[Trainer], None] | None:
     """Hook after each update: a portrait where one is due, a checkpoint every few seconds."""
     keep = callbacks.on_checkpoint

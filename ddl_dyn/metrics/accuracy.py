@@ -74,7 +74,8 @@ def nrmse_curve(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike) -> Array:
     p, x = aligned(pred, true)
     s = positive_scale(sigma, p.shape)
     with np.errstate(over="ignore"):
-        return np.sqrt(_scaled_square(p, x, s).mean(axis=-1))
+        curve: Array = np.sqrt(_scaled_square(p, x, s).mean(axis=-1))
+        return curve
 
 
 def nrmse(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int) -> Array:
@@ -97,7 +98,8 @@ def nrmse(pred: ArrayLike, true: ArrayLike, sigma: ArrayLike, steps: int) -> Arr
     s = positive_scale(sigma, p.shape)
     axes = (-3, -2, -1) if p.ndim >= 3 else (-2, -1)
     with np.errstate(over="ignore"):
-        return np.sqrt(_scaled_square(p, x, s).mean(axis=axes))
+        error: Array = np.sqrt(_scaled_square(p, x, s).mean(axis=axes))
+        return error
 
 
 def valid_prediction_time(
@@ -230,7 +232,8 @@ def smape(pred: ArrayLike, true: ArrayLike, steps: int) -> Array:
     # Halving both keeps the sum of two huge numbers finite.
     total = np.abs(x) / 2 + np.abs(p) / 2
     ratio = np.abs(x / 2 - p / 2) / np.where(total > 0, total, 1.0)
-    return 200.0 * np.where(finite, ratio, 1.0).mean(axis=(-2, -1))
+    error: Array = 200.0 * np.where(finite, ratio, 1.0).mean(axis=(-2, -1))
+    return error
 
 
 def mase(pred: ArrayLike, true: ArrayLike, train: ArrayLike, steps: int) -> Array:
@@ -259,4 +262,5 @@ def mase(pred: ArrayLike, true: ArrayLike, train: ArrayLike, steps: int) -> Arra
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         error = np.abs(p - x)
         scaled = np.where(error == 0, 0.0, error / naive)
-        return np.where(np.isfinite(p), scaled, np.inf).mean(axis=(-2, -1))
+        mean: Array = np.where(np.isfinite(p), scaled, np.inf).mean(axis=(-2, -1))
+        return mean

@@ -127,7 +127,8 @@ def spectral_hellinger(pred: ArrayLike, true: ArrayLike, dt: float, width: float
     both_constant = (ours.sum(axis=-2) == 0) & (truth.sum(axis=-2) == 0) & np.isfinite(p).all(axis=-2)
     # Rounding can take the overlap of equal spectra past 1.
     distance = np.sqrt(np.clip(1.0 - overlap, 0.0, 1.0))
-    return np.where(both_constant, 0.0, distance).mean(axis=-1)
+    mean: Array = np.where(both_constant, 0.0, distance).mean(axis=-1)
+    return mean
 
 
 def _spectrum(x: Array, bins: float) -> Array:

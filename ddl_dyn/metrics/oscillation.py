@@ -64,7 +64,8 @@ def upward_crossings(x: ArrayLike) -> Array:
         return np.empty(0)
     above = s - s.mean()
     i = np.flatnonzero((above[:-1] < 0) & (above[1:] >= 0))
-    return i + above[i] / (above[i] - above[i + 1])
+    crossings: Array = i + above[i] / (above[i] - above[i + 1])
+    return crossings
 
 
 def period(x: ArrayLike, dt: float) -> Array:
@@ -243,7 +244,8 @@ def _vertex(s: Array, start: int, end: int) -> float:
     if start != end:
         return (start + end) / 2
     left, right = s[start] - s[start - 1], s[start + 1] - s[start]
-    return start + 0.5 * (left + right) / (left - right)
+    vertex: float = start + 0.5 * (left + right) / (left - right)
+    return vertex
 
 
 def turning_point_error(pred: ArrayLike, true: ArrayLike, dt: float, *, resolution: float = 0.0) -> TurningPointError:

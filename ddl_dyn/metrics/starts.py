@@ -69,4 +69,5 @@ def few_starts_decide(pooled: ArrayLike, median: ArrayLike) -> NDArray[np.bool_]
     """
     x, y = np.asarray(pooled, dtype=np.float64), np.asarray(median, dtype=np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        return (x != y) & ((x > DISAGREEMENT * y) | (y > DISAGREEMENT * x))
+        disagree: NDArray[np.bool_] = (x != y) & ((x > DISAGREEMENT * y) | (y > DISAGREEMENT * x))
+        return disagree

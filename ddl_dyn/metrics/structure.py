@@ -57,7 +57,8 @@ def symmetry_defect(mapped: ArrayLike, transformed: ArrayLike, sigma: ArrayLike)
     s = positive_scale(sigma, a.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         square = np.where(np.isfinite(a) & np.isfinite(b), ((a - b) / s) ** 2, np.inf)
-        return np.sqrt(square.mean(axis=(-2, -1)))
+        defect: Array = np.sqrt(square.mean(axis=(-2, -1)))
+        return defect
 
 
 def invariant_drift(values: ArrayLike, scale: float) -> Array:

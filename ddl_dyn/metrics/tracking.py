@@ -32,7 +32,8 @@ def token_correct(pred: ArrayLike, true: ArrayLike) -> Mask:
     finite = np.asarray(np.isfinite(p).all(axis=-1))
     shown = np.where(finite[..., None], p, 0.0)
     unique = (shown == shown.max(axis=-1, keepdims=True)).sum(axis=-1) == 1
-    return finite & unique & (shown.argmax(axis=-1) == x.argmax(axis=-1))
+    correct: Mask = finite & unique & (shown.argmax(axis=-1) == x.argmax(axis=-1))
+    return correct
 
 
 def _checked(correct: ArrayLike) -> Mask:
@@ -52,7 +53,8 @@ def token_accuracy(correct: ArrayLike) -> Array:
     Raises:
         ValueError: when correct is not boolean or lacks the axes.
     """
-    return _checked(correct).mean(axis=-2)
+    share: Array = _checked(correct).mean(axis=-2)
+    return share
 
 
 def sequence_accuracy(correct: ArrayLike) -> Array:
@@ -65,7 +67,8 @@ def sequence_accuracy(correct: ArrayLike) -> Array:
     Raises:
         ValueError: when correct is not boolean or lacks the axes.
     """
-    return np.logical_and.accumulate(_checked(correct), axis=-1).mean(axis=-2)
+    share: Array = np.logical_and.accumulate(_checked(correct), axis=-1).mean(axis=-2)
+    return share
 
 
 def longest_length(accuracy: ArrayLike, threshold: float = 0.99) -> NDArray[np.int64]:
@@ -84,4 +87,5 @@ def longest_length(accuracy: ArrayLike, threshold: float = 0.99) -> NDArray[np.i
     a = np.asarray(accuracy, dtype=np.float64)
     if a.ndim < 1 or not ((a >= 0) & (a <= 1)).all() or not 0.0 < threshold <= 1.0:
         raise ValueError(f"need accuracies (..., T) in [0, 1] and a threshold in (0, 1], got {threshold!r}")
-    return np.logical_and.accumulate(a >= threshold, axis=-1).sum(axis=-1)
+    length: NDArray[np.int64] = np.logical_and.accumulate(a >= threshold, axis=-1).sum(axis=-1)
+    return length

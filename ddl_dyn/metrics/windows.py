@@ -83,7 +83,8 @@ def pooled_interval(errors: ArrayLike, *, block: int, resamples: int, seed: int,
 
     def statistic(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         drawn = rows.astype(np.int64)
-        return np.median([np.sqrt(one[drawn].mean(axis=-1)) for one in squares], axis=0)
+        medians: NDArray[np.float64] = np.median([np.sqrt(one[drawn].mean(axis=-1)) for one in squares], axis=0)
+        return medians
 
     count = squares.shape[-1]
     return block_bootstrap(

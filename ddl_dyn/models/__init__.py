@@ -129,7 +129,7 @@ def make_model(
     input_dim: int = 0,
     dt: float = 1.0,
     truth: Truth | None = None,
-    **options: Any,
+    **options: object,
 ) -> StepModel:
     """Build one replica of a model from the global torch generator's current state.
 

@@ -73,5 +73,5 @@ class AlmostLinear(nn.Module):
     def forward(self, z: Tensor, u: Tensor) -> Tensor:
         """(B, H + S), (B, U) -> (B, H + S)."""
         linear, others = z[..., : -self.rectified], z[..., -self.rectified :]
-        out = self.diagonal * z + self.units(torch.cat((linear, torch.relu(others)), dim=-1))
+        out: Tensor = self.diagonal * z + self.units(torch.cat((linear, torch.relu(others)), dim=-1))
         return out if self.drive is None else out + self.drive(u)

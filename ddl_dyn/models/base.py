@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -18,8 +18,19 @@ from ddl_dyn.config.sections import ModelConfig
 from ddl_dyn.models.errors import CannotCompileError
 from ddl_dyn.models.runge_kutta import Solver
 
-# Calls a method of the model for all replicas at once: call("field", h, u) maps over the leading axis R.
-ReplicaCall = Callable[..., Tensor]
+
+class ReplicaCall(Protocol):
+    """A model's method called for all replicas at once: call("field", h, u) maps over the leading axis R."""
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """Stacked parameters (R, …), for gradients that a solver must be told about."""
+
+    def only(self, r: int) -> ReplicaCall:
+        """The call for replica r alone, its leading axis kept, of length 1."""
+
+    def __call__(self, name: str, *args: object) -> Tensor:
+        """Result of the method, (R, …)."""
 
 
 @runtime_checkable
@@ -91,7 +102,7 @@ class StepModel(nn.Module, ABC):
 
     def latent_size(self) -> int:
         """Number of latent components H; called before the layers are made."""
-        chosen = getattr(self.config, "latent_dim", None)
+        chosen: int | None = getattr(self.config, "latent_dim", None)
         if chosen is not None:
             return chosen
         return self.state_dim if self.config.lift == "identity" else 8
@@ -112,11 +123,13 @@ class StepModel(nn.Module, ABC):
 
     def lift(self, x: Tensor) -> Tensor:
         """Observed state to latent state, (B, D) -> (B, H)."""
-        return self.lift_map(x)
+        h: Tensor = self.lift_map(x)
+        return h
 
     def read(self, h: Tensor) -> Tensor:
         """Latent state to observed state, (B, H) -> (B, D)."""
-        return self.read_map(h)
+        x: Tensor = self.read_map(h)
+        return x
 
     def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:
         """One sampling interval.

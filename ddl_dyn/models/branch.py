@@ -46,7 +46,8 @@ class Branch(nn.Module):
         """(B, I) -> (B, O)."""
         for layer in self.hidden:
             x = self.activation(layer(x))
-        return self.last(x)
+        out: Tensor = self.last(x)
+        return out
 
 
 class Product(nn.Module):
@@ -68,7 +69,8 @@ class Product(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, I) -> (B, O)."""
         first = self.first(x)
-        return self.last((torch.sigmoid(first) if self.gated else first) * self.second(x))
+        out: Tensor = self.last((torch.sigmoid(first) if self.gated else first) * self.second(x))
+        return out
 
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:

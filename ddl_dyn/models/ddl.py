@@ -32,14 +32,15 @@ class DDL(StepModel):
 
     def lift(self, x: Tensor) -> Tensor:
         """Observed state to latent state, (B, D) -> (B, d·d_v)."""
-        h = self.lift_map(x)
+        h: Tensor = self.lift_map(x)
         return h[..., None].expand(*h.shape, self.value_dim).flatten(-2) if self.repeats else h
 
     def read(self, h: Tensor) -> Tensor:
         """Latent state to observed state, (B, d·d_v) -> (B, D)."""
         if self.repeats:
             h = (h.unflatten(-1, (self.rows, self.value_dim)) * self.readout).sum(-1)
-        return self.read_map(h)
+        x: Tensor = self.read_map(h)
+        return x
 
     @property
     def rows(self) -> int:

@@ -60,4 +60,5 @@ class GatedLayer(nn.Module):
         """(B, H), (B, U) -> (B, H)."""
         context = join(h, u)
         logit = self.logit if self.scalar else self.gate(context)
-        return h + torch.sigmoid(logit) * self.branch(context)
+        after: Tensor = h + torch.sigmoid(logit) * self.branch(context)
+        return after

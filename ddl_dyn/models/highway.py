@@ -55,4 +55,5 @@ class HighwayLayer(nn.Module):
         context = join(h, u)
         gate = torch.sigmoid(self.gate(context))
         # h + T(F − h) is (1−T)h + TF with one product fewer.
-        return h + (gate if self.largest == 1.0 else self.largest * gate) * (self.branch(context) - h)
+        after: Tensor = h + (gate if self.largest == 1.0 else self.largest * gate) * (self.branch(context) - h)
+        return after

@@ -53,7 +53,8 @@ class HyperConnections(StepModel):
 
     def read(self, h: Tensor) -> Tensor:
         """Mean of the copies to observed state, (B, n·H) -> (B, D)."""
-        return self.read_map(h.unflatten(-1, (self.config.copies, self.latent_dim)).mean(-2))
+        x: Tensor = self.read_map(h.unflatten(-1, (self.config.copies, self.latent_dim)).mean(-2))
+        return x
 
     def make_layer(self) -> nn.Module:
         """One block."""
@@ -89,7 +90,8 @@ class HyperLayer(nn.Module):
         out = self.branch(join((read[..., None] * H).sum(-2), u))
         # Sums of products instead of products of small matrices, which compiled code and a vmap do at less cost.
         kept = (mix[..., :, :, None] * H[..., :, None, :]).sum(-3)
-        return (kept + write[..., None] * out[..., None, :]).flatten(-2)
+        after: Tensor = (kept + write[..., None] * out[..., None, :]).flatten(-2)
+        return after
 
     def connections(self, H: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """a_m (…, n), A_r (…, n, n) and b (…, n) at copies H (B, n, H)."""

@@ -55,4 +55,5 @@ class PlainLayer(nn.Module):
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """(B, H), (B, U) -> (B, H)."""
-        return self.branch(join(h, u))
+        out: Tensor = self.branch(join(h, u))
+        return out

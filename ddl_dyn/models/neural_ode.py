@@ -95,14 +95,15 @@ class NeuralODE(StepModel):
 
     def lift(self, x: Tensor) -> Tensor:
         """Observed state to augmented latent state, (B, D) -> (B, H + augment)."""
-        h = self.lift_map(x)
+        h: Tensor = self.lift_map(x)
         if self.config.augment:
             h = torch.cat((h, h.new_zeros(*h.shape[:-1], self.config.augment)), dim=-1)
         return h
 
     def read(self, h: Tensor) -> Tensor:
         """Augmented latent state to observed state, (B, H + augment) -> (B, D)."""
-        return self.read_map(h[..., : self.latent_dim])
+        x: Tensor = self.read_map(h[..., : self.latent_dim])
+        return x
 
     def field(self, h: Tensor, u: Tensor, layer: int, time: object) -> Tensor:
         """Vector field F of one layer, per sampling interval.
@@ -137,12 +138,12 @@ class NeuralODE(StepModel):
         Returns:
             (R, B, H).
         """
-        out = self._flow(lambda *a: call("field", *a), call.parameters, h, l, u)  # type: ignore[attr-defined]
+        out = self._flow(lambda *a: call("field", *a), call.parameters, h, l, u)
         if not self.adaptive or bool(torch.isfinite(out).all()) or h.shape[0] == 1:
             return out
         rows = []
         for r in range(h.shape[0]):
-            one = call.only(r)  # type: ignore[attr-defined]
+            one = call.only(r)
             rows.append(self._flow(lambda *a, one=one: one("field", *a), one.parameters, h[r : r + 1], l, u[r : r + 1]))
         return torch.cat(rows)
 
@@ -159,7 +160,7 @@ class NeuralODE(StepModel):
             return None
         u, steps = inputs[..., 0, :], inputs.shape[-2]
         times = torch.arange(steps + 1, dtype=h.dtype, device=h.device)
-        params = call.parameters  # type: ignore[attr-defined]
+        params = call.parameters
         try:
             run = self._integrate(lambda t, y: call("field", y, u, 0, t), params, h, times)
         except AssertionError:
@@ -234,11 +235,14 @@ class NeuralODE(StepModel):
         if self.adaptive:
             kwargs |= {"rtol": self.config.rtol, "atol": self.config.atol}
             kwargs["options"] = {"norm": replica_norm, **attempts}
+        solved: Tensor
         if not self.config.adjoint:
-            return odeint(self._counted(rhs), h, times, **kwargs)
+            solved = odeint(self._counted(rhs), h, times, **kwargs)
+            return solved
         if self.adaptive:
             kwargs["adjoint_options"] = {"norm": adjoint_norm, **attempts}
-        return odeint_adjoint(_Field(self._counted(rhs)), h, times, adjoint_params=params, **kwargs)
+        solved = odeint_adjoint(_Field(self._counted(rhs)), h, times, adjoint_params=params, **kwargs)
+        return solved
 
     def _counted(self, rhs: Rhs) -> Rhs:
         def counted(t: object, y: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def truth_of(task: Any, normalizer: Any = None) -> Truth:
 
     def next_state(z: Array, u: Array) -> Array:
         x = z if normalizer is None else normalizer.denormalize(z)
-        after = task.simulate(x, 1, u[:, None, :]).states[:, 1]
+        after: Array = task.simulate(x, 1, u[:, None, :]).states[:, 1]
         return after if normalizer is None else normalizer.normalize(after)
 
     if not hasattr(task, "householder_stack"):

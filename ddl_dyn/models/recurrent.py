@@ -62,4 +62,5 @@ class Recurrent(StepModel):
 
     def read(self, h: Tensor) -> Tensor:
         """The state without its memory, (B, H + M) -> (B, D)."""
-        return self.read_map(h[..., : self.latent_dim])
+        x: Tensor = self.read_map(h[..., : self.latent_dim])
+        return x

@@ -78,6 +78,9 @@ class ResidualLayer(nn.Module):
         """(B, H), (B, U) -> (B, H)."""
         # The constant term of an affine shortcut is the branch's last bias.
         kept = self.shortcut(h)
+        after: Tensor
         if self.config.norm == "post":
-            return self.norm(kept + self.config.step_size * self.branch(join(h, u)))
-        return kept + self.config.step_size * self.branch(join(self.norm(h), u))
+            after = self.norm(kept + self.config.step_size * self.branch(join(h, u)))
+        else:
+            after = kept + self.config.step_size * self.branch(join(self.norm(h), u))
+        return after

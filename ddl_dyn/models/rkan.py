@@ -56,7 +56,8 @@ class KANBlock(nn.Module):
 
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """(B, H), (B, U) -> (B, H)."""
-        return h + self.second(self.first(join(h, u)))
+        after: Tensor = h + self.second(self.first(join(h, u)))
+        return after
 
 
 class ChebyshevLayer(nn.Module):
@@ -76,7 +77,8 @@ class ChebyshevLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I) -> (B, O)."""
-        return self.series(torch.cat(chebyshev_polynomials(torch.tanh(x), self.degree), dim=-1))
+        out: Tensor = self.series(torch.cat(chebyshev_polynomials(torch.tanh(x), self.degree), dim=-1))
+        return out
 
 
 def chebyshev_polynomials(x: Tensor, degree: int) -> list[Tensor]:

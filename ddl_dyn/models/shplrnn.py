@@ -60,4 +60,5 @@ class ShallowLayer(nn.Module):
         units = torch.relu(self.hidden(join(h, u)))
         if self.clipped:
             units = units - torch.relu(nn.functional.linear(h, self.hidden.weight[:, : self.latent_dim]))
-        return self.diagonal * h + self.last(units)
+        after: Tensor = self.diagonal * h + self.last(units)
+        return after

@@ -128,7 +128,8 @@ def step_scale(steps: ArrayLike, limits: Limits) -> float:
 
 
 def _in_panel(steps: Array, limits: Limits) -> Array:
-    return steps / np.array([limits[0][1] - limits[0][0], limits[1][1] - limits[1][0]])
+    scaled: Array = steps / np.array([limits[0][1] - limits[0][0], limits[1][1] - limits[1][0]])
+    return scaled
 
 
 def draw_arrows(

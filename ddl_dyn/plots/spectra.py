@@ -130,7 +130,8 @@ def recurrences(states: Array, radius: float, *, most: int = 800) -> NDArray[np.
     x = np.where(bad[:, None], 0.0, x)
     square = np.sum(x**2, axis=1)
     distance = np.maximum(square[:, None] + square[None] - 2.0 * (x @ x.T), 0.0)
-    return (distance <= radius**2) & ~bad[:, None] & ~bad[None]
+    near: NDArray[np.bool_] = (distance <= radius**2) & ~bad[:, None] & ~bad[None]
+    return near
 
 
 @styled

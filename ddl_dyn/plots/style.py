@@ -221,7 +221,11 @@ class Writable(Protocol):
         """Write to files whose name without suffix is given; their paths."""
 
 
-def save(figure: Figure | Writable, path: Path | str) -> tuple[Path, ...]:
+# What draws a figure returns one of these.
+Drawing = Figure | Writable
+
+
+def save(figure: Drawing, path: Path | str) -> tuple[Path, ...]:
     """Write a figure as PNG and as SVG, or an animation as GIF; the same figure gives the same bytes.
 
     Args:

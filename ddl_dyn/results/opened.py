@@ -102,7 +102,8 @@ class OpenRun(Run):
             if figure is None:
                 return ""
             drawn = io.BytesIO()
-            figure.draw(view).savefig(drawn, format="png", dpi=PICTURE_DPI)
+            picture: Any = figure.draw(view)
+            picture.savefig(drawn, format="png", dpi=PICTURE_DPI)
         except (ValueError, KeyError, IndexError, TypeError) as error:
             return f"<p>no portrait: {html.escape(str(error))}</p>"
         data = base64.b64encode(drawn.getvalue()).decode()

@@ -57,7 +57,8 @@ def load_weights(run: Run) -> dict[str, Tensor]:
         RunError: when the checkpoint is missing, damaged, edited, of another version or of another configuration.
     """
     again = f"restore it from a copy, or train anew: `ddl-dyn run with {run.path / 'config.json'}`"
-    return _load(run.path / WEIGHTS, run.entry.get("config_hash"), again)["replicas"]
+    weights: dict[str, Tensor] = _load(run.path / WEIGHTS, run.entry.get("config_hash"), again)["replicas"]
+    return weights
 
 
 def load_training(folder: Path, config_hash: str) -> dict[str, Any] | None:
@@ -84,9 +85,10 @@ def _save(writer: RunWriter, name: str, content: Mapping[str, object]) -> None:
 def _load(path: Path, config_hash: str | None, remedy: str) -> dict[str, Any]:
     try:
         with open_member(path.parent, path.name, LIMIT) as file:
-            record = torch.load(file, map_location="cpu", weights_only=True)
+            record: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         digest = record.pop("digest")
-        version, config, content = (record[name] for name in ("version", "config", "content"))
+        version, config = record["version"], record["config"]
+        content: dict[str, Any] = record["content"]
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: the run has not ended, or was copied without it; {remedy}") from error
     except FileError as error:

@@ -43,7 +43,8 @@ def export(runs: str | os.PathLike[str], form: str, columns: Sequence[str] | Non
             raise ValueError(f"unknown column {unknown[0]!r}{near}; `ddl-dyn export` without --columns shows them all")
         table = table[list(columns)]
     if form == "csv":
-        return table.map(cell).rename(columns=cell).to_csv(index=False)
+        text: str = table.map(cell).rename(columns=cell).to_csv(index=False)
+        return text
     return _latex(table)
 
 
@@ -72,7 +73,7 @@ _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textas
 def _latex(table: pd.DataFrame) -> str:
     """A booktabs table; every cell escaped, values of several seeds as their median and extremes."""
 
-    def escaped(value: Any) -> str:
+    def escaped(value: object) -> str:
         text = _over_seeds(value) if isinstance(value, list) else number(value)
         return "".join(_SPECIAL.get(character, character) for character in text)
 

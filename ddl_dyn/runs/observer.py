@@ -44,12 +44,12 @@ class RunStore(RunWriter):
 
     def queued_event(
         self,
-        ex_info: Mapping[str, Any],  # noqa: ARG002
+        ex_info: Mapping[str, object],  # noqa: ARG002
         command: str,  # noqa: ARG002
-        host_info: Mapping[str, Any],  # noqa: ARG002
+        host_info: Mapping[str, object],  # noqa: ARG002
         queue_time: datetime,
-        config: Mapping[str, Any],
-        meta_info: Mapping[str, Any],
+        config: Mapping[str, object],
+        meta_info: Mapping[str, object],
         _id: str | None,
     ) -> str:
         """Make the directory of a run that something else will start.
@@ -149,7 +149,7 @@ class RunStore(RunWriter):
         self,
         name: str,
         filename: str,
-        metadata: Mapping[str, Any] | None = None,  # noqa: ARG002
+        metadata: Mapping[str, object] | None = None,  # noqa: ARG002
         content_type: str | None = None,  # noqa: ARG002
     ) -> None:
         """Copy a file into the run directory and note its SHA-256 digest.
@@ -202,7 +202,7 @@ class RunStore(RunWriter):
         name, self.path = self.directory.name, None
         raise BusyError(f"run {name} {reason}")
 
-    def _describe(self, config: Mapping[str, Any], meta_info: Mapping[str, Any]) -> None:
+    def _describe(self, config: Mapping[str, object], meta_info: Mapping[str, object]) -> None:
         state, diff = provenance.git_state()
         write_json(self.directory / "config.json", config)
         write_json(self.directory / "environment.json", provenance.environment())

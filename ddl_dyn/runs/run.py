@@ -25,11 +25,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ddl_dyn.config.files import MEGABYTE, open_member
 from ddl_dyn.runs.heartbeat import is_dead
 from ddl_dyn.runs.reading import ARRAYS_LIMIT, RECORDS_LIMIT, RunError, read_json, read_text
+from ddl_dyn.runs.stored_result import RunResult
 
 if TYPE_CHECKING:
     from ddl_dyn.metrics.arrays import Arrays
@@ -96,10 +97,13 @@ class Run:
         return found
 
     @cached_property
-    def result(self) -> dict[str, Any]:
-        """Numbers of the evaluation; empty before the run completes."""
+    def result(self) -> RunResult:
+        """Numbers of the evaluation; empty before the run completes, a tally where it is made of other runs.
+
+        A run from elsewhere may lack keys: `runs.result.at` reads what may be missing.
+        """
         path = self.path / "result.json"
-        return read_json(path) if path.exists() else {}
+        return cast(RunResult, read_json(path) if path.exists() else {})
 
     @property
     def kind(self) -> str:

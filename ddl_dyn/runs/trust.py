@@ -74,7 +74,7 @@ def digests(config: Mapping[str, object]) -> dict[str, str]:
     return {name: _digest(Path(name)) for name in code_files(config)}
 
 
-def check_settings(settings: Mapping[str, Any], typed: Sequence[str]) -> None:
+def check_settings(settings: Mapping[str, object], typed: Sequence[str]) -> None:
     """Check that settings name no code but what the user has typed or trusts: a file of settings may be a stranger's.
 
     Args:
@@ -95,7 +95,7 @@ def check_settings(settings: Mapping[str, Any], typed: Sequence[str]) -> None:
         raise ValueError(f"--trust {spare[0]}: the settings name no such file; leave it out")
 
 
-def _named(value: Any) -> Iterator[str]:
+def _named(value: object) -> Iterator[str]:
     """Files of code that nested settings name, in keys and values, but for those that were typed."""
     if isinstance(value, Mapping):
         for key, item in value.items():

@@ -60,7 +60,7 @@ class RunWriter:
         self,
         base: Path,
         *,
-        entry: Mapping[str, Any],
+        entry: Mapping[str, object],
         run_id: str | None = None,
         beat_interval: float = 10.0,
         resume: bool = False,

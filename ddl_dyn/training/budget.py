@@ -102,7 +102,7 @@ def resolve(config: RunConfig, *, state_dim: int, input_dim: int, dt: float) -> 
     return _describe(config.model, options | {"hidden_dim": width}, shape, target, met)
 
 
-def with_latent(model: str, options: Mapping[str, Any], latent: int | None, state_dim: int) -> dict[str, Any]:
+def with_latent(model: str, options: Mapping[str, object], latent: int | None, state_dim: int) -> dict[str, Any]:
     """A model's options with the latent size that a budget gives to all models.
 
     Args:

@@ -75,7 +75,8 @@ class FitResult:
     @property
     def untrained(self) -> np.ndarray:
         """(R,), True for a replica of which no trained state has a finite validation error."""
-        return (self.best_update == 0) & (self.updates > 0)
+        found: np.ndarray = (self.best_update == 0) & (self.updates > 0)
+        return found
 
     @property
     def failed_to_train(self) -> np.ndarray:

@@ -114,4 +114,5 @@ class Windows:
 
 def _rows(series: Tensor, which: Tensor) -> Tensor:
     """Rows (…, D) of series (G, N, T, D) by their place in all of them: whole rows are copied faster than indexed."""
-    return series.flatten(0, 2).index_select(0, which.flatten()).unflatten(0, which.shape)
+    rows: Tensor = series.flatten(0, 2).index_select(0, which.flatten()).unflatten(0, which.shape)
+    return rows

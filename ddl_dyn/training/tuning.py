@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
+from ddl_dyn.runs.stored_result import Trial, Tuning
 from ddl_dyn.training.result import FitResult, Progress
 from ddl_dyn.training.schedule import worth_compiling
 from ddl_dyn.training.series import Series
@@ -36,8 +36,8 @@ class Trials:
         batches: of the first kind.   seconds: spent.
     """
 
-    grid: list[dict[str, Any]] = field(default_factory=list)
-    finals: list[dict[str, Any]] = field(default_factory=list)
+    grid: list[Trial] = field(default_factory=list)
+    finals: list[Trial] = field(default_factory=list)
     batches: int = 0
     seconds: float = 0.0
 
@@ -95,7 +95,7 @@ def tune(
     on_epoch: Callable[[Progress], None] | None = None,
     on_update: Callable[[Trainer], None] | None = None,
     state: dict[str, object] | None = None,
-) -> tuple[FitResult, dict[str, Any]]:
+) -> tuple[FitResult, Tuning]:
     """Train all replicas in place at the learning rate of a grid that validation prefers in trials.
 
     One of the best two rates at an edge of the grid adds the next one beyond it, at most twice. The choice is made for
@@ -120,7 +120,7 @@ def tune(
         # A trial alone might be too short to pay for what its copies share with the rest.
         replicas.compile()
 
-    def attempt(rows: list[int], batch: list[float], schedule: TrainConfig) -> list[dict[str, Any]]:
+    def attempt(rows: list[int], batch: list[float], schedule: TrainConfig) -> list[Trial]:
         nonlocal begun
         copies, each = candidates(replicas, rows, batch)
         result = fit(copies, train, val, schedule, rates=each, on_epoch=told, on_update=on_update, state=begun)
@@ -140,7 +140,7 @@ def tune(
     return replace(result, seconds=result.seconds + trials.seconds), _record(replicas, trials, lr)
 
 
-def _record(replicas: Replicas, trials: Trials, lr: float) -> dict[str, Any]:
+def _record(replicas: Replicas, trials: Trials, lr: float) -> Tuning:
     grid, finals = (sorted(rows, key=lambda row: row["lr"]) for rows in (trials.grid or trials.finals, trials.finals))
     return {
         "lr": lr,
@@ -165,7 +165,7 @@ def _next_batch(made: Trials, rates: Sequence[float], lr: float) -> list[float]:
     return [float(f"{beyond[rate]:.3g}") for rate in best if rate in beyond][:1]
 
 
-def _table(result: FitResult, rates: Sequence[float]) -> list[dict[str, Any]]:
+def _table(result: FitResult, rates: Sequence[float]) -> list[Trial]:
     """For each rate its seeds' best validation errors and their median; a seed that diverged counts as ∞."""
     errors = np.where(result.diverged | np.isnan(result.best_val), np.inf, result.best_val).reshape(len(rates), -1)
     diverged = result.diverged.reshape(errors.shape).sum(axis=1)
@@ -175,6 +175,6 @@ def _table(result: FitResult, rates: Sequence[float]) -> list[dict[str, Any]]:
     ]
 
 
-def _ranked(rows: Sequence[dict[str, object]], lr: float) -> list[dict[str, Any]]:
+def _ranked(rows: Sequence[Trial], lr: float) -> list[Trial]:
     """Rates by their median error, best first; equals, such as rates that all diverged, by their distance from `lr`."""
     return sorted(rows, key=lambda row: (row["median_val"], abs(math.log(row["lr"] / lr)), row["lr"]))

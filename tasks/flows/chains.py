@@ -47,13 +47,15 @@ class SpringChain(FlowTask):
     def frequencies(self) -> Array:
         """Normal-mode frequencies 2√κ sin(jπ/(2(n+1))), (n,), rising."""
         j = np.arange(1, self.n + 1)
-        return 2 * np.sqrt(self.stiffness) * np.sin(j * np.pi / (2 * (self.n + 1)))
+        frequencies: Array = 2 * np.sqrt(self.stiffness) * np.sin(j * np.pi / (2 * (self.n + 1)))
+        return frequencies
 
     @property
     def modes(self) -> Array:
         """Orthonormal mode shapes √(2/(n+1)) sin(ijπ/(n+1)), (n, n), symmetric."""
         j = np.arange(1, self.n + 1)
-        return np.sqrt(2 / (self.n + 1)) * np.sin(np.outer(j, j) * np.pi / (self.n + 1))
+        modes: Array = np.sqrt(2 / (self.n + 1)) * np.sin(np.outer(j, j) * np.pi / (self.n + 1))
+        return modes
 
     @property
     def timescale(self) -> float:

@@ -104,7 +104,8 @@ class StuartLandau(FlowTask):
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Annuli about the unstable focus, (n, 2)."""
         inner, outer = (2.0, 3.0) if split == "ood" else (0.2, 1.5)
-        return np.sqrt(self.mu) * annulus(n, rng, inner, outer)
+        states: Array = np.sqrt(self.mu) * annulus(n, rng, inner, outer)
+        return states
 
     def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:
         """On a circle about the unstable focus, (n, 2)."""
@@ -115,7 +116,8 @@ class StuartLandau(FlowTask):
         times = self.times(steps)
         squared = (x0**2).sum(axis=1)[:, None]
         stretch = np.sqrt(self.mu / (squared + (self.mu - squared) * np.exp(-2 * self.mu * times)))
-        return rotated(x0, -self.omega * times) * stretch[..., None]
+        states: Array = rotated(x0, -self.omega * times) * stretch[..., None]
+        return states
 
     def symmetries(self) -> dict[str, Array]:
         return change_of_sign(self.state_dim) | quarter_turn()

@@ -97,4 +97,5 @@ class MackeyGlass(ChaoticFlow):
         step = min(0.5, 2.8 * self.tau / (0.4 * self.nodes**2))
         settled = settle(self.vector_field, states, time=200.0, dt=step)
         # Starts that differ in level alone would stay in step for long; a stretch of the way each spreads them out.
-        return settled + wait[:, None] * (settle(self.vector_field, settled, time=step, dt=step) - settled)
+        spread: Array = settled + wait[:, None] * (settle(self.vector_field, settled, time=step, dt=step) - settled)
+        return spread

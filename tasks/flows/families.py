@@ -49,19 +49,23 @@ class ConditionedTask(Task):
         """The member with the parameter set to a number, or to one number per trajectory, (N,)."""
         return self.member(dt=self.dt, **{self.conditioned_on: value})
 
+    def _middle(self) -> Task:
+        member: Task = self.at(sum(self.gap) / 2)
+        return member
+
     @property
     def timescale(self) -> float:
         """Time scale of the member in the middle of the gap."""
-        return self.at(sum(self.gap) / 2).timescale
+        return self._middle().timescale
 
     @property
     def lyapunov_time(self) -> float | None:
         """Lyapunov time of the member in the middle of the gap."""
-        return self.at(sum(self.gap) / 2).lyapunov_time
+        return self._middle().lyapunov_time
 
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:  # noqa: ARG002
         """Draw from the member's training distribution, (n, D)."""
-        return self.at(sum(self.gap) / 2).initial_states(n, rng=rng, split="train")
+        return self._middle().initial_states(n, rng=rng, split="train")
 
     def inputs(self, n: int, steps: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Draw the parameter of each trajectory, held constant over its steps, (n, steps, 1)."""
@@ -97,8 +101,8 @@ class ConditionedTask(Task):
     def simulate(self, x0: Array, steps: int, inputs: Array | None = None) -> Trajectories:
         """Simulate the member with each trajectory's own parameter."""
         x = self.check_states(x0, steps)
-        member = self.at(self.values(inputs, len(x), steps))
-        return member.simulate(x, steps).replace(inputs=inputs)
+        member: Task = self.at(self.values(inputs, len(x), steps))
+        return member.simulate(x, steps).replace(inputs=inputs)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

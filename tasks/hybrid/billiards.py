@@ -84,7 +84,8 @@ class BilliardTable(MapTask):
         chosen = inside & (self._in_ood(seen) if split == "ood" else self._in_train(seen))
         if not chosen.any(axis=1).all():
             raise ValueError(f"{self.key()}: no initial state found in {_CANDIDATES} draws for {self}")
-        return seen[np.arange(n), chosen.argmax(axis=1)]
+        first: Array = seen[np.arange(n), chosen.argmax(axis=1)]
+        return first
 
     def _in_train(self, state: Array) -> Mask:
         """Conserved quantities tell the splits apart where there are some, else the halves of the table do."""

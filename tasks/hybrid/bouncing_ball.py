@@ -184,12 +184,14 @@ class BouncingBallImpacts(MapTask):
     @property
     def timescale(self) -> float:
         """Impacts in which the speed shrinks e-fold, 1/|ln e|, at most a thousand."""
-        return self.dt * min(1e3, 1.0 / max(-np.log(self.e), 1e-12))
+        time: float = self.dt * min(1e3, 1.0 / max(-np.log(self.e), 1e-12))
+        return time
 
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:
         """Speeds, and the flights that follow from them, (n, 2)."""
         low, high = (6.0, 7.5) if split == "ood" else (3.0, 5.0)
-        return box(n, rng, (low,), (high,)) * np.array([1.0, 2.0 / self.g])
+        states: Array = box(n, rng, (low,), (high,)) * np.array([1.0, 2.0 / self.g])
+        return states
 
     def states_at_radius(self, n: int, *, rng: np.random.Generator, radius: float) -> Array:  # noqa: ARG002
         """One speed and the flight that follows from it, n times, (n, 2)."""
@@ -205,7 +207,8 @@ class BouncingBallImpacts(MapTask):
 
     def exact(self, x0: Array, steps: int) -> Array:
         """eⁿ x0, (N, steps+1, 2)."""
-        return np.power(self.e, np.arange(steps + 1.0))[None, :, None] * x0[:, None]
+        states: Array = np.power(self.e, np.arange(steps + 1.0))[None, :, None] * x0[:, None]
+        return states
 
 
 @dataclass(frozen=True, kw_only=True)

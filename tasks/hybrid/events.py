@@ -59,7 +59,8 @@ def straight(x: Array, time: Array) -> Array:
 
 def reflect(v: Array, normal: Array) -> Array:
     """v − 2 (v·n) n, (..., d) -> (..., d): the Delta update with β = 2, k = n and target 0."""
-    return v - 2.0 * (v * normal).sum(axis=-1, keepdims=True) * normal
+    reflected: Array = v - 2.0 * (v * normal).sum(axis=-1, keepdims=True) * normal
+    return reflected
 
 
 def across(x: Array, v: Array) -> tuple[Array, Array, Array]:

@@ -107,7 +107,8 @@ class HardSpheres(MapTask):
 
         def allowed(x: Array) -> NDArray[np.bool_]:
             apart = np.linalg.norm(self._pairs(x)[2], axis=-1) > 2.0 * self.radius
-            return apart.all(axis=1) & (x[:, 0] > 0.05 if split == "ood" else x[:, 0] < 0.0)
+            found: NDArray[np.bool_] = apart.all(axis=1) & (x[:, 0] > 0.05 if split == "ood" else x[:, 0] < 0.0)
+            return found
 
         try:
             return first_allowed(rng, draw, allowed)

@@ -74,10 +74,10 @@ class BilliardD(MapTask):
 
     def _depth(self, place: Array) -> Array:
         """Distance of places (..., d) from the nearest wall, negative outside."""
-        distance = np.linalg.norm(place, axis=-1)
+        distance: Array = np.linalg.norm(place, axis=-1)
         if self.shape == "ball":
             return 1.0 - distance
-        inside = 1.0 - np.abs(place).max(axis=-1)
+        inside: Array = 1.0 - np.abs(place).max(axis=-1)
         return np.minimum(inside, distance - self.scatterer) if self.shape == "sinai" else inside
 
     def check_states(self, x0: Array, steps: int) -> Array:
@@ -163,7 +163,8 @@ class BilliardD(MapTask):
             else:
                 low, high, told = 0.0, 0.05, place[:, 0]
             part = told > high if split == "ood" else told < low
-            return part & (self._depth(place) > 0)
+            found: NDArray[np.bool_] = part & (self._depth(place) > 0)
+            return found
 
         return first_allowed(rng, draw, allowed)
 

@@ -43,7 +43,8 @@ def frame(d: int, count: int, seed: int) -> Array:
 
 def along(x: Array, k: Array) -> Array:
     """Component kᵀx kept as a column, (..., D) -> (..., 1)."""
-    return (x * k).sum(axis=-1, keepdims=True)
+    component: Array = (x * k).sum(axis=-1, keepdims=True)
+    return component
 
 
 def rotated_in_plane(x: Array, p: Array, q: Array, angle: Any) -> Array:
@@ -57,7 +58,8 @@ def rotated_in_plane(x: Array, p: Array, q: Array, angle: Any) -> Array:
         (..., D).
     """
     a, b, c, s = along(x, p), along(x, q), np.cos(angle), np.sin(angle)
-    return x + (c * a - s * b - a) * p + (s * a + c * b - b) * q
+    turned: Array = x + (c * a - s * b - a) * p + (s * a + c * b - b) * q
+    return turned
 
 
 @dataclass(frozen=True, kw_only=True)

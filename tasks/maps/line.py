@@ -32,12 +32,12 @@ def draw_bands(n: int, rng: np.random.Generator, bands: tuple[Band, ...]) -> Arr
     Returns:
         (n, 1).
     """
-    edges = np.asarray(bands, dtype=np.float64)
-    lengths = edges[:, 1] - edges[:, 0]
-    ends = np.cumsum(lengths)
+    low, high = np.asarray(bands, dtype=np.float64).T
+    ends = np.cumsum(high - low)
     position = rng.random((n, 1)) * ends[-1]
     band = np.minimum(np.searchsorted(ends, position, side="right"), len(bands) - 1)
-    return edges[band, 0] + position - (ends[band] - lengths[band])
+    places: Array = low[band] + position - (ends[band] - (high - low)[band])
+    return places
 
 
 # An exponent is averaged over this many orbits and steps, after the transient.

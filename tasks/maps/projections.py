@@ -85,7 +85,8 @@ class Grover(StackTask):
     def next_state(self, x: Array) -> Array:
         """Flip the marked amplitude, then reflect all of them about their mean."""
         flipped = np.where(np.arange(self.N) == self.marked, -x, x)
-        return 2.0 * flipped.mean(axis=-1, keepdims=True) - flipped
+        after: Array = 2.0 * flipped.mean(axis=-1, keepdims=True) - flipped
+        return after
 
     def exact(self, x0: Array, steps: int) -> Array:
         """Turned by 2ϑ t in the plane, times (−1)^t across it, (N, steps+1, items)."""
@@ -169,7 +170,8 @@ class Kaczmarz(StackTask):
         # Directions that no row sees never move (eigenvalue 1) and set no time.
         moving = slowest[slowest < 1.0 - 1e-9]
         rate = -np.log(max(float(moving.max(initial=0.0)), 1e-300))
-        return self.dt * max(1.0, 1.0 / rate)
+        time: float = self.dt * max(1.0, 1.0 / rate)
+        return time
 
     def next_state(self, x: Array) -> Array:
         """One sweep over the rows."""
@@ -213,7 +215,7 @@ class Overwrite(StackTask):
     @property
     def direction(self) -> Array:
         """Unit direction k, (d,)."""
-        return frame(self.d, 1, self.seed)[0]
+        return frame(self.d, 1, self.seed).reshape(self.d)
 
     @property
     def timescale(self) -> float:

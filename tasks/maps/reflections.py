@@ -106,7 +106,7 @@ class Mirror(StackTask):
     @property
     def normal(self) -> Array:
         """Unit normal k of the mirror, (d,)."""
-        return frame(self.d, 1, self.seed)[0]
+        return frame(self.d, 1, self.seed).reshape(self.d)
 
     @property
     def timescale(self) -> float:

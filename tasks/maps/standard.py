@@ -59,7 +59,8 @@ class StandardMap(MapTask):
     @property
     def timescale(self) -> float:
         """Lyapunov time 1/ln(K/2) where K > 4, else the period 2π/√K of small oscillations about (π, 0)."""
-        return self.dt * (1.0 / np.log(self.K / 2.0) if self.K > 4.0 else TURN / np.sqrt(max(self.K, 1e-2)))
+        time: float = self.dt * (1.0 / np.log(self.K / 2.0) if self.K > 4.0 else TURN / np.sqrt(max(self.K, 1e-2)))
+        return time
 
     @property
     def lyapunov_time(self) -> float | None:

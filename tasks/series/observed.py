@@ -157,7 +157,8 @@ class Observed(Task):
         if split == "ood":
             raise ValueError(f"{self.key()}: an observed series has no ood split")
         states = np.concatenate(self._segments(split))
-        return states[(rng.random(n) * len(states)).astype(int)]
+        drawn: Array = states[(rng.random(n) * len(states)).astype(int)]
+        return drawn
 
     def simulate(self, x0: Array, steps: int, inputs: Array | None = None) -> Trajectories:  # noqa: ARG002
         """Not possible: raises ValueError, an observed series has no equation."""

@@ -128,7 +128,10 @@ class WordProblem(Task):
 
     def initial_states(self, n: int, *, rng: np.random.Generator, split: Split) -> Array:  # noqa: ARG002
         """The identity, n times, (n, G)."""
-        return np.eye(len(self.elements))[np.full(n, self.elements.index(tuple(range(len(self.elements[0])))))]
+        identities: Array = np.eye(len(self.elements))[
+            np.full(n, self.elements.index(tuple(range(len(self.elements[0])))))
+        ]
+        return identities
 
     def inputs(self, n: int, steps: int, *, rng: np.random.Generator, split: Split) -> Array:  # noqa: ARG002
         """Independent uniform tokens as one-hot codes, (n, steps, U)."""

@@ -103,7 +103,8 @@ def capture(
         trained = tuple(t.is_floating_point() and reaches(prologue, k, trainable) for k, t in enumerate(phi))
 
     def after(*given: Tensor) -> tuple[Tensor, Tensor]:
-        return body(*given[:-2], x, *given[-2:])[1:]
+        found: tuple[Tensor, Tensor] = body(*given[:-2], x, *given[-2:])[1:]
+        return found
 
     def before(*given: Tensor) -> tuple[Tensor, Tensor]:
         return given[-2], body(*given[:-1], s, given[-1])[0]

@@ -82,7 +82,7 @@ def _var(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = 
     return (x - x.mean(dims, keepdim=True)).square().sum(dims, keepdim) / count
 
 
-def _std(x: Tensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False) -> Tensor:
+def _std(x: Tensor, dim: object = None, *, correction: object = None, keepdim: bool = False) -> Tensor:
     return _root(_var(x, dim, correction=correction, keepdim=keepdim))
 
 

@@ -110,7 +110,10 @@ class FreeRun:
         Returns:
             (R,).
         """
-        return _Loss.apply(self, kind, segment, workers, start, inputs, target, *self._phi(tensors, start.dtype))
+        loss: Tensor = _Loss.apply(
+            self, kind, segment, workers, start, inputs, target, *self._phi(tensors, start.dtype)
+        )
+        return loss
 
     def loss_and_gradient(
         self,

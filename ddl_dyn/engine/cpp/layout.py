@@ -64,7 +64,8 @@ Constants = Mapping[fx.Node, Tensor]
 
 def shape_of(node: fx.Node) -> torch.Size:
     """Shape of a node's value."""
-    return node.meta["val"].shape
+    shape: torch.Size = node.meta["val"].shape
+    return shape
 
 
 def lay_out(node: fx.Node, address: Tensor, constants: Constants) -> Tensor:
@@ -79,7 +80,8 @@ def lay_out(node: fx.Node, address: Tensor, constants: Constants) -> Tensor:
         return address
     if node.target in (_aten.view.default, _aten._unsafe_view.default):
         return address.reshape(node.args[1])  # type: ignore[arg-type]
-    return node.target(address, *with_constants(node.args[1:], constants))  # type: ignore[operator]
+    apply: Callable[..., Tensor] = node.target  # type: ignore[assignment]
+    return apply(address, *with_constants(node.args[1:], constants))
 
 
 def with_constants(arguments: Any, constants: Constants) -> Any:

@@ -27,9 +27,18 @@ from ddl_dyn.experiments.evaluation.probes import gate_audit, theory_numbers, to
 from ddl_dyn.experiments.evaluation.radii import radius_numbers
 from ddl_dyn.experiments.evaluation.windows import window_intervals
 from ddl_dyn.experiments.setup import Setup
-from ddl_dyn.metrics.arrays import Arrays
+from ddl_dyn.metrics.arrays import Array, Arrays
 from ddl_dyn.models import make_model
 from ddl_dyn.runs.result import FLOORS
+from ddl_dyn.runs.stored_result import (
+    EvaluationNumbers,
+    FurtherScores,
+    RunFacts,
+    SpecialScores,
+    SplitScores,
+    SplitSize,
+    TrainingCost,
+)
 from ddl_dyn.tasks.base import SPLITS
 from ddl_dyn.tasks.dataset import Dataset
 from ddl_dyn.tasks.trajectories import Trajectories
@@ -47,7 +56,7 @@ class Evaluation:
         numbers: nested; a list has one entry per replica.   arrays: name -> array, states in physical units.
     """
 
-    numbers: dict[str, Any]
+    numbers: EvaluationNumbers
     arrays: Arrays
 
 
@@ -59,52 +68,78 @@ def evaluate(setup: Setup, result: FitResult) -> Evaluation:
     Returns:
         `Evaluation`; a free run that fails scores infinite errors, and its share is reported.
     """
-    config, data, replicas = setup.config, setup.data, setup.replicas
     parts = [setup.of_data_set(g) for g in range(len(setup.data_sets))] if setup.others else [setup]
     categorical = setup.task.state_kind == "categorical"
     floors = [(part, fit_floors(part)) for part in parts] if setup.task.state_kind == "continuous" else []
     last = _last(setup, result)
-    numbers: dict[str, Any] = {
-        "parameters": replicas.count_parameters(),
-        "latent_dim": replicas.template.latent_dim,
-        "carried_dim": replicas.template.carried_dim,
-        "flops_per_step": count_flops(replicas.model(0)),
-        "milliseconds_per_step": milliseconds_per_step(replicas, config.train.batch),
-        "training": training_numbers(result, replicas),
-        "data": {"trust_steps": int(data.trust_steps), "notes": _notes(setup), "splits": _sizes(data)},
-    }
+    # Before the free runs, whose evaluations of the field are not training's.
+    facts = _facts(setup, result)
+    scores: dict[str, SplitScores] = {}
+    further: FurtherScores = {}
+    words: FurtherScores = {}
     arrays: Arrays = history_arrays(result) | {"sigma": setup.sigma, "dt": np.asarray(setup.task.dt)}
     for split in ("test", "ood"):
-        truth = getattr(data, split)
+        truth = getattr(setup.data, split)
         if truth is None:
-            numbers[split] = None
             continue
-        steps = horizons(config.eval, truth.steps)["long"]
+        steps = horizons(setup.config.eval, truth.steps)["long"]
         run = free_run(setup, truth, steps, failed=result.untrained)
         true = truth.states[:, : steps + 1]
-        numbers[split] = score(setup, run["pred"], true) | failure_shares(run["status"])
-        if categorical:
-            numbers[split] |= token_errors(setup, run["pred"], true)
-        if setup.task.recorded:
-            numbers[split]["windows"] = window_intervals(setup, run["pred"], true)
+        scores[split] = _scores(setup, run, true)
         if last is not None:
             pred = free_run(last, truth, steps, failed=result.untrained)["pred"]
-            numbers.setdefault("last", {})[split] = errors(last, pred, true)
+            further.setdefault("last", {})[split] = errors(last, pred, true)
         arrays |= _run_arrays(split, setup, truth, run)
         for name in FLOORS if floors else ():
             preds = [(p, free_run(replace(p, replicas=fitted[name]), truth, steps)["pred"]) for p, fitted in floors]
             each = [score(part, pred, true) for part, pred in preds]
-            numbers.setdefault("floors", {}).setdefault(name, {})[split] = shared_errors(each)
+            further.setdefault("floors", {}).setdefault(name, {})[split] = shared_errors(each)
             curves = [pooled_curve(pred, true, part.sigma)[0] for part, pred in preds]
             arrays[f"{split}_nrmse_{name}"] = np.median(curves, axis=0)
-    numbers["radii"] = radius_numbers(setup, floors, result.untrained)
-    numbers["theory"] = theory_numbers(setup, numbers["test"]["token_error_short" if categorical else "nrmse_short"])
+    test = scores["test"]
     if categorical:
-        numbers["tracking"], tracked = word_tracking(setup, _longest_window(setup, result))
+        words["tracking"], tracked = word_tracking(setup, _longest_window(setup, result))
         arrays |= tracked
-    numbers["gates"], audited = gate_audit(setup)
+    gates, audited = gate_audit(setup)
     described = describe_map(setup, chosen_replica(result))
-    return Evaluation(numbers | described.numbers, arrays | audited | described.arrays)
+    numbers: EvaluationNumbers = {
+        **facts,
+        "test": test,
+        **further,
+        "ood": scores.get("ood"),
+        "radii": radius_numbers(setup, floors, result.untrained),
+        "theory": theory_numbers(setup, test["token_error_short"] if categorical else test["nrmse_short"]),
+        **words,
+        "gates": gates,
+        **described.numbers,
+    }
+    return Evaluation(numbers, arrays | audited | described.arrays)
+
+
+def _facts(setup: Setup, result: FitResult) -> RunFacts:
+    """Sizes, cost, training and data of a run."""
+    replicas, data = setup.replicas, setup.data
+    return {
+        "parameters": replicas.count_parameters(),
+        "latent_dim": replicas.template.latent_dim,
+        "carried_dim": replicas.template.carried_dim,
+        "flops_per_step": count_flops(replicas.model(0)),
+        "milliseconds_per_step": milliseconds_per_step(replicas, setup.config.train.batch),
+        "training": training_numbers(result, replicas),
+        "data": {"trust_steps": int(data.trust_steps), "notes": _notes(setup), "splits": _sizes(data)},
+    }
+
+
+def _scores(setup: Setup, run: Arrays, true: Array) -> SplitScores:
+    """Scores of a split's free runs against the truth (N, T+1, D) in physical units."""
+    special: SpecialScores = {}
+    if setup.task.state_kind == "categorical":
+        tokens = token_errors(setup, run["pred"], true)
+        special["token_error_short"] = tokens["token_error_short"]
+        special["token_error_long"] = tokens["token_error_long"]
+    if setup.task.recorded:
+        special["windows"] = window_intervals(setup, run["pred"], true)
+    return {**score(setup, run["pred"], true), **failure_shares(run["status"]), **special}
 
 
 def _run_arrays(split: str, setup: Setup, truth: Trajectories, run: Arrays) -> Arrays:
@@ -119,13 +154,14 @@ def _run_arrays(split: str, setup: Setup, truth: Trajectories, run: Arrays) -> A
 def _notes(setup: Setup) -> list[str]:
     """Departures of the data and of the test's horizons from the request."""
     asked, notes = setup.config.eval, list(setup.data.notes)
-    for name, steps in horizons(asked, setup.data.test.steps).items():
+    held = horizons(asked, setup.data.test.steps)
+    for name, steps in (("short", held["short"]), ("long", held["long"])):
         if steps < getattr(asked, name):
             notes.append(f"test: free runs of {steps} steps instead of eval.{name} = {getattr(asked, name)}")
     return notes
 
 
-def _sizes(data: Dataset) -> dict[str, dict[str, int]]:
+def _sizes(data: Dataset) -> dict[str, SplitSize]:
     """Trajectories and steps of each split; a recorded series may give fewer than were asked for."""
     parts = {name: getattr(data, name) for name in SPLITS}
     return {name: {"trajectories": len(part), "steps": part.steps} for name, part in parts.items() if part is not None}
@@ -158,7 +194,7 @@ def fit_floors(setup: Setup) -> dict[str, Replicas]:
     return found
 
 
-def training_numbers(result: FitResult, replicas: Replicas) -> dict[str, Any]:
+def training_numbers(result: FitResult, replicas: Replicas) -> TrainingCost:
     """Cost and end of training, per replica where it differs."""
     return {
         "seconds": result.seconds,

@@ -5,8 +5,8 @@ Axes: R replicas, N trajectories, T steps, D observed state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,10 +18,11 @@ from ddl_dyn.metrics.accuracy import nrmse, nrmse_curve, valid_prediction_time
 from ddl_dyn.metrics.arrays import Array, Arrays, Mask
 from ddl_dyn.metrics.oscillation import amplitude_error, period_error
 from ddl_dyn.metrics.starts import start_errors
+from ddl_dyn.runs.stored_result import Errors, FailureShares, FloorErrors, ForecastErrors, Horizons
 from ddl_dyn.tasks.trajectories import Trajectories
 
 
-def horizons(config: EvalConfig, steps: int) -> dict[str, int]:
+def horizons(config: EvalConfig, steps: int) -> Horizons:
     """Steps of the `short` and the `long` horizon: those asked for, or all that there are.
 
     Args:
@@ -61,23 +62,27 @@ def free_run_from(setup: Setup, x0: Array, inputs: Array, *, failed: Mask | None
     return {"pred": pred, "status": status}
 
 
-def errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float]]:
+def errors(setup: Setup, pred: Array, true: Array) -> Errors:
     """NRMSE of R free runs at both horizons: pooled, median over starts, share of starts beyond the threshold.
 
     Args:
         setup: its training scale, horizons and threshold.
         pred: (R, N, T+1, D) in physical units.   true: (N, T+1, D) in physical units.
     """
-    found: dict[str, list[float]] = {}
-    for name, steps in horizons(setup.config.eval, true.shape[1] - 1).items():
-        starts = start_errors(pred, true, setup.sigma, steps, setup.config.eval.threshold)
-        found[f"nrmse_{name}"] = nrmse(pred, true, setup.sigma, steps).tolist()
-        found[f"start_median_{name}"] = starts.median.tolist()
-        found[f"start_beyond_{name}"] = starts.beyond.tolist()
-    return found
+    steps, threshold = horizons(setup.config.eval, true.shape[1] - 1), setup.config.eval.threshold
+    short = start_errors(pred, true, setup.sigma, steps["short"], threshold)
+    long = start_errors(pred, true, setup.sigma, steps["long"], threshold)
+    return {
+        "nrmse_short": nrmse(pred, true, setup.sigma, steps["short"]).tolist(),
+        "start_median_short": short.median.tolist(),
+        "start_beyond_short": short.beyond.tolist(),
+        "nrmse_long": nrmse(pred, true, setup.sigma, steps["long"]).tolist(),
+        "start_median_long": long.median.tolist(),
+        "start_beyond_long": long.beyond.tolist(),
+    }
 
 
-def score(setup: Setup, pred: Array, true: Array) -> dict[str, list[Any]]:
+def score(setup: Setup, pred: Array, true: Array) -> ForecastErrors:
     """Every error of R free runs as lists of R numbers (infinite where a run failed).
 
     Args:
@@ -87,15 +92,14 @@ def score(setup: Setup, pred: Array, true: Array) -> dict[str, list[Any]]:
     dt, threshold = setup.task.dt, setup.config.eval.threshold
     curve = nrmse_curve(pred, true, setup.sigma)
     time, censored = valid_prediction_time(curve, dt, threshold, trust_steps=setup.data.trust_steps)
-    found: dict[str, list[Any]] = {
+    series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
+    return {
         **errors(setup, pred, true),
         "vpt": (np.median(time, axis=-1) / setup.timescale).tolist(),
         "vpt_censored": censored.mean(axis=-1).tolist(),
+        "period_error": typical(period_error(series, reference, dt)),
+        "amplitude_error": typical(amplitude_error(series, reference)),
     }
-    series, reference = np.moveaxis(pred, -1, -2), np.moveaxis(true, -1, -2)
-    found["period_error"] = typical(period_error(series, reference, dt))
-    found["amplitude_error"] = typical(amplitude_error(series, reference))
-    return found
 
 
 def typical(error: Array) -> list[float | None]:
@@ -104,7 +108,7 @@ def typical(error: Array) -> list[float | None]:
     return [float(np.median(row[~np.isnan(row)])) if (~np.isnan(row)).any() else None for row in rows]
 
 
-def failure_shares(status: Array) -> dict[str, list[float]]:
+def failure_shares(status: Array) -> FailureShares:
     """Share of free runs of each replica that left the finite range, or whose solver gave up."""
     return {
         "diverged": (status == Status.DIVERGED).mean(axis=-1).tolist(),
@@ -119,13 +123,15 @@ def pooled_curve(pred: Array, true: Array, sigma: Array) -> Array:
         pred: (R, N, T+1, D).   true: (N, T+1, D).   sigma: (D,) or (R, D), the training scale.
     """
     with np.errstate(over="ignore"):
-        return np.sqrt(np.square(nrmse_curve(pred, true, sigma)).mean(axis=-2))
+        curve: Array = np.sqrt(np.square(nrmse_curve(pred, true, sigma)).mean(axis=-2))
+        return curve
 
 
-def shared_errors(each: Sequence[Mapping[str, list[Any]]]) -> dict[str, float | None]:
+def shared_errors(each: Sequence[Errors]) -> FloorErrors:
     """Median over data sets of each error of a model that has one replica a data set; None where one has no number."""
     found: dict[str, float | None] = {}
     for key in each[0]:
-        known = [one[key][0] for one in each if one[key][0] is not None]
+        stored: list[list[float | None]] = [dict(one)[key] for one in each]  # type: ignore[misc]
+        known = [values[0] for values in stored if values[0] is not None]
         found[key] = float(np.median(known)) if len(known) == len(each) else None
-    return found
+    return cast(FloorErrors, found)

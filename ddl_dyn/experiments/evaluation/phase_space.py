@@ -5,8 +5,7 @@ Axes: R replicas, G grid points a side, P points, D observed state, H latent sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.experiments.setup import Setup, search_box
 from ddl_dyn.metrics.arrays import Array, Arrays
+from ddl_dyn.runs.stored_result import FixedPoints, MapNumbers
 
 SIDE = 41
 # States at which layer spectra are taken, and starts of the search for fixed points.
@@ -31,8 +31,8 @@ SEARCHED = 3
 class Description:
     """Numbers and arrays of the learned map, named as in `describe_map`."""
 
-    numbers: dict[str, Any] = field(default_factory=dict)
-    arrays: Arrays = field(default_factory=dict)
+    numbers: MapNumbers
+    arrays: Arrays
 
 
 def describe_map(setup: Setup, chosen: int) -> Description:
@@ -48,7 +48,7 @@ def describe_map(setup: Setup, chosen: int) -> Description:
     """
     task, replicas, normalizer = setup.task, setup.replicas, setup.normalizer
     arrays: Arrays = {"portrait_replica": np.asarray(chosen)}
-    numbers: dict[str, object] = {"portrait": {"replica": replicas.seeds[chosen]}}
+    numbers: MapNumbers = {"portrait": {"replica": replicas.seeds[chosen]}}
     if task.input_dim:
         # The map changes with its inputs from step to step: it has no one portrait.
         return Description(numbers, arrays)
@@ -125,9 +125,9 @@ def fixed_point_arrays(setup: Setup) -> Arrays:
     return arrays
 
 
-def fixed_point_numbers(replicas: Replicas, found: Arrays) -> dict[str, Any]:
+def fixed_point_numbers(replicas: Replicas, found: Arrays) -> FixedPoints:
     """Numbers of fixed points of each replica and of the true map."""
-    numbers: dict[str, object] = {}
+    numbers: FixedPoints = {}
     if "fixed_points_replica" in found:
         numbers["count"] = np.bincount(found["fixed_points_replica"], minlength=replicas.size).tolist()
     if "fixed_points_true" in found:

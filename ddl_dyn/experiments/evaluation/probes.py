@@ -5,8 +5,6 @@ Axes: R replicas, B states, N words, T steps or tokens, L layers, r directions, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -16,6 +14,7 @@ from ddl_dyn.experiments.evaluation.free_runs import horizons
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.arrays import Array, Arrays, Mask
 from ddl_dyn.metrics.tracking import longest_length, sequence_accuracy, token_accuracy, token_correct
+from ddl_dyn.runs.stored_result import Gates, Theory, TokenErrors, Tracking
 
 # A map counts as represented when the typical replica's short free runs err by less (in σ, or as a share of tokens).
 REPRESENTED = 0.1
@@ -25,7 +24,7 @@ AUDIT_STEPS, AUDIT_STATES = 20, 16
 WORDS, _BATCH = 256, 2**24
 
 
-def theory_numbers(setup: Setup, short: list[float]) -> dict[str, Any]:
+def theory_numbers(setup: Setup, short: list[float]) -> Theory:
     """Prediction from the task's obstruction and the model's class and options, and whether the outcome refutes it.
 
     Args:
@@ -46,7 +45,7 @@ def theory_numbers(setup: Setup, short: list[float]) -> dict[str, Any]:
     }
 
 
-def gate_audit(setup: Setup) -> tuple[dict[str, Any], Arrays]:
+def gate_audit(setup: Setup) -> tuple[Gates, Arrays]:
     """Delta audit along free runs from test states; empty for a model without gates, or one whose runs leave
     the finite range.
 
@@ -64,7 +63,7 @@ def gate_audit(setup: Setup) -> tuple[dict[str, Any], Arrays]:
     if "beta" not in traces or not all(np.isfinite(values).all() for values in traces.values()):
         return {}, {}
     found = gates.audit(traces)
-    numbers = {
+    numbers: Gates = {
         "borders": list(found.borders),
         "law_error": found.law_error.tolist(),
         "length_error": found.length_error.tolist(),
@@ -86,7 +85,7 @@ def gate_audit(setup: Setup) -> tuple[dict[str, Any], Arrays]:
     return numbers, arrays
 
 
-def token_errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float]]:
+def token_errors(setup: Setup, pred: Array, true: Array) -> TokenErrors:
     """Share of tokens after which the state is wrong, of each replica at both horizons.
 
     Args:
@@ -95,10 +94,13 @@ def token_errors(setup: Setup, pred: Array, true: Array) -> dict[str, list[float
         token_error_short, token_error_long: R numbers in [0, 1]; what is not finite is wrong.
     """
     correct, shown = token_correct(pred, true), horizons(setup.config.eval, true.shape[1] - 1)
-    return {f"token_error_{name}": (1.0 - correct[..., :n].mean(axis=(1, 2))).tolist() for name, n in shown.items()}
+    return {
+        "token_error_short": (1.0 - correct[..., : shown["short"]].mean(axis=(1, 2))).tolist(),
+        "token_error_long": (1.0 - correct[..., : shown["long"]].mean(axis=(1, 2))).tolist(),
+    }
 
 
-def word_tracking(setup: Setup, trained: int) -> tuple[dict[str, Any], Arrays]:
+def word_tracking(setup: Setup, trained: int) -> tuple[Tracking, Arrays]:
     """State-tracking accuracy at every length up to the task's longest, on words of their own.
 
     The seed of the test set gives every model the same words.
@@ -122,7 +124,7 @@ def word_tracking(setup: Setup, trained: int) -> tuple[dict[str, Any], Arrays]:
     parts = [_words_correct(setup, x0[i : i + size], inputs[i : i + size]) for i in range(0, WORDS, size)]
     correct = np.concatenate(parts, axis=1)
     token, sequence = token_accuracy(correct), sequence_accuracy(correct)
-    numbers = {
+    numbers: Tracking = {
         "words": WORDS,
         "chance": 1 / task.state_dim,
         "trained_length": trained,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,12 @@ from numpy.typing import NDArray
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.evaluation.free_runs import errors, failure_shares, free_run, horizons, shared_errors
 from ddl_dyn.experiments.setup import Setup
+from ddl_dyn.runs.stored_result import RadiusErrors
 
 Floors = Sequence[tuple[Setup, Mapping[str, Replicas]]]
 
 
-def radius_numbers(setup: Setup, floors: Floors, failed: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
+def radius_numbers(setup: Setup, floors: Floors, failed: NDArray[np.bool_]) -> dict[str, RadiusErrors]:
     """Errors at each radius of the data: of every replica, and of the floors.
 
     Args:
@@ -45,7 +45,7 @@ def radius_numbers(setup: Setup, floors: Floors, failed: NDArray[np.bool_]) -> d
         name: [(own, free_run(replace(own, replicas=solved[name]), truth, steps)["pred"]) for own, solved in floors]
         for name in (floors[0][1] if floors else ())
     }
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, RadiusErrors] = {}
     first = 0
     for radius, part in radii.items():
         rows = slice(first, first := first + len(part))

@@ -161,10 +161,12 @@ def expand_grid(config: GridConfig) -> list[Cell]:
     return list(out.values())
 
 
-def _nested(path: str, value: Any) -> dict[str, Any]:
-    for name in reversed(path.split(".")):
-        value = {name: list(value) if isinstance(value, List) else value}
-    return value
+def _nested(path: str, value: object) -> dict[str, Any]:
+    *outer, last = path.split(".")
+    nested = {last: list(value) if isinstance(value, List) else value}
+    for name in reversed(outer):
+        nested = {name: nested}
+    return nested
 
 
 def _hint(name: str) -> str:

@@ -141,7 +141,8 @@ def _task(job: Job, options: Mapping[str, object], where: tuple[str, str], on_gp
 
 def _outcome(ray: Any, reference: Any) -> str | None:
     try:
-        return ray.get(reference)
+        failure: str | None = ray.get(reference)
+        return failure
     except ray.exceptions.RayError as error:
         return f"Ray lost it: {in_one_line(error)}"
 

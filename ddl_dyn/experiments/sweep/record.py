@@ -30,6 +30,7 @@ from ddl_dyn.runs import (
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.index import all_lines
 from ddl_dyn.runs.reading import JSON_LIMIT
+from ddl_dyn.runs.result import at
 from ddl_dyn.runs.run import GRIDS
 
 CELLS = "cells.csv"
@@ -125,7 +126,7 @@ def left_over(sweep: Run) -> tuple[list[Left], int]:
         RunError: when the sweep cannot be read.
     """
     lines = read_cells(sweep)
-    told = sweep.result.get("failed", {})
+    told = at(sweep.result, "failed")
     left = []
     for line in lines:
         run_id = line.pop("run")

@@ -22,6 +22,7 @@ from ddl_dyn.experiments.tracking.sacred import make_experiment
 from ddl_dyn.experiments.workers import Ended, default_jobs, run_all
 from ddl_dyn.runs import COMPLETED, Run
 from ddl_dyn.runs.observer import RunStore
+from ddl_dyn.runs.stored_result import SweepResult
 from ddl_dyn.runs.trust import digests
 
 # Options that hold for each of the runs.
@@ -100,7 +101,7 @@ def _keep(plan: _Plan, launch: Launch, conclude: Conclude | None) -> tuple[str, 
             store.fail(f"{len(failed)} of {len(plan.cells)} runs are not complete: {names}")
         if conclude is None:
             reused, errors = len(plan.cells) - len(plan.todo), {cell.run_id: error for cell, error in failed}
-            tally = {"done": len(plan.todo) - len(failed), "reused": reused, "failed": errors}
+            tally: SweepResult = {"done": len(plan.todo) - len(failed), "reused": reused, "failed": errors}
             return store.save_json("result.json", tally)
         found = [name for name in plan.run_ids if (launch.base / name / "run.json").exists()]
         return conclude(store, found, [f"{cell.title}: {error}" for cell, error in failed], jobs=config.jobs or cores())

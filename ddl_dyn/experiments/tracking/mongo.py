@@ -28,7 +28,7 @@ from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.checkpoint import LIMIT as CHECKPOINT_LIMIT
 from ddl_dyn.runs.checkpoint import TRAINING
 from ddl_dyn.runs.reading import read_text
-from ddl_dyn.runs.result import SPLIT_NAMES, primary_of, scores
+from ddl_dyn.runs.result import SPLIT_NAMES, at, primary_of, scores
 
 FORM = "mongodb://[user:password@]host[:port]/database, user and password percent-encoded"
 DATABASE = "sacred"
@@ -164,7 +164,7 @@ def _close(run: Run, status: str, observer: Any) -> None:
 def _summary(run: Run) -> dict[str, Any]:
     """Medians over replicas, by split and horizon; of a comparison how many of its runs there are and failed."""
     if run.kind != "run":
-        return {"runs": len(run.members), "failed": len(run.result.get("failed", []))}
+        return {"runs": len(run.members), "failed": len(at(run.result, "failed") or ())}
     places = [
         (split, horizon, primary_of(run).found_at(split=split, horizon=horizon))
         for split in SPLIT_NAMES

@@ -63,22 +63,22 @@ class MongoMirror:
             if observer is not None and self._points <= POINTS:
                 self._attempt(lambda: observer.log_metrics(metrics_by_name, observer.run_entry["info"]))
 
-    def completed_event(self, **_: Any) -> None:
+    def completed_event(self, **_: object) -> None:
         """Send the whole run."""
         self._finish()
 
-    def interrupted_event(self, **_: Any) -> None:
+    def interrupted_event(self, **_: object) -> None:
         """Send what there is."""
         self._finish()
 
-    def failed_event(self, **_: Any) -> None:
+    def failed_event(self, **_: object) -> None:
         """Send what there is."""
         self._finish()
 
     def resource_event(self, **_: object) -> None:
         """Nothing: at the end every file of the run's folder is sent."""
 
-    def artifact_event(self, **_: Any) -> None:
+    def artifact_event(self, **_: object) -> None:
         """Nothing: at the end every file of the run's folder is sent."""
 
     def join(self) -> None:

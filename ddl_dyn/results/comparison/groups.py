@@ -23,6 +23,7 @@ from ddl_dyn.metrics.starts import few_starts_decide
 from ddl_dyn.metrics.statistics import Interval
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, primary_of, scores
+from ddl_dyn.runs.stored_result import WindowInterval
 
 # What a pooled error hides of its starts.
 _STARTS = (METRICS["start_median"], METRICS["start_beyond"])
@@ -124,7 +125,7 @@ class Comparison:
     coverages: dict[str, float] = field(default_factory=dict)
     floors: dict[str, float] = field(default_factory=dict)
     starts: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
-    windows: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    windows: dict[str, WindowInterval | None] = field(default_factory=dict)
 
     def few_starts(self, name: str) -> bool:
         """True if few starts decide the pooled error of an entry or a floor (`metrics.starts.few_starts_decide`)."""

@@ -25,6 +25,7 @@ from ddl_dyn.runs import Run
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.observer import RunStore
 from ddl_dyn.runs.result import at
+from ddl_dyn.runs.stored_result import ComparisonResult
 
 FIELDS = (
     "task", "protocol", "split", "horizon", "model", "median", "low", "high", "coverage", "seeds", "data_sets",
@@ -71,7 +72,7 @@ def _model(comparison: Comparison, entry: Entry) -> dict[str, Any]:
     label, run = entry.label, entry.run
     values, interval = comparison.values[label], comparison.intervals[label]
     sets = len(set(replica_data_sets(run, values.size)))
-    windows = comparison.windows[label] or {}
+    windows: Mapping[str, object] = comparison.windows[label] or {}
     return {
         "model": label,
         "median": interval.estimate,
@@ -145,7 +146,8 @@ def conclude(store: RunStore, run_ids: Sequence[str], failed: Sequence[str], *, 
 
     members = [Run(store.base / name) for name in run_ids]
     found = comparison_rows(members)
-    store.save_json("result.json", {"rows": found, "failed": list(failed)})
+    result: ComparisonResult = {"rows": found, "failed": list(failed)}
+    store.save_json("result.json", result)
     write_text(store.directory / "comparison.csv", as_csv(found))
     console = Console()
     grouped = group_runs(members)

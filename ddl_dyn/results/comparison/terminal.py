@@ -19,6 +19,7 @@ from ddl_dyn.results.comparison.verdicts import (
     window_words,
 )
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
+from ddl_dyn.runs.stored_result import Theory, Tuning
 
 # Of a column of errors: 80 columns hold four.
 _WIDTH = 11
@@ -153,7 +154,7 @@ def expectations(found: Sequence[Setting]) -> Any:
             table.add_column(title)
         errors = {c.horizon: c.intervals for c in setting.comparisons if c.split == "test"}.get("short", {})
         for entry in setting.entries:
-            stored = at(entry.run.result, "theory")
+            stored: Theory | None = at(entry.run.result, "theory")
             if not isinstance(stored, Mapping) or "verdict" not in stored:
                 continue
             outcome = Text("represented" if stored.get("represented") else "not represented")
@@ -179,8 +180,8 @@ def decisions(found: Sequence[Setting]) -> Any:
     for setting in found:
         kept = []
         for entry in setting.entries:
-            tuning = at(entry.run.result, "tuning")
-            if not isinstance(tuning, Mapping):
+            tuning: Tuning | None = at(entry.run.result, "tuning")
+            if tuning is None:
                 continue
             rates = [row["lr"] for row in tuning["grid"]]
             edge = "*" if len(rates) > 1 and tuning["lr"] in (min(rates), max(rates)) else ""

@@ -6,9 +6,8 @@ Axes: R replicas.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ddl_dyn.config.formats import counted
 from ddl_dyn.metrics.decisions import Decision, Outcome, PairedScores, decide
@@ -17,6 +16,7 @@ from ddl_dyn.metrics.starts import DISAGREEMENT
 from ddl_dyn.results.comparison.groups import Comparison, Entry, Setting, replica_data_sets
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import at
+from ddl_dyn.runs.stored_result import WindowInterval
 
 # Parameter counts further apart than this share are not a matched comparison.
 MATCHED = 0.05
@@ -144,7 +144,7 @@ def verdict_words(verdict: str, *, matched: bool, seeds_needed: float, evidence:
     return f"{verdict} ({'; '.join(qualified)})" if qualified else verdict
 
 
-def window_words(windows: Mapping[str, Any], metric: Metric) -> str:
+def window_words(windows: WindowInterval, metric: Metric) -> str:
     """Interval over blocks of a recorded series' windows, as `.1 to .2 over blocks of 3 overlapping windows`.
 
     Args:
@@ -153,9 +153,9 @@ def window_words(windows: Mapping[str, Any], metric: Metric) -> str:
     block = f"blocks of {windows['block']} overlapping windows"
     if windows["block"] == 1:
         block = f"{windows['windows']} windows that do not overlap"
-    if windows["low"] is None:
+    if windows["low"] is None or windows["high"] is None:
         return f"none (fewer than two {block if windows['block'] > 1 else 'windows'})"
-    return f"{metric.text(float(windows['low']))} to {metric.text(float(windows['high']))} over {block}"
+    return f"{metric.text(windows['low'])} to {metric.text(windows['high'])} over {block}"
 
 
 def coverage_words(coverages: Iterable[float]) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ddl_dyn import plots
 from ddl_dyn.experiments.unsuitable import Unsuitable
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import RunFigure, figures_side_by_side, known_figures, on_page
 from ddl_dyn.results.figures.run_view import ANALYSIS_FILE, RunView
 from ddl_dyn.runs import COMPLETED, Run
@@ -49,7 +50,7 @@ def draw_figures(run: Run, what: Sequence[str] | None, folder: Path) -> list[Pat
     return paths
 
 
-def figure_of(run: Run, name: str | None, *, given: Setup | None = None) -> Any:
+def figure_of(run: Run, name: str | None, *, given: Setup | None = None) -> Drawing:
     """One figure of a finished run.
 
     Args:

@@ -10,13 +10,15 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ddl_dyn.plots import style
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.run_view import RunView
 
 Needs = Literal["stored", "trained"]
 Predicate = Callable[[RunView], str]
+Build = Callable[..., Drawing]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +44,9 @@ class RunFigure:
     together: bool
     instead_of: str
     unless: Predicate
-    build: Callable[..., Any]
+    build: Build
 
-    def draw(self, *views: RunView) -> Any:
+    def draw(self, *views: RunView) -> Drawing:
         """The figure of a run, or of several side by side.
 
         Args:
@@ -73,7 +75,7 @@ def figure(
     by_default: bool = False,
     together: bool = False,
     instead_of: str = "",
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Build], Build]:
     """Register the function that draws a kind of figure.
 
     Args:
@@ -82,7 +84,7 @@ def figure(
         ValueError: when the name is taken.
     """
 
-    def register(build: Callable[..., object]) -> Callable[..., Any]:
+    def register(build: Build) -> Build:
         if name in FIGURES:
             raise ValueError(f"the figure {name!r} is registered twice")
         needs: Needs = "trained" if ".trained." in build.__module__ else "stored"

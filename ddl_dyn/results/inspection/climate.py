@@ -32,6 +32,7 @@ from ddl_dyn.metrics.climate import (
     state_space_floor,
 )
 from ddl_dyn.metrics.oscillation import phase_error, turning_point_error
+from ddl_dyn.runs.stored_result import Tracking
 
 # Independent true runs: one is the reference, the others make the noise floor.
 RUNS = 6
@@ -107,7 +108,7 @@ def _middle(values: Array) -> float:
     return float(np.quantile(known, 0.5, method="higher")) if known.size else float("nan")
 
 
-def tracking(setup: Setup) -> dict[str, Any]:
+def tracking(setup: Setup) -> Tracking:
     """State-tracking accuracy at every length, as stored at the end of the run.
 
     Raises:

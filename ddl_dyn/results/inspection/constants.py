@@ -38,7 +38,7 @@ def laws(setup: Setup) -> dict[str, Any]:
     if not numbers:
         raise Unsuitable("no gates to audit: not a DDL stack, or its free runs leave the finite range")
     kept = ("law_error", "occupancy", "effective_reflections", "mirror_angle", "rotation_angle")
-    out: dict[str, object] = {name: numbers[name] for name in kept if name in numbers}
+    out: dict[str, object] = {name: value for name, value in numbers.items() if name in kept}
     model = setup.replicas.template
     plain = getattr(model.config, "rewrite", "") == "delta" and getattr(model.config, "directions", 0) == 1
     if plain and getattr(model, "value_dim", 0) == 1:
@@ -107,7 +107,8 @@ def _kaczmarz(setup: Setup) -> Read:
 def _root(product: Array, task: Any) -> Array:
     """Real m-th root of Π (1 − ω); of the two for even m, that on the true side of ω = 1."""
     sign = np.sign(product) if task.rows % 2 else (-1.0 if task.omega >= 1 else 1.0)
-    return sign * np.abs(product) ** (1 / task.rows)
+    root: Array = sign * np.abs(product) ** (1 / task.rows)
+    return root
 
 
 def _mirror(setup: Setup) -> Read:
@@ -143,7 +144,8 @@ def _bouncing_ball(setup: Setup) -> Read:
         after = setup.learned.step(setup.learned.states(x)).cpu().numpy()
 
     def energy(s: Array) -> Array:
-        return task.g * s[..., 0] + 0.5 * s[..., 1] ** 2
+        energies: Array = task.g * s[..., 0] + 0.5 * s[..., 1] ** 2
+        return energies
 
     ratio = energy(after) / energy(x)
     values = np.sqrt(np.where(ratio > 0, ratio, np.nan))
@@ -173,7 +175,8 @@ def _states_before_one_impact(setup: Setup) -> Array:
     found = before[one]
     if not len(found):
         raise Unsuitable("no step of the test trajectories holds exactly one impact; raise data.steps")
-    return found[np.linspace(0, len(found) - 1, min(_PLACES, len(found))).astype(int)]
+    spread: Array = found[np.linspace(0, len(found) - 1, min(_PLACES, len(found))).astype(int)]
+    return spread
 
 
 def _jacobians(setup: Setup) -> Array:

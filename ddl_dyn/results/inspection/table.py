@@ -213,5 +213,5 @@ def print_analysis(found: dict[str, Any], rows: Iterable[Row]) -> None:
         console.print(clean(f"without {name}: {reason}"), highlight=False, markup=False)
 
 
-def _plain(row: Any) -> dict[str, Any]:
+def _plain(row: object) -> dict[str, Any]:
     return row if isinstance(row, dict) else vars(row)

@@ -39,7 +39,8 @@ def occupancy(beta: np.ndarray) -> np.ndarray:
     known = np.isfinite(beta)
     masks = [beta < BORDERS[0], (beta >= BORDERS[0]) & (beta <= BORDERS[1]), beta > BORDERS[1]]
     with np.errstate(invalid="ignore"):
-        return np.stack([mask.sum(axis=-1) for mask in masks], axis=-1) / known.sum(axis=-1)[..., None]
+        shares: np.ndarray = np.stack([mask.sum(axis=-1) for mask in masks], axis=-1) / known.sum(axis=-1)[..., None]
+        return shares
 
 
 def gate_table(found: Sequence[Setting]) -> ReportTable | None:

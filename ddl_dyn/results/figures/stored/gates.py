@@ -5,11 +5,10 @@ Axes: R replicas, L layers, r directions, P grid points, T steps, B states.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ddl_dyn import plots
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 
@@ -27,7 +26,7 @@ def _no_gates(view: RunView) -> str:
     unless=_no_gates,
     by_default=True,
 )
-def _gates(view: RunView) -> Any:
+def _gates(view: RunView) -> Drawing:
     # (L, P, r): each direction of a layer is a gate of its own.
     beta = np.moveaxis(view.arrays["gate_beta"][view.chosen], -1, 1)
     beta = beta.reshape(-1, beta.shape[-1])
@@ -54,7 +53,7 @@ def _no_spectra(view: RunView) -> str:
     unless=_no_spectra,
     by_default=True,
 )
-def _eigenvalues(view: RunView) -> Any:
+def _eigenvalues(view: RunView) -> Drawing:
     return plots.layer_spectra_plane(
         view.arrays["eigen_operator"], view.arrays["eigen_jacobian"], model=view.model, **view.common
     )
@@ -66,7 +65,7 @@ def _not_audited(view: RunView) -> str:
 
 
 @figure("gate_time", "gate β over depth and time", unless=_not_audited)
-def _gate_time(view: RunView) -> Any:
+def _gate_time(view: RunView) -> Drawing:
     beta = view.arrays["audit_beta"][view.chosen]
     # (T, L, B, r): the median over initial states, each direction of a layer a row of its own.
     typical = np.moveaxis(np.median(beta, axis=2), -1, 2).reshape(len(beta), -1)
@@ -75,7 +74,7 @@ def _gate_time(view: RunView) -> Any:
 
 
 @figure("discrepancy", "share of the discrepancy that each rewrite spends", unless=_not_audited)
-def _discrepancy(view: RunView) -> Any:
+def _discrepancy(view: RunView) -> Drawing:
     spent, beta = view.arrays["audit_spent"], view.arrays["audit_beta"]
     # The mean over steps of a rewrite's share; index 0 is the input, of which nothing is spent yet.
     each = spent.reshape(len(spent), -1, beta.shape[2] * beta.shape[4]).mean(axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddl_dyn import plots
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView, heading
 
@@ -25,7 +26,7 @@ def _no_plane(view: RunView) -> str:
     by_default=True,
     together=True,
 )
-def _portrait(*views: RunView) -> Any:
+def _portrait(*views: RunView) -> Drawing:
     first = views[0]
     fields: dict[str, Any] = {}
     if all("portrait_step" in view.arrays for view in views):
@@ -56,7 +57,7 @@ def _portrait(*views: RunView) -> Any:
     together=True,
     instead_of="portrait",
 )
-def _portrait_3d(*views: RunView) -> Any:
+def _portrait_3d(*views: RunView) -> Drawing:
     first = views[0]
     return plots.phase_portrait_3d(
         first.true,
@@ -83,7 +84,7 @@ def _no_line_map(view: RunView) -> str:
     by_default=True,
     together=True,
 )
-def _cobweb(*views: RunView) -> Any:
+def _cobweb(*views: RunView) -> Drawing:
     first = views[0]
     grid = first.arrays["portrait_grid"][:, 0]
 
@@ -110,7 +111,7 @@ def _no_nullclines(view: RunView) -> str:
 
 
 @figure("nullclines", "where each component stays put", unless=_no_nullclines)
-def _nullclines(view: RunView) -> Any:
+def _nullclines(view: RunView) -> Drawing:
     return plots.nullclines(
         view.square(view.arrays["portrait_grid"]),
         view.square(view.arrays["portrait_step_true"]),

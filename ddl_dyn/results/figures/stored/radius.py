@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ddl_dyn import plots
 from ddl_dyn.metrics.registry import PRIMARY
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.comparison.radius import radius_panel
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView, heading
@@ -28,7 +27,7 @@ def _no_radius(view: RunView) -> str:
     by_default=True,
     together=True,
 )
-def _radius(*views: RunView) -> Any:
+def _radius(*views: RunView) -> Drawing:
     own = heading(views)
     runs = {view.model: view.run for view in views}
     panels = (radius_panel(runs, horizon) for horizon in PRIMARY.horizons)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ddl_dyn import plots
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 
@@ -21,7 +22,7 @@ from ddl_dyn.results.figures.run_view import RunView
     unless=lambda view: "" if len(view.arrays.get("history_update", ())) > 1 else "it was solved, not trained",
     by_default=True,
 )
-def _training(view: RunView) -> Any:
+def _training(view: RunView) -> Drawing:
     history = (view.arrays[f"history_{name}"] for name in ("update", "loss", "val", "horizon"))
     return plots.training_curves(*history, model=view.model, **view.common)
 
@@ -32,7 +33,7 @@ def _training(view: RunView) -> Any:
     unless=lambda view: "" if view.categorical else "accuracy is that of one-hot codes",
     by_default=True,
 )
-def _tracking(view: RunView) -> Any:
+def _tracking(view: RunView) -> Drawing:
     facts = view.run.result["tracking"]
     return plots.tracking_accuracy(
         {view.model: view.arrays["tracking_accuracy"]},
@@ -50,7 +51,7 @@ def _not_kept(view: RunView) -> str:
 
 
 @figure("forming", "the map at checkpoints of training (keep_portraits=K)", unless=_not_kept)
-def _forming(view: RunView) -> Any:
+def _forming(view: RunView) -> Drawing:
     updates, step = view.arrays["kept_update"], view.arrays["kept_step"][:, view.chosen]
     grid, truth = view.arrays["portrait_grid"], view.arrays.get("portrait_step_true")
     common: dict[str, Any] = {

@@ -5,13 +5,12 @@ Axes: R replicas, N trajectories, T steps.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ddl_dyn import plots
 from ddl_dyn.metrics.accuracy import nrmse_curve, survival_curve, valid_prediction_time
 from ddl_dyn.metrics.registry import METRICS
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import SPLIT, RunView, heading
 from ddl_dyn.runs.result import FLOORS, at
@@ -28,7 +27,7 @@ MAP_STEPS, COMPONENTS = 40, 6
     by_default=True,
     together=True,
 )
-def _trajectories(*views: RunView) -> Any:
+def _trajectories(*views: RunView) -> Drawing:
     first = views[0]
     times = first.arrays[f"{SPLIT}_times"]
     shown = slice(None, MAP_STEPS + 1 if first.kind == "map" else None)
@@ -55,7 +54,7 @@ def _trajectories(*views: RunView) -> Any:
     by_default=True,
     together=True,
 )
-def _error(*views: RunView) -> Any:
+def _error(*views: RunView) -> Drawing:
     curves = {view.model: view.arrays[f"{SPLIT}_nrmse"][:, 1:] for view in views}
     # Step 0 is given, so its error is zero and has no place on a logarithmic axis.
     floors = {
@@ -109,7 +108,7 @@ def _averaged(view: RunView) -> str:
 
 
 @figure("survival", f"Kaplan–Meier curve of the {METRICS['vpt'].title}", unless=lambda view: view.codes)
-def _survival(view: RunView) -> Any:
+def _survival(view: RunView) -> Drawing:
     timescale = float(view.task.get("timescale", 1.0))
     threshold = float(view.run.config["eval"]["threshold"])
     curve = nrmse_curve(view.pred, view.true, view.sigma)
@@ -132,7 +131,7 @@ def _survival(view: RunView) -> Any:
     "a free run in the phase plane, as a GIF",
     unless=lambda view: view.codes or ("" if view.dim >= 2 else "a phase plane needs two components"),
 )
-def _animation(view: RunView) -> Any:
+def _animation(view: RunView) -> Drawing:
     return plots.orbit_animation(
         view.true[0, :, :2],
         {view.model: view.pred[0, 0, :, :2]},

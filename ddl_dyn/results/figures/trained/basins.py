@@ -10,6 +10,7 @@ from ddl_dyn import analysis, plots
 from ddl_dyn.experiments.evaluation.phase_space import portrait_grid
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 
@@ -30,7 +31,7 @@ def _no_basins(view: RunView) -> str:
 
 
 @figure("basins", "basins of attraction in the plane, or a slice", unless=_no_basins)
-def _basins(view: RunView) -> Any:
+def _basins(view: RunView) -> Drawing:
     setup = view.setup
     steps = int(np.clip(round(_SETTLE * setup.timescale / setup.task.dt), FEWEST, MOST))
     attractors, names = _attractors(setup, steps)

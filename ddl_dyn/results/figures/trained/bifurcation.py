@@ -10,6 +10,7 @@ import torch
 from ddl_dyn import analysis, plots
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 
@@ -30,7 +31,7 @@ def _no_family(view: RunView) -> str:
 
 
 @figure("bifurcation", "orbit diagram of a family", unless=_no_family)
-def _bifurcation(view: RunView) -> Any:
+def _bifurcation(view: RunView) -> Drawing:
     setup = view.setup
     task: Any = setup.task
     flow = setup.is_flow

@@ -13,6 +13,7 @@ import torch
 from ddl_dyn import analysis, plots
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.inspection import dynamics
@@ -27,7 +28,7 @@ def _no_one_map(view: RunView) -> str:
 
 
 @figure("growth", "singular values and gradient norms through the steps", unless=_no_one_map)
-def _growth(view: RunView) -> Any:
+def _growth(view: RunView) -> Drawing:
     setup = view.setup
     reach = setup.replicas.max_steps
     steps = int(np.clip(round(setup.timescale / setup.task.dt), 20, _FOLLOWED))
@@ -67,7 +68,7 @@ def _no_law(view: RunView) -> str:
 
 
 @figure("defects", "defects of symmetries and invariants", unless=_no_law)
-def _defects(view: RunView) -> Any:
+def _defects(view: RunView) -> Drawing:
     rows: dict[str, Any] = {}
     for label, section in (("symmetry: {}", dynamics.symmetries), ("invariant: {}", dynamics.invariants)):
         try:
@@ -89,7 +90,7 @@ def _no_invariant(view: RunView) -> str:
 
 
 @figure("drift", "drift of invariants along free runs", unless=_no_invariant)
-def _drift(view: RunView) -> Any:
+def _drift(view: RunView) -> Drawing:
     pred = np.asarray(view.pred, dtype=np.float64)
     curves = {}
     for name in dynamics.known_invariants(view.setup):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ddl_dyn import plots
 from ddl_dyn.experiments.evaluation.phase_space import portrait_grid
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.inspection.constants import trace_at
@@ -29,7 +30,7 @@ def _no_line_field(view: RunView) -> str:
 
 
 @figure("directions", "directions k as a headless line field", unless=_no_line_field)
-def _directions(view: RunView) -> Any:
+def _directions(view: RunView) -> Drawing:
     grid = _lattice(view, LINES)
     trace = trace_at(view.setup, grid)
     assert trace is not None
@@ -55,7 +56,7 @@ def _no_stack(view: RunView) -> str:
 
 
 @figure("depth", "a grid of states after each layer", unless=_no_stack)
-def _depth(view: RunView) -> Any:
+def _depth(view: RunView) -> Drawing:
     setup = view.setup
     model, normalizer = setup.replicas.model(view.chosen), setup.normalizer.of_replica(view.chosen)
     z = torch.as_tensor(normalizer.normalize(_lattice(view, LATTICE))).to(setup.replicas.device, setup.replicas.dtype)

@@ -12,6 +12,7 @@ import numpy as np
 from ddl_dyn import plots
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.metrics.arrays import Array
+from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import figure
 from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.inspection import climate
@@ -31,7 +32,7 @@ def _no_section(view: RunView) -> str:
 
 
 @figure("poincare", "Poincaré section of a flow", unless=_no_section)
-def _poincare(view: RunView) -> Any:
+def _poincare(view: RunView) -> Drawing:
     pred, true = view.long_runs
     level = float(true[..., -1].mean())
     return plots.poincare_section(
@@ -54,7 +55,7 @@ def _crossings(states: Array, level: float) -> Array:
 
 
 @figure("spectra", "power spectra of long runs", unless=_none)
-def _spectra(view: RunView) -> Any:
+def _spectra(view: RunView) -> Drawing:
     pred, true = view.long_runs
     dt = float(view.setup.task.dt)
     frequencies = np.fft.rfftfreq(true.shape[1], dt)
@@ -78,7 +79,7 @@ def _power(x: Array) -> Array:
 
 
 @figure("recurrence", "recurrence plot of one run", unless=lambda view: view.codes)
-def _recurrence(view: RunView) -> Any:
+def _recurrence(view: RunView) -> Drawing:
     setup = view.setup
     try:
         pred, true = view.long_runs
@@ -99,7 +100,7 @@ def _recurrence(view: RunView) -> Any:
 
 
 @figure("return_map", "successive maxima, or successive states of a map", unless=_none)
-def _return_map(view: RunView) -> Any:
+def _return_map(view: RunView) -> Drawing:
     pred, true = view.long_runs
     component = -1 if view.true.shape[-1] == 3 else 0
     label = view.names[component]
