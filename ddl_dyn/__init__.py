@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ddl_dyn.models.delta import delta_operator, delta_update
     from ddl_dyn.results.opened import open_run
     from ddl_dyn.runs import load_runs
-    from ddl_dyn.tasks import TASKS, make_dataset, make_task
+    from ddl_dyn.tasks import TASKS, Series, make_dataset, make_task
     from ddl_dyn.training.trainer import fit
 
 __version__ = "0.1.0"
@@ -26,6 +26,7 @@ _SOURCES = {
     "TASKS": ("ddl_dyn.tasks", "TASKS"),
     "Normalizer": ("ddl_dyn.engine.normalizer", "Normalizer"),
     "Replicas": ("ddl_dyn.engine.replicas", "Replicas"),
+    "Series": ("ddl_dyn.tasks", "Series"),
     "TrainConfig": ("ddl_dyn.config.sections", "TrainConfig"),
     "delta_operator": ("ddl_dyn.models.delta", "delta_operator"),
     "delta_update": ("ddl_dyn.models.delta", "delta_update"),
@@ -44,6 +45,7 @@ __all__ = [
     "TASKS",
     "Normalizer",
     "Replicas",
+    "Series",
     "TrainConfig",
     "__version__",
     "delta_operator",

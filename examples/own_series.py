@@ -20,7 +20,7 @@ frame.to_csv("my_series.csv", index=False)
 # Two tones move on a torus, which four delays hold. The splits follow one another in time.
 task = make_task("observed", path="my_series.csv", time_column="hours", value_columns=("level",), dimension=4)
 data = make_dataset(task, n_train=128, n_val=16, n_test=16, n_ood=0, steps=40)
-print(f"{task.state_dim} delays of {task.table.dt:g} hours; {'; '.join(data.notes) or 'no notes'}")
+print(f"{task.state_dim} delays of {task.dt:g} hours; {'; '.join(data.notes) or 'no notes'}")
 
 scale = Normalizer.fit(data.train.states, "isotropic")
 train, val = (part.replace(states=scale.normalize(part.states)) for part in (data.train, data.val))

@@ -29,8 +29,10 @@ from ddl_dyn.tasks.maps.plane import DuffingMap, Henon, Ikeda, Lozi
 from ddl_dyn.tasks.maps.projections import Grover, Kaczmarz, Overwrite
 from ddl_dyn.tasks.maps.reflections import Flip, Mirror, Rotation, Rotoreflection, TwistedMirror
 from ddl_dyn.tasks.maps.standard import StandardMap
+from ddl_dyn.tasks.series.bundled import Ecg, Sunspots
 from ddl_dyn.tasks.series.closed_form import Beating, Chirp, Overshoot
-from ddl_dyn.tasks.series.observed import Ecg, Observed, Sunspots
+from ddl_dyn.tasks.series.observed import Observed
+from ddl_dyn.tasks.series.series import Series
 from ddl_dyn.tasks.trajectories import Trajectories
 from ddl_dyn.tasks.trust import trust_horizon
 from ddl_dyn.tasks.words.cyclic import CycleNavigation, ModCount, Parity
@@ -182,6 +184,7 @@ __all__ = [
     "Dataset",
     "FlowTask",
     "MapTask",
+    "Series",
     "Task",
     "Trajectories",
     "integrate",

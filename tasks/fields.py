@@ -152,6 +152,8 @@ def _converted_tuple(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     what = {float: "numbers", int: "integers", str: "names"}.get(parts[0], "values")
     if endless and parts[0] is str and isinstance(value, str):
         value = tuple(name.strip() for name in value.split(","))
+    if endless and parts[0] is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = (value,)
     kinds = parts[:1] * len(value) if endless and isinstance(value, (list, tuple)) else parts
     if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
         _refuse(f"a tuple of {what}" if endless else f"a tuple of {len(parts)} {what}")

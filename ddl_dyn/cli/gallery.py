@@ -20,7 +20,7 @@ from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots import task_portrait
 from ddl_dyn.tasks import TASKS, FlowTask, MapTask, Task, make_task
 from ddl_dyn.tasks.exponents import ChaoticFlow
-from ddl_dyn.tasks.series.observed import DATA
+from ddl_dyn.tasks.series.bundled import DATA
 
 _DPI = 100
 # Orbits that `task_portrait` tells apart by colour.

@@ -57,7 +57,7 @@ def needs(config: RunConfig, task: Any = None) -> list[Need]:
     steps, counts = data.steps, {name: getattr(data, name) for name in ("n_train", "n_val", "n_test", "n_ood")}
     if task.recorded:
         # Windows of a series: not more of them, and none longer, than it has samples.
-        samples = sum(map(len, task.table.records))
+        samples = sum(len(part) for parts in task.segments.values() for part in parts)
         steps, counts = min(steps, samples), {name: min(n, samples) for name, n in counts.items()}
     options = with_latent(config.model, config.model_args, config.budget.latent, task.state_dim)
     shape = (task.state_dim, task.input_dim, task.dt)

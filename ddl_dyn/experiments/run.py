@@ -16,6 +16,7 @@ from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.memory import check_memory
 from ddl_dyn.experiments.outcome import Callbacks, RunOutcome
+from ddl_dyn.experiments.own_series import keep_series
 from ddl_dyn.experiments.progress import Account, Validation, account, throttled
 from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.tracking.sacred import make_experiment, medians
@@ -174,6 +175,8 @@ def run(config: RunConfig, launch: Launch) -> str | None:
     setup = make_setup(config)
 
     def body(_run: object, _config: Mapping[str, object]) -> None:
+        if store is not None:
+            keep_series(store, config, setup.task)
         outcome = execute(setup, replace(_callbacks(_run, store, launch), state=state))
         if store is not None:
             keep(store, outcome)

@@ -19,6 +19,7 @@ from ddl_dyn.engine.device import choose_device
 from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.data import make_data
+from ddl_dyn.experiments.own_series import with_own_series
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.metrics.arrays import Array
@@ -257,7 +258,7 @@ def restore_setup(run: Run) -> Setup:
         raise RunError(f"run {run.id} is {run.status}; only a completed run can be analysed")
     check_code(run)
     run.check_config()
-    setup = make_setup(resolve_run(run.config))
+    setup = make_setup(resolve_run(with_own_series(run, run.config)))
     stored, given = run.entry.get("data_hash"), setup.data.content_hash
     if stored is not None and stored != given:
         raise RunError(

@@ -18,7 +18,7 @@ from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 
 
-class Series(Protocol):
+class TrajectorySet(Protocol):
     """Trajectories in model units: states (N, T+1, D) and inputs (N, T, U)."""
 
     @property
@@ -54,7 +54,7 @@ class DataSets:
         return (states, inputs) if steps is None else (states[..., : steps + 1, :], inputs[..., :steps, :])
 
 
-def data_sets(series: Series | Sequence[Series], replicas: Replicas, name: str) -> DataSets:
+def data_sets(series: TrajectorySet | Sequence[TrajectorySet], replicas: Replicas, name: str) -> DataSets:
     """One series, or one a data set, as `DataSets`.
 
     Args:

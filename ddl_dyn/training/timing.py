@@ -15,7 +15,7 @@ from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.engine.rollout import rollout
 from ddl_dyn.training.schedule import horizon_at
-from ddl_dyn.training.series import Series
+from ddl_dyn.training.series import TrajectorySet
 from ddl_dyn.training.trainer import Trainer
 
 # Median of this many timings after one that warms up caches, allocators and compilers.
@@ -41,7 +41,10 @@ def milliseconds_per_step(replicas: Replicas, batch: int) -> float:
 
 
 def seconds_per_update(
-    replicas: Replicas, train: Series | Sequence[Series], val: Series | Sequence[Series], config: TrainConfig
+    replicas: Replicas,
+    train: TrajectorySet | Sequence[TrajectorySet],
+    val: TrajectorySet | Sequence[TrajectorySet],
+    config: TrainConfig,
 ) -> tuple[float, bool]:
     """Mean time of an update over the whole schedule, validations included, compilation left out.
 

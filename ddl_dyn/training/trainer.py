@@ -25,7 +25,7 @@ from ddl_dyn.training.adamw import AdamW
 from ddl_dyn.training.memory import peak_memory
 from ddl_dyn.training.result import FitResult, Progress
 from ddl_dyn.training.schedule import Windows, forcing_at, horizon_at, rate_shape, worth_compiling
-from ddl_dyn.training.series import Series, check_horizon, data_sets
+from ddl_dyn.training.series import TrajectorySet, check_horizon, data_sets
 
 
 class Trainer:
@@ -42,8 +42,8 @@ class Trainer:
     def __init__(
         self,
         replicas: Replicas,
-        train: Series | Sequence[Series],
-        val: Series | Sequence[Series],
+        train: TrajectorySet | Sequence[TrajectorySet],
+        val: TrajectorySet | Sequence[TrajectorySet],
         config: TrainConfig,
         rates: Sequence[float] | None = None,
     ) -> None:
@@ -215,8 +215,8 @@ STATE = ("replicas", "optimizer", "best", "last", "history", *CARRIED)
 
 def fit(
     replicas: Replicas,
-    train: Series | Sequence[Series],
-    val: Series | Sequence[Series],
+    train: TrajectorySet | Sequence[TrajectorySet],
+    val: TrajectorySet | Sequence[TrajectorySet],
     config: TrainConfig,
     *,
     rates: Sequence[float] | None = None,

@@ -20,7 +20,7 @@ from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.runs.stored_result import Trial, Tuning
 from ddl_dyn.training.result import FitResult, Progress
 from ddl_dyn.training.schedule import worth_compiling
-from ddl_dyn.training.series import Series
+from ddl_dyn.training.series import TrajectorySet
 from ddl_dyn.training.trainer import Trainer, fit
 
 # Share of the updates of a first trial, rates that go on to the second, how often the grid may grow beyond an edge.
@@ -87,8 +87,8 @@ def stages(replicas: Replicas, config: TrainConfig) -> list[tuple[Replicas, floa
 
 def tune(
     replicas: Replicas,
-    train: Series | Sequence[Series],
-    val: Series | Sequence[Series],
+    train: TrajectorySet | Sequence[TrajectorySet],
+    val: TrajectorySet | Sequence[TrajectorySet],
     config: TrainConfig,
     *,
     trials: Trials,

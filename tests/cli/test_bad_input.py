@@ -194,9 +194,18 @@ SERIES = {
     "overflow": (series(lambda i: "1e400" if i == 5 else i % 7), "line 7, column 'x': expected a finite number"),
     "underscore": (series(lambda i: f"1_0{i % 7}"), "write it without separators between digits"),
     "arabic": (series(lambda i: "٣٤"[i % 2]), "expected a finite number, got '٣'"),
-    "dates": ("day,x\n" + "2020-01-01,3\n" * 9, "dates are not read; give time as a number"),
-    "semicolons": ("t;x\n" + "1;3\n" * 9, "columns are separated by commas, and these by semicolons"),
-    "tabs": ("t\tx\n" + "1\t3\n" * 9, "columns are separated by commas, and these by tabs"),
+    "other dates": ("day,x\n" + "31/01/2020,3\n" * 9, "dates are read in the form 2020-01-31"),
+    "same dates": ("day,x\n" + "2020-01-01,3\n" * 9, "line 3, column 'day': time must increase"),
+    "no date": ("day,x\n2020-02-29,1\n2020-02-30,2\n", "'2020-02-30' is no date of the calendar"),
+    "mixed zones": (
+        "day,x\n2020-01-01T00:00,1\n2020-01-01T01:00Z,2\n",
+        "line 3, column 'day': '2020-01-01T01:00Z' names an offset from UTC, and the first sample's "
+        "'2020-01-01T00:00' lacks one",
+    ),
+    "headerless": ("1,3\n" * 9, "line 1: no header line, every cell is a value; give header=false"),
+    "one column": ("x\n" + "1\n3\n" * 9, "a series without a time column takes its step in task_args.dt"),
+    "fill": (series(lambda i: -999.9 if i == 20 else i % 7), "line 22, column 'x': -999.9 often stands for a missing"),
+    "gap": ("t,x\n" + "".join(f"{i + 9 * (i > 40)},{i % 7}\n" for i in range(90)), "resample=STEP interpolates"),
 }
 
 

@@ -29,7 +29,7 @@ from ddl_dyn.results.comparison import records, terminal
 from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import Run, find_run
 from ddl_dyn.tasks import TASKS
-from ddl_dyn.tasks.series.observed import DATA
+from ddl_dyn.tasks.series.bundled import DATA
 
 # The long horizon is more than the windows of the sunspots' test segment have.
 SHORT, LONG, HORIZON = 4, 40, 5

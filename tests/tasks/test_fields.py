@@ -9,7 +9,7 @@ import pytest
 
 from ddl_dyn.tasks import TASKS, make_task
 from ddl_dyn.tasks.fields import Bounds, bounds_of, field_types
-from ddl_dyn.tasks.series.observed import DATA
+from ddl_dyn.tasks.series.bundled import DATA
 
 ABSURD = [
     "nan", "fast", float("nan"), float("inf"), 1e200, 1e-310, -1e300, (1, 2, 3), [[1]], {"a": 1}, 10**400,
@@ -23,6 +23,8 @@ def test_no_parameter_takes_an_absurd_value(name: str) -> None:
     for field in dataclasses.fields(TASKS[name]):
         for value in ABSURD if field.init else []:
             if value == (1, 2, 3) and field_types(TASKS[name])[field.name] == tuple[int, ...]:
+                continue
+            if value in ((1, 2, 3), [1.0]) and field.name == "missing_values":
                 continue
             with pytest.raises(ValueError, match=r"^[^\n]{10,400}$") as error:
                 make_task(name, **(needs | {field.name: value}))

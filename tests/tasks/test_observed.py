@@ -24,12 +24,12 @@ def sine(tmp_path, n=300, dt=0.1):
 
 def test_bundled_series_are_complete():
     sunspots, ecg = make_task("sunspots"), make_task("ecg")
-    assert sunspots.table.records[0].shape == (309, 1)
-    assert ecg.table.records[0].shape == (21600, 1)
+    assert sunspots.series.records[0].values.shape == (309, 1)
+    assert ecg.series.records[0].values.shape == (21600, 1)
     assert ecg.dt == pytest.approx(1 / 360, rel=1e-5)  # times in the file are rounded to a microsecond
     # Known: the sunspot cycle lasts about 11 years; the largest yearly mean before 2009 was 190.2 in 1957.
     assert sunspots.timescale == pytest.approx(11.0, abs=0.5)
-    series = sunspots.table.records[0][:, 0]
+    series = sunspots.series.records[0].values[:, 0]
     assert series.max() == pytest.approx(190.2)
     assert 1700 + int(series.argmax()) == 1957
     # Tachycardic record: about two beats a second.
@@ -46,7 +46,7 @@ def test_delay_vectors_are_newest_first():
 def test_windows_are_pieces_of_the_series(tmp_path):
     task = make_task("observed", path=sine(tmp_path), delay=4, dimension=3)
     data = make_dataset(task, **SPLIT)
-    series = task.table.records[0][:, 0]
+    series = task.series.records[0].values[:, 0]
     for part in (data.train, data.val, data.test):
         assert part.states.shape[1:] == (13, 3)
         for window in part.states:
