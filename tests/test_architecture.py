@@ -26,6 +26,7 @@ CONFINED = {
     "triton": ("engine/kernels/",),
     "ray": ("experiments/sweep/ray.py",),
     "pymongo": ("experiments/tracking/",),
+    "pyarrow": ("tasks/series/files.py",),
 }
 LIGHT = {"torch", "torchdiffeq", "matplotlib", "sacred", "pandas"}
 LINES, FUNCTION_LINES, ENTRIES = 300, 60, 14

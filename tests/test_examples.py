@@ -23,7 +23,9 @@ def numbers(text: str) -> list[float]:
 
 
 def test_each_script_is_tested() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {"first_portrait", "own_series", "verdict"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "first_portrait", "own_series", "recorded_series", "verdict",
+    }  # fmt: skip
 
 
 def test_first_portrait(tmp_path: Path) -> None:
@@ -50,3 +52,15 @@ def test_verdict(tmp_path: Path) -> None:
     assert set(found) == {"resnet", "linear"}
     assert set(found.values()) <= {"win", "loss", "tie", "unresolved"}
     assert (tmp_path / "example_runs" / "1" / "index.html").exists()
+
+
+def test_recorded_series(tmp_path: Path) -> None:
+    said = run("recorded_series", tmp_path)
+    assert "train: gaps longer than 0.75: 1" in said
+    # 70 % of 601 and of 581 samples; the gap lies behind the first 200, the first of which lacks a value.
+    assert "training segments of 199, 207, 421 samples" in said
+    errors = {name: float(value) for name, value in re.findall(r"^(\w+) over 5 steps: ([\d.]+)$", said, re.MULTILINE)}
+    # A linear map has no limit cycle.
+    assert errors["ddl"] < errors["linear"]
+    assert (tmp_path / "sensors.png").stat().st_size > 10_000
+    assert len(list((tmp_path / "sensor_runs").glob("*/series.npz"))) == 2

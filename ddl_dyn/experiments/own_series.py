@@ -26,8 +26,7 @@ def keep_series(store: RunWriter, config: RunConfig, task: Task) -> None:
     """
     if not isinstance(task, Observed) or "path" not in config.task_args:
         return
-    content = task.series.to_bytes()
-    store.save_with(SERIES_COPY, lambda file: file.write(content))
+    store.save_with(SERIES_COPY, task.series.write)
     if Path(task.path).name != SERIES_COPY:
         store.update(series={"path": os.path.abspath(task.path), "sha256": task.series.digest})
 

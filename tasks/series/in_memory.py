@@ -92,7 +92,7 @@ def clocks_of(times: Any, lengths: list[int], several: bool) -> tuple[list[Array
     times = [times] * len(lengths) if one else list(times)
     if [np.shape(one) for one in times] != [(n,) for n in lengths]:
         raise ValueError(f"times: expected shapes {[(n,) for n in lengths]}, got {[np.shape(one) for one in times]}")
-    whole = np.concatenate([np.asarray(one) for one in times])
+    whole: Any = np.concatenate([np.asarray(one) for one in times])
     stamps = read_stamps(whole, lambda i: f"times, row {i}")
     return np.split(stamps.times, np.cumsum(lengths)[:-1]), stamps.unit, stamps.resolution
 

@@ -5,6 +5,7 @@ Axes: N windows (forecast origins), T steps, D state components (columns, or del
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -168,6 +169,7 @@ class Observed(Task):
         )
         series = without_fills(self.series, rules.missing_values)
         segments: dict[Split, list[Array]] = {"train": [], "val": [], "test": []}
+        counts: Counter[str] = Counter()
         said: list[str] = [*series.notes, *straight_lines(series)]
         if series.time_unit != "time":
             said.append(f"times are dates; dt = {self.dt:g} is in {series.time_unit}")
@@ -181,9 +183,10 @@ class Observed(Task):
             first, second = self._cuts(len(record.times))
             spans = (slice(first), slice(first, second), slice(second, None))
             for split, span in zip(segments, spans, strict=True):
-                found, notes = prepared(record.part(span), series, rules, None if self.resample else self.dt)
+                found, done = prepared(record.part(span), series, rules, None if self.resample else self.dt)
                 segments[split] += found
-                said += [f"{split}: {note}" for note in notes]
+                counts.update({f"{split}: {what}": number for what, number in done.items()})
+        said += [f"{what}: {number}" for what, number in counts.items() if number]
         put("segments", segments)
         put("notes", tuple(dict.fromkeys(said)))
 

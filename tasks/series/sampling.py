@@ -5,6 +5,7 @@ Works on one segment of a trajectory at a time, so that no value of one split is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -20,6 +21,7 @@ EVENNESS = 0.01
 _FILLS = (-999.0, -999.9, -999.99, -9999.0, -99999.0, 1e20, 9.969209968386869e36)
 # A longer step is a gap, in median steps: of an even series, and of one whose steps differ.
 _GAP, _UNEVEN_GAP = 1.5, 10.0
+_FILLED, _DROPPED = "samples with missing values filled along a line", "samples with missing values dropped"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +87,8 @@ def _check_fills(series: Series, c: int, name: str) -> None:
             )
 
 
-def prepared(record: Record, series: Series, rules: Sampling, dt: float | None) -> tuple[list[Array], list[str]]:
-    """Even segments (T, C) of a piece of a trajectory, and notes on how they were made.
+def prepared(record: Record, series: Series, rules: Sampling, dt: float | None) -> tuple[list[Array], Counter[str]]:
+    """Even segments (T, C) of a piece of a trajectory, and counts of what was done to it by their names.
 
     Args:
         record: the piece.   series: the series it is of.
@@ -95,9 +97,9 @@ def prepared(record: Record, series: Series, rules: Sampling, dt: float | None) 
     Raises:
         ValueError: for the first value that is missing, gap or uneven step that the rules do not cover.
     """
-    record, notes = _without_missing(record, series, rules)
+    record, counts = _without_missing(record, series, rules)
     if len(record.times) < 2:
-        return ([record.values] if len(record.times) else []), notes
+        return ([record.values] if len(record.times) else []), counts
     limit = rules.max_gap or (_UNEVEN_GAP if rules.resample else _GAP) * float(np.median(np.diff(record.times)))
     if rules.max_gap is None and dt is not None and rules.resample is None:
         limit = _GAP * dt
@@ -111,13 +113,13 @@ def prepared(record: Record, series: Series, rules: Sampling, dt: float | None) 
     pieces = [record]
     if len(breaks) and rules.gaps == "split":
         pieces = [record.part(slice(a, b)) for a, b in zip([0, *breaks], [*breaks, len(record.times)], strict=True)]
-        notes.append(f"{len(breaks)} gap{'s' if len(breaks) > 1 else ''} longer than {limit:g}")
+        counts[f"gaps longer than {limit:g}"] = len(breaks)
     if rules.resample is not None:
-        return [_resampled(piece, rules) for piece in pieces if len(piece.times) > 1], notes
+        return [_resampled(piece, rules) for piece in pieces if len(piece.times) > 1], counts
     assert dt is not None
     for piece in pieces:
         _check_even(piece, series, dt)
-    return [piece.values for piece in pieces], notes
+    return [piece.values for piece in pieces], counts
 
 
 def find_step(series: Series) -> float:
@@ -176,11 +178,11 @@ def _check_even(record: Record, series: Series, dt: float) -> None:
     )
 
 
-def _without_missing(record: Record, series: Series, rules: Sampling) -> tuple[Record, list[str]]:
-    absent = np.isnan(record.values)
-    rows = absent.any(axis=1)
+def _without_missing(record: Record, series: Series, rules: Sampling) -> tuple[Record, Counter[str]]:
+    absent: Any = np.isnan(record.values)
+    rows: Any = absent.any(axis=1)
     if not rows.any():
-        return record, []
+        return record, Counter()
     if rules.missing is None:
         i = int(np.argmax(rows))
         raise ValueError(
@@ -188,11 +190,11 @@ def _without_missing(record: Record, series: Series, rules: Sampling) -> tuple[R
             "missing=drop takes such samples out, missing=interpolate fills them"
         )
     if rules.missing == "drop":
-        return record.part(~rows), [f"{int(rows.sum())} samples with missing values dropped"]
+        return record.part(~rows), Counter({_DROPPED: int(rows.sum())})
     # Nothing beyond the first or last value says what stood there.
     inside = np.flatnonzero(~rows)
     if not len(inside):
-        return record.part(slice(0)), [f"{len(rows)} samples with missing values dropped"]
+        return record.part(slice(0)), Counter({_DROPPED: len(rows)})
     span = slice(int(inside[0]), int(inside[-1]) + 1)
     cut = len(rows) - (span.stop - span.start)
     record, absent, rows = record.part(span), absent[span], rows[span]
@@ -215,9 +217,7 @@ def _without_missing(record: Record, series: Series, rules: Sampling) -> tuple[R
         kept[a:b] = False
     filled = int(rows[kept].sum())
     dropped = cut + int((~kept).sum())
-    notes = [f"{filled} samples with missing values filled along a line"]
-    notes += [f"{dropped} samples with missing values dropped"] if dropped else []
-    return replace(record, values=values).part(kept), notes
+    return replace(record, values=values).part(kept), Counter({_FILLED: filled, _DROPPED: dropped})
 
 
 def _resampled(record: Record, rules: Sampling) -> Array:

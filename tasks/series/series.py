@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ddl_dyn.config.formats import shortened
 from ddl_dyn.metrics.arrays import Array
@@ -35,7 +35,7 @@ class Record:
     times: Array
     values: Array
     source: str
-    rows: Array
+    rows: NDArray[np.integer[Any]]
     row_word: str = "row"
 
     def place(self, i: int, column: str) -> str:
@@ -60,7 +60,7 @@ class Series:
     Args:
         names: of the value columns.   records: the trajectories.
         time_name, id_name: columns of the times and of what tells trajectories apart; empty where there is none.
-        time_unit: `time` where it is not known.   resolution: unit of the last digit of the times; 0 for exact ones.
+        time_unit: `time` where it is not known.   resolution: unit of the times' last digit; 0 for exact ones.
         notes: on how it was read.
     Example:
         >>> import numpy as np
@@ -212,14 +212,13 @@ class Series:
         """
         if Path(path).suffix != SUFFIX:
             raise ValueError(f"a series is kept as {SUFFIX}, got {shortened(os.fspath(path))!r}")
-        Path(path).write_bytes(self.to_bytes())
+        with open(path, "wb") as file:
+            self.write(file)
         return os.fspath(path)
 
-    def to_bytes(self) -> bytes:
-        """Content of its .npz file."""
-        file = io.BytesIO()
+    def write(self, file: IO[bytes]) -> None:
+        """Write the content of its .npz file."""
         np.savez_compressed(file, allow_pickle=False, **self._arrays())
-        return file.getvalue()
 
     @property
     def digest(self) -> str:
@@ -277,7 +276,7 @@ class Series:
         )
 
 
-def _groups(table: Table, id: str | None) -> list[Array]:
+def _groups(table: Table, id: str | None) -> list[NDArray[np.integer[Any]]]:
     if id is None:
         return [np.arange(len(table.rows))]
     rows: dict[str, list[int]] = {}

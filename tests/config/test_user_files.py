@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -29,7 +30,12 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_documented_model_learns_the_documented_task(folder):
-    assert sorted(path.name for path in folder.iterdir()) == ["my_friction.py", "my_step.py", "my_task.py"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "my_friction.py",
+        "my_series.py",
+        "my_step.py",
+        "my_task.py",
+    ]
     task = make_task("my_task.py:Selkov", b=0.5)
     data = make_dataset(task, n_train=16, n_val=4, n_test=4, n_ood=4, steps=40, noise=0.0, seed=0)
     normalizer = Normalizer.fit(data.train.states, "component")
@@ -40,6 +46,13 @@ def test_documented_model_learns_the_documented_task(folder):
     result = fit(replicas, train, val, config)
     assert (result.best_val < 0.7 * result.history[0].val).all()
     assert rollout(replicas, torch.zeros(1, 2), 3).states.shape == (2, 1, 4, 2)
+
+
+def test_documented_series_become_tasks(folder):
+    task = runpy.run_path(str(folder / "my_series.py"))["task"]
+    assert (task.dt, task.time_unit, task.state_names[0]) == (1.0, "day", "level[t]")
+    walks = make_task("observed", path="walks.npz")
+    assert (walks.dt, walks.state_names, len(walks.series.records)) == (pytest.approx(0.1), ("x", "y"), 2)
 
 
 def test_documented_task_is_the_oscillator_it_says_it_is(folder):

@@ -82,7 +82,7 @@ def test_no_window_crosses_a_gap(tmp_path: Path) -> None:
     data = make_dataset(task, n_train=1000, n_val=5, n_test=5, steps=9)
     # The value of a sample is its time.
     np.testing.assert_array_equal(np.diff(data.train.states[..., 0], axis=1), 1.0)
-    assert "train: 1 gap longer than 1.5" in data.notes
+    assert "train: gaps longer than 1.5: 1" in data.notes
     # A wider limit: the gap is none, and the step is uneven.
     with pytest.raises(ValueError, match="evenly spaced"):
         task_of(tmp_path, times, times, gaps="split", max_gap=60.0)
@@ -136,7 +136,7 @@ def test_missing_values(tmp_path: Path) -> None:
     task = task_of(tmp_path, times, holed(200, 20, 21), missing="interpolate")
     # On the line from sample 19 to sample 22.
     np.testing.assert_allclose(task.segments["train"][0][19:23, 1], [5, 5 - 4 / 3, 5 - 8 / 3, 1])
-    assert "train: 2 samples with missing values filled along a line" in task.notes
+    assert "train: samples with missing values filled along a line: 2" in task.notes
     with pytest.raises(ValueError, match="a gap of 3"):
         task_of(tmp_path, times, holed(200, 20, 21), missing="drop")
     task = task_of(tmp_path, times, holed(200, 20, 21), missing="drop", gaps="split")
