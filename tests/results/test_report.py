@@ -351,9 +351,19 @@ def test_the_page_is_whole_and_asks_for_nothing_else(made):
 
 def test_the_page_says_what_it_should(made):
     words = " ".join(Page(made[0].read_text(encoding="utf-8")).words)
-    for heading in ("What was asked", "What came out", "Task by task", "What the gates do", "Cost", "Failures"):
+    for heading in (
+        "At a glance",
+        "Verdicts in full",
+        "Settings",
+        "Every number",
+        "What the gates do",
+        "Cost",
+        "Failures",
+    ):
         assert heading in words
     assert "Theory against result" not in words, "no run holds predictions"
+    assert "How well do DDL and ResNet learn harmonic?" in words
+    assert ": DDL wins against ResNet. Lowest median" in words
     assert "p corrected by Holm over this one): 1 win, 0 losses, 0 ties and 0 unresolved." in words
     assert "(other horizons and test sets, p not corrected): 3 wins" in words
     assert "carry = latent, lift = linear" in words
