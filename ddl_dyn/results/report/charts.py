@@ -94,7 +94,7 @@ class ChartAxis:
 
     def _values(self) -> list[float]:
         if not self.log:
-            step = _round_step((self.high - self.low) / 5)
+            step = _round_step((self.high - self.low) / 7)
             first = math.ceil(self.low / step - 1e-9)
             return [round(k * step, 12) for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))

@@ -106,7 +106,7 @@ class ReportFigure:
         suffix: `svg`, `png` or `webp`.
         caption: below it.   model: label of the one model that it shows; empty for the truth and for several.
         size: width and height on the page in CSS pixels.
-        verdict: of `OUTCOMES`, which colours its caption.
+        verdict: of `OUTCOMES`, which colours its caption; `mark` says the same in words.
     """
 
     name: str
@@ -117,6 +117,7 @@ class ReportFigure:
     model: str = ""
     size: tuple[int, int] | None = None
     verdict: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)

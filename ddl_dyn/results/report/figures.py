@@ -60,20 +60,20 @@ def report_figure(figure: Any, name: str, alt: str, caption: str = "") -> Report
 
 
 def web_figure(
-    figure: Any, name: str, alt: str, *, caption: str = "", model: str = "", verdict: str = ""
+    figure: Any, name: str, alt: str, *, caption: str = "", model: str = "", verdict: str = "", mark: str = ""
 ) -> ReportFigure:
     """A figure as WebP, a tenth of the bytes of its PNG.
 
     Args:
         figure: of matplotlib.   name: unique on the page.   alt: text in its place.
-        caption, model, verdict: as of `ReportFigure`.
+        caption, model, verdict, mark: as of `ReportFigure`.
     """
     pixels = 96 * ENLARGED
     with style():
         drawn = io.BytesIO()
         figure.savefig(drawn, format="webp", dpi=DOTS * pixels, pil_kwargs=WEB_QUALITY)
     width, height = (round(pixels * inches) for inches in figure.get_size_inches())
-    return ReportFigure(name, "webp", drawn.getvalue(), alt, caption, model, (width, height), verdict)
+    return ReportFigure(name, "webp", drawn.getvalue(), alt, caption, model, (width, height), verdict, mark)
 
 
 def comparison_figures(found: Sequence[Setting]) -> list[ReportFigure]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -25,6 +24,8 @@ from ddl_dyn.results.report.plane import PhasePlane
 TEMPLATES = Path(__file__).with_name("templates")
 # Size of a phase plane in the units of its drawing; its margins, the lower one with ticks and label.
 _WIDTH, _MARGIN, _BOTTOM = 520, 12, 42
+# Height of its frame over the width of the widest, at most.
+_TALLEST = 0.85
 # Resolution at which the suite saves its PNG files.
 PNG_DPI = 200
 _SVG_SIZE = re.compile(r' (width|height)="(\d+\.?\d*)pt"')
@@ -88,8 +89,8 @@ class DrawnPlane:
 def drawn_plane(plane: PhasePlane) -> DrawnPlane:
     """The frame of a phase plane, with its maps as JSON (grids in base64)."""
     (left, bottom), (right, top) = plane.low, plane.high
-    ratio = float(np.clip((top - bottom) / (right - left), 0.5, 1.2)) if plane.isotropic else 0.8
-    frame = _WIDTH - CHART_LEFT - _MARGIN
+    ratio = (top - bottom) / (right - left) if plane.isotropic else _TALLEST
+    frame = (_WIDTH - CHART_LEFT - _MARGIN) * min(1.0, _TALLEST / ratio)
     height = round(frame * ratio) + _BOTTOM + _MARGIN
     x_axis = ChartAxis(float(left), float(right), CHART_LEFT, CHART_LEFT + frame)
     y_axis = ChartAxis(float(bottom), float(top), height - _BOTTOM, _MARGIN)
@@ -103,7 +104,8 @@ def drawn_plane(plane: PhasePlane) -> DrawnPlane:
         "start": plane.start.tolist(), "kind": plane.kind, "names": plane.state_names,
         "frame": [x_axis.start, x_axis.end, y_axis.start, y_axis.end],
     }  # fmt: skip
-    return DrawnPlane(_WIDTH, height, x_axis, y_axis, "".join(draw(x, y) for x, y in places), json.dumps(data))
+    width = round(CHART_LEFT + frame + _MARGIN)
+    return DrawnPlane(width, height, x_axis, y_axis, "".join(draw(x, y) for x, y in places), json.dumps(data))
 
 
 @functools.cache

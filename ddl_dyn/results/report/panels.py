@@ -42,16 +42,23 @@ def overview_row(
     """
     comparison = answers.primary(setting)
     panels = []
-    for view, picture in _panels(views, f"small-{target}", small=True):
-        caption, verdict = "truth", ""
+    for i, (view, figure, alt) in enumerate(_panels(views, small=True)):
+        caption, verdict, told = "truth", "", []
         if view is not None:
             caption, found = spoken(view.label), answers.against(judged, comparison, view.label)
             if comparison and view.label in comparison.intervals:
                 caption += f" {comparison.setting.metric.page(comparison.intervals[view.label].estimate)}"
+                told += ["lowest"] if view.label == comparison.order()[0] else []
             if found is not None:
-                caption, verdict = f"{caption} {answers.mark(found)}", answers.shade(found)
-        panels.append(picture(caption, verdict))
-    chart = _error_chart(views, f"{target}-glance") if views else None
+                told.append(answers.mark(found))
+                verdict = answers.shade(found)
+        panels.append(
+            web_figure(
+                figure, f"small-{target}-{i}", alt, caption=caption, model=view.label if view else "", verdict=verdict,
+                mark=", ".join(told),
+            )
+        )  # fmt: skip
+    chart = _error_chart(views, f"{target}-glance", floors=False) if views else None
     return OverviewRow(title, target, tuple(panels), chart)
 
 
@@ -61,28 +68,24 @@ def task_panels(views: Sequence[RunView], target: str) -> tuple[ReportFigure, ..
     Args:
         views: of the runs of a task.   target: id of its section.
     """
-    found = _panels(views, f"portrait-{target}", small=False)
-    return tuple(picture("truth" if view is None else spoken(view.label), "") for view, picture in found)
+    return tuple(
+        web_figure(
+            figure, f"portrait-{target}-{i}", alt, caption=spoken(view.label) if view else "truth",
+            model=view.label if view else "",
+        )
+        for i, (view, figure, alt) in enumerate(_panels(views, small=False))
+    )  # fmt: skip
 
 
-def _panels(views: Sequence[RunView], name: str, *, small: bool) -> Iterator[tuple[RunView | None, Any]]:
-    """Each view (None: the truth) with a function that makes its panel of a caption and a verdict."""
+def _panels(views: Sequence[RunView], *, small: bool) -> Iterator[tuple[RunView | None, Any, str]]:
+    """Truth (None) and every view, with its panel and the text in its place."""
     if not views or views[0].categorical:
         return
     first = views[0]
-    for i, view in enumerate((None, *views)):
+    for view in (None, *views):
         who = "the truth" if view is None else spoken(view.label)
         what, figure = _plane(first, view, small) if first.dim >= 2 else _course(first, view, small)
-        alt = f"{what} of {who} on {first.run.config['task']}"
-
-        def picture(
-            caption: str, verdict: str, figure: Any = figure, alt: str = alt, i: int = i, view: RunView | None = view
-        ) -> ReportFigure:
-            return web_figure(
-                figure, f"{name}-{i}", alt, caption=caption, model=view.label if view else "", verdict=verdict
-            )
-
-        yield view, picture
+        yield view, figure, f"{what} of {who} on {first.run.config['task']}"
 
 
 def _plane(first: RunView, view: RunView | None, small: bool) -> tuple[str, Any]:
@@ -136,7 +139,7 @@ def task_charts(views: Sequence[RunView], target: str) -> tuple[LineChart, ...]:
     return tuple(chart for chart in found if chart is not None)
 
 
-def _error_chart(views: Sequence[RunView], name: str) -> LineChart | None:
+def _error_chart(views: Sequence[RunView], name: str, *, floors: bool = True) -> LineChart | None:
     curves: list[ChartCurve] = []
     for view in views:
         # Step 0 is given, so its error is zero and has no place on a logarithmic axis.
@@ -146,14 +149,14 @@ def _error_chart(views: Sequence[RunView], name: str) -> LineChart | None:
             curves.append(curve_of_model(view.label, spoken(view.label), steps, errors, level=_LEVEL))
     if not curves or views[0].categorical:
         return None
-    floors = {f: v.arrays[f"test_nrmse_{f}"][1:] for v in views for f in FLOORS if f"test_nrmse_{f}" in v.arrays}
-    for label, errors in floors.items():
+    known = {f: v.arrays[f"test_nrmse_{f}"][1:] for v in views for f in FLOORS if f"test_nrmse_{f}" in v.arrays}
+    for label, errors in known.items() if floors else ():
         curves.append(curve_of_floor(label, model_label(label), np.arange(1.0, len(errors) + 1), errors))
     models = ", ".join(curve.name for curve in curves if curve.model)
     return LineChart(
         name, "Error against horizon", "steps", PRIMARY.heading,
         f"Median {PRIMARY.title} of {models} against the number of free-run steps, in distribution",
-        tuple(curves), log_y=True, note=_lines(views) + " Grey: floors." if floors else _lines(views),
+        tuple(curves), log_y=True, note=_lines(views) + " Grey: floors." if known else _lines(views),
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class PlaneMap:
         """Φ(x) for states x (P, 2); NaN outside the grid."""
         side = len(self.units)
         place = (x - self.low) / (self.high - self.low) * (side - 1)
-        inside = ((place >= 0) & (place <= side - 1)).all(axis=-1)
+        inside = np.asarray(((place >= 0) & (place <= side - 1)).all(axis=-1))
         known = np.where(inside[:, None], place, 0.0)
         cell = np.minimum(known.astype(int), side - 2)
         weights = cubic_weights(known - cell)

@@ -65,11 +65,13 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
     for split, horizon in shapes:
         steps = sorted({c.steps or 0 for c in every if (c.split, c.horizon) == (split, horizon)})
         over = "–".join(dict.fromkeys((str(steps[0]), str(steps[-1]))))
-        told = f"median {metric.heading} over seeds"
-        columns.append(TableColumn(f"{over} steps", numeric=True, help=told, group=SPLIT_NAMES[split]))
+        meant = f"median {metric.heading} over seeds"
+        columns.append(TableColumn(f"{over} steps", numeric=True, help=meant, group=SPLIT_NAMES[split]))
     columns.append(TableColumn("failed seeds", numeric=True, help="of all seeds, those with a free run that failed"))
     columns.append(TableColumn("evidence", help=NO_EVIDENCE_SAYS))
-    rows, muted, models = [], set(), []
+    rows: list[tuple[TableCell, ...]] = []
+    muted: set[int] = set()
+    models: list[str] = []
     for setting in found:
         by_shape = {(c.split, c.horizon): c for c in setting.comparisons}
         for entry in setting.entries:

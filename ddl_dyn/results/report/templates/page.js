@@ -105,10 +105,7 @@
     const xs = JSON.parse(svg.dataset.x);
     const places = JSON.parse(svg.dataset.places);
     const frame = svg.querySelector(".axes rect");
-    const read = document.createElement("p");
-    read.className = "read";
-    read.setAttribute("aria-live", "polite");
-    svg.after(read);
+    const read = svg.parentElement.querySelector(".read");
     svg.tabIndex = 0;
     let at = null;
     const cursor = document.createElementNS(SVG, "path");
@@ -138,7 +135,7 @@
       const move = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity }[event.key];
       if (move === undefined) return;
       event.preventDefault();
-      show(at === null ? 0 : at + move);
+      show((at ?? (move > 0 ? -1 : xs.length)) + move);
     });
   }
 
