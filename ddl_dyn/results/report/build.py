@@ -96,10 +96,12 @@ def _names(found: Sequence[Setting]) -> list[str]:
     return [setting.task if tasks.count(setting.task) == 1 else setting.title for setting in found]
 
 
-def _slim(section: ReportSection) -> ReportSection:
+def _slim(section: ReportSection, *, said: bool = True) -> ReportSection:
     """Without task and protocol in every row where there is one of them; they would crowd out the numbers."""
-    slim = (without_constant(without_constant(table, "protocol"), "task") for table in section.tables)
-    return replace(section, tables=tuple(slim))
+    every = section.tables
+    for title in ("protocol", "task"):
+        every = tuple(without_constant(table, title, said=said) for table in every)
+    return replace(section, tables=every)
 
 
 def _question(found: Sequence[Setting]) -> str:
@@ -212,8 +214,10 @@ def _panel(
         troubles += trouble
     comparison = (tables.comparison_table([setting], judged),) if setting.comparisons else ()
     analysed = dynamics.analysis_table(setting)
-    shown = _slim(ReportSection("", "", tables=(*comparison, *((analysed,) if analysed else ()))))
-    base = ReportSection(target, name, text=(f"Protocol: {setting.protocol}.",), tables=shown.tables)
+    base = ReportSection(
+        target, name, (f"Protocol: {setting.protocol}.",), tables=(*comparison, *((analysed,) if analysed else ()))
+    )
+    base = _slim(base, said=False)
     if not page:
         drawn, problems = figures.panel(setting)
         every = tuple(picture for pictures in own.values() for picture in pictures)

@@ -22,6 +22,7 @@ class TableCell:
         shares: parts of 1, drawn as a stacked bar beside the text.
         span: low end, middle and high end of an interval as shares of the column's axis, drawn above the text.
         verdict: of `OUTCOMES`, which colours the cell; its `mark` says the same in words.
+        model: label of the model that the row is about, in its first cell; empty where there is none.
     """
 
     text: str
@@ -31,6 +32,7 @@ class TableCell:
     span: tuple[float, float, float] | None = None
     verdict: str = ""
     mark: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,7 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table with its caption above and its note below.
-
-    Args:
-        muted: numbers of rows that step back (floors).   models: label of the model of each row; empty where unknown.
-    """
+    """A table with its caption above and its note below; `muted` holds the numbers of rows that step back (floors)."""
 
     caption: str
     columns: tuple[TableColumn, ...]
@@ -66,7 +64,6 @@ class ReportTable:
     muted: frozenset[int] = frozenset()
     # What the parts of the stacked bars mean, in order.
     legend: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
 
 
 def text_cells(*values: object) -> tuple[TableCell, ...]:
@@ -79,8 +76,12 @@ def text_columns(*titles: str) -> tuple[TableColumn, ...]:
     return tuple(map(TableColumn, titles))
 
 
-def without_constant(table: ReportTable, title: str) -> ReportTable:
-    """The table without a column that says the same in every row; its note says it once instead."""
+def without_constant(table: ReportTable, title: str, *, said: bool = True) -> ReportTable:
+    """The table without a column that says the same in every row.
+
+    Args:
+        table: any.   title: of the column.   said: the note says it once instead.
+    """
     places = [i for i, column in enumerate(table.columns) if column.title == title]
     if len(places) != 1 or len(table.rows) < 2:
         return table
@@ -88,7 +89,7 @@ def without_constant(table: ReportTable, title: str) -> ReportTable:
     values = {row[place].text for row in table.rows}
     if len(values) != 1:
         return table
-    once = f"{title[:1].upper()}{title[1:]} of every row: {values.pop()}."
+    once = f"{title[:1].upper()}{title[1:]} of every row: {values.pop()}." if said else ""
     return dataclasses.replace(
         table,
         columns=table.columns[:place] + table.columns[place + 1 :],

@@ -61,7 +61,9 @@ def _row(contrast: Contrast) -> tuple[TableCell, ...]:
     verdict = verdict_words(found.verdict, matched=contrast.matched, seeds_needed=math.nan, evidence=contrast.evidence)
     wanted = DASH if resolved or math.isnan(found.seeds_needed) else f"{found.seeds_needed:,.0f}"
     return (
-        TableCell(f"{spoken(contrast.first.label)} against {spoken(contrast.second.label)}"),
+        TableCell(
+            f"{spoken(contrast.first.label)} against {spoken(contrast.second.label)}", model=contrast.second.label
+        ),
         *text_cells(comparison.setting.task, comparison.setting.protocol, comparison.title),
         TableCell("primary" if found.primary else "exploratory"),
         TableCell(verdict, strong=contrast.marked, verdict=shade(contrast)),

@@ -40,9 +40,10 @@ PLACE = (*text_columns("model", "task", "protocol"), TableColumn(LATENT.heading,
 
 def place(setting: Setting, label: str) -> tuple[TableCell, ...]:
     """Cells under `PLACE`; no latent size for what is not an entry of the setting."""
-    size = next((at(entry.run.result, LATENT.path) for entry in setting.entries if entry.label == label), None)
-    named = text_cells(spoken(label), setting.task, setting.protocol)
-    return (*named, TableCell(LATENT.page(size), sort_value(size)))
+    entry = next((entry for entry in setting.entries if entry.label == label), None)
+    size = at(entry.run.result, LATENT.path) if entry else None
+    named = TableCell(spoken(label), model=label if entry else "")
+    return (named, *text_cells(setting.task, setting.protocol), TableCell(LATENT.page(size), sort_value(size)))
 
 
 def metric_column(metric: Metric) -> TableColumn:
@@ -71,7 +72,6 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
     columns.append(TableColumn("evidence", help=NO_EVIDENCE_SAYS))
     rows: list[tuple[TableCell, ...]] = []
     muted: set[int] = set()
-    models: list[str] = []
     for setting in found:
         by_shape = {(c.split, c.horizon): c for c in setting.comparisons}
         for entry in setting.entries:
@@ -81,11 +81,9 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
                 cells = [_score(by_shape.get(shape), entry.label, judged) for shape in shapes]
                 failed = TableCell(f"{lost} of {max(values.size for values in scores)}", float(lost))
                 told = TableCell(evidence_words(setting) or DASH)
-                models.append(entry.label)
                 rows.append((*place(setting, entry.label), *cells, failed, told))
         for name in (name for name in FLOORS if any(name in c.floors for c in setting.comparisons)):
             muted.add(len(rows))
-            models.append("")
             values = [by_shape[shape].floors.get(name) if shape in by_shape else None for shape in shapes]
             cells = [TableCell(metric.page(value), sort_value(value)) for value in values]
             rows.append(
@@ -104,7 +102,7 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
     caption = (
         f"Free-run {'token ' if metric is not PRIMARY else ''}error on unseen initial states, {metric.better} is better"
     )
-    return ReportTable(caption, tuple(columns), tuple(rows), note, frozenset(muted), models=tuple(models))
+    return ReportTable(caption, tuple(columns), tuple(rows), note, frozenset(muted))
 
 
 def _brackets(every: Sequence[Comparison]) -> str:

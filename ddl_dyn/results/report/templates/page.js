@@ -5,12 +5,12 @@
 
   // Tables: sorting by a click on a heading.
 
-  // A task or protocol that repeats the one above it steps back, in whatever order the rows stand.
+  // A task, protocol or test that repeats the one above it steps back, in whatever order the rows stand.
   function quieten(table) {
     const titles = Array.from(headings(table), (cell) => cell.textContent);
-    for (const column of [titles.indexOf("task"), titles.indexOf("protocol")].filter((i) => i > 0)) {
+    for (const column of ["task", "protocol", "test"].map((name) => titles.indexOf(name)).filter((i) => i > 0)) {
       let above = null;
-      for (const row of table.tBodies[0].rows) {
+      for (const row of table.tBodies[0].querySelectorAll("tr:not(.off)")) {
         row.cells[column].classList.toggle("again", above === row.cells[column].textContent);
         above = row.cells[column].textContent;
       }
@@ -94,6 +94,7 @@
       for (const part of document.querySelectorAll("[data-model]")) {
         if (part.dataset.model === button.dataset.toggle) part.classList.toggle("off", !shown);
       }
+      for (const table of document.querySelectorAll("table.sortable")) quieten(table);
       for (const plane of planes) plane.tell();
     });
   }
