@@ -216,8 +216,9 @@ def grid_error(one: PlaneMap, runs: Array, sigma: Array, steps: int = _ITERATED)
 
 def _distance(given: Array, true: Array, sigma: Array) -> Array:
     """Root mean square over components in units of σ, of the finite ones."""
-    apart = np.sqrt((((given - true) / sigma) ** 2).mean(axis=-1))
-    return apart[np.isfinite(apart)]
+    apart: Array = np.sqrt((((given - true) / sigma) ** 2).mean(axis=-1))
+    known: Array = apart[np.isfinite(apart)]
+    return known
 
 
 def _typical(distances: Array) -> tuple[float, float]:
