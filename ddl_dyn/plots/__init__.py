@@ -9,6 +9,7 @@ from ddl_dyn.plots.defects import drift_curves, law_defects, perturbation_growth
 from ddl_dyn.plots.depth import discrepancy_spent, gate_over_depth_time, signal_propagation, state_through_depth
 from ddl_dyn.plots.forming import field_forming, map_forming
 from ddl_dyn.plots.gates import gate_map, layer_spectra_plane
+from ddl_dyn.plots.panel import course_panel, plane_panel
 from ddl_dyn.plots.plane import basin_map, direction_field, nullclines, poincare_section
 from ddl_dyn.plots.portrait import phase_portrait
 from ddl_dyn.plots.portrait3d import phase_portrait_3d
@@ -27,6 +28,7 @@ __all__ = [
     "basin_map",
     "bifurcation_diagram",
     "cobweb",
+    "course_panel",
     "direction_field",
     "discrepancy_spent",
     "drift_curves",
@@ -45,6 +47,7 @@ __all__ = [
     "perturbation_growth",
     "phase_portrait",
     "phase_portrait_3d",
+    "plane_panel",
     "poincare_section",
     "power_spectra",
     "ranking",

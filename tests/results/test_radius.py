@@ -97,8 +97,7 @@ def test_a_comparison_has_a_panel_a_setting_and_a_line_a_model(tmp_path: Path) -
     names = [path.name for path in draw_comparison(tmp_path / "c", comparison_rows(runs), runs)]
     assert {"comparison_radius.png", "comparison_radius.svg"} <= set(names)
     page = (tmp_path / "c" / "index.html").read_text(encoding="utf-8")
-    assert "Error of the free runs against the radius of their starts: DDL and ResNet; harmonic, carry = latent" in page
-    assert "against the radius of the starts: harmonic, carry = latent" in page
+    assert "of DDL, ResNet after 20 steps against the radius of the starts" in page
 
 
 def test_radii_do_not_part_runs_that_share_their_data(tmp_path: Path) -> None:
@@ -121,5 +120,5 @@ def test_the_page_says_how_many_data_sets_the_seeds_share(tmp_path: Path) -> Non
     assert said == "12 seeds on 4 data sets (3 seeds each) of harmonic and 12 seeds on one data set of sunspots"
     assert _trained_on(group_runs([run("4", seeds=1)])) == "1 seed on one data set"
     text = report.write_report([first, second], tmp_path / "page.md", markdown=True).read_text(encoding="utf-8")
-    assert f"Each model was trained from {both}, then left to run freely" in text.replace("\n", " ")
+    assert f"Each model was trained from {both}, then ran freely" in text.replace("\n", " ")
     assert "same trajectories" not in text

@@ -351,13 +351,52 @@ def test_the_page_is_whole_and_asks_for_nothing_else(made):
 
 def test_the_page_says_what_it_should(made):
     words = " ".join(Page(made[0].read_text(encoding="utf-8")).words)
-    for heading in ("What was asked", "What came out", "Task by task", "What the gates do", "Cost", "Failures"):
+    for heading in (
+        "At a glance",
+        "Verdicts in full",
+        "Settings",
+        "Every number",
+        "What the gates do",
+        "Cost",
+        "Failures",
+    ):
         assert heading in words
     assert "Theory against result" not in words, "no run holds predictions"
+    assert "How well do DDL and ResNet learn harmonic?" in words
+    assert ": DDL wins against ResNet. Lowest median" in words
     assert "p corrected by Holm over this one): 1 win, 0 losses, 0 ties and 0 unresolved." in words
     assert "(other horizons and test sets, p not corrected): 3 wins" in words
     assert "carry = latent, lift = linear" in words
     assert "ab" * 32 in words
+
+
+def test_tables_are_folded_and_grouped(made):
+    page = Page(made[0].read_text(encoding="utf-8"))
+    tags = [tag for tag, _ in page.tags]
+    folded = [
+        attributes for tag, attributes in page.tags if tag == "details" and "table" in attributes.get("class", "")
+    ]
+    assert tags.count("table") == len(folded) >= 6
+    assert not any("open" in attributes for attributes in folded)
+    groups = [attributes for tag, attributes in page.tags if tag == "th" and attributes.get("scope") == "colgroup"]
+    assert [attributes["colspan"] for attributes in groups] == ["2", "2"]
+    cells = [attributes.get("class", "") for tag, attributes in page.tags if tag == "td"]
+    assert sum("number win" in text for text in cells) == 4, "ResNet's four errors, of which DDL wins each"
+    assert page.words.count("✓ DDL wins") == 5, "the same in words, there and under its portrait"
+
+
+def test_the_sections_follow_the_answer(made):
+    page = Page(made[0].read_text(encoding="utf-8"))
+    order = [name for name in page.ids if name in ("glance", "task-0", "result", "asked", "numbers", "cost", "origin")]
+    assert order == ["glance", "task-0", "result", "asked", "numbers", "cost", "origin"]
+
+
+def test_no_figure_is_heavy(made):
+    sources = [attributes["src"] for tag, attributes in Page(made[0].read_text(encoding="utf-8")).tags if tag == "img"]
+    assert all(source.startswith("data:image/webp") for source in sources)
+    # Twice as many dots as the drawing has on the page; as PNG some are ten times as heavy.
+    assert max(map(len, sources)) < 120_000
+    assert made[0].stat().st_size < 1_000_000
 
 
 def test_what_users_named_is_escaped(made):

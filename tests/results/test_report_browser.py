@@ -1,112 +1,18 @@
-"""The page in a real browser: no error on its console, sorting by click and by key, nothing fetched, nothing executed.
-
-The browser is driven through its own debugging pipe, so that no further package is needed.
-"""
+"""The page in a real browser: no error on its console, sorting by click and by key, nothing fetched or executed."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ddl_dyn.results import report
+from tests.helpers.browser import Browser, needs_browser
 from tests.helpers.synthetic_runs import write_comparison, write_run
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium here, so the page was not opened; install it: apt-get install chromium"
-)
-OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe",
-)  # fmt: skip
+pytestmark = needs_browser
 HOSTILE = '<script>document.title="taken"</script><img src="http://192.0.2.1/x.png" onerror="document.title=2">'
-
-
-class Browser:
-    """A page in headless Chromium, spoken to in its DevTools protocol over a pair of pipes."""
-
-    def __init__(self, profile: Path) -> None:
-        theirs_in, self._out = os.pipe()
-        self._in, theirs_out = os.pipe()
-        # The browser reads commands from descriptor 3 and answers on 4; dup2 in the child sets them there.
-        script = f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$@"'
-        self._process = subprocess.Popen(
-            ["bash", "-c", script, "bash", str(BROWSER), *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(theirs_in, theirs_out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self._buffer = b""
-        self._count = 0
-        self.events: list[dict[str, Any]] = []
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self._session = None
-        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.send(f"{domain}.enable")
-
-    def _read(self) -> dict[str, Any]:
-        while b"\0" not in self._buffer:
-            data = os.read(self._in, 1 << 16)
-            if not data:
-                raise RuntimeError("the browser has gone")
-            self._buffer += data
-        message, _, self._buffer = self._buffer.partition(b"\0")
-        return json.loads(message)
-
-    def send(self, method: str, **params: Any) -> dict[str, Any]:
-        """One command's result; events that arrive meanwhile are kept."""
-        self._count += 1
-        message = {"id": self._count, "method": method, "params": params}
-        if getattr(self, "_session", None):
-            message["sessionId"] = self._session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._read()
-            if answer.get("id") == self._count:
-                assert "error" not in answer, answer
-                return answer["result"]
-            self.events.append(answer)
-
-    def open(self, page: Path) -> None:
-        """Load a file and wait until it has loaded."""
-        self.events.clear()
-        self.send("Page.navigate", url=page.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._read())
-
-    def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page."""
-        answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def press(self, key: str, text: str = "") -> None:
-        """Press and release one key."""
-        code = {"Enter": 13, " ": 32, "Tab": 9}[key]
-        common = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
-        self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
-        self.send("Input.dispatchKeyEvent", type="keyUp", **common)
-
-    def close(self) -> None:
-        """End the browser."""
-        os.close(self._out)
-        os.close(self._in)
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +45,8 @@ def browser(started, page) -> Browser:
     return started
 
 
-TABLE = "document.querySelectorAll('table.sortable')[1]"
+TABLE = "document.querySelector('table.sortable')"
+HEADINGS = f"{TABLE}.querySelector('tr.headings').cells"
 
 
 def column(browser: Browser, number: int) -> list[str]:
@@ -147,7 +54,7 @@ def column(browser: Browser, number: int) -> list[str]:
 
 
 def sorted_state(browser: Browser) -> list[str]:
-    return browser.evaluate(f"Array.from({TABLE}.tHead.rows[0].cells, th => th.getAttribute('aria-sort'))")
+    return browser.evaluate(f"Array.from({HEADINGS}, th => th.getAttribute('aria-sort'))")
 
 
 def test_the_console_is_silent_and_nothing_is_fetched(browser, page):
@@ -177,27 +84,28 @@ def test_every_figure_is_drawn(browser):
 
 
 def test_a_click_sorts_by_number_and_back(browser):
-    before = column(browser, 1)
+    before = column(browser, 0)
     assert before[:3] == ["DDL", "ResNet", "Highway"]
-    click = f"{TABLE}.tHead.rows[0].cells[3].querySelector('button').click()"
+    click = f"{HEADINGS}[2].querySelector('button').click()"
     browser.evaluate(click)
     # The floor (persistence, .9) lies between DDL (.2) and ResNet (10).
-    assert column(browser, 1) == ["Highway", "DDL", "floor: persistence", "ResNet"]
-    assert sorted_state(browser)[3] == "ascending"
+    assert column(browser, 0) == ["Highway", "DDL", "floor: persistence", "ResNet"]
+    assert sorted_state(browser)[2] == "ascending"
     browser.evaluate(click)
-    assert column(browser, 1) == ["ResNet", "floor: persistence", "DDL", "Highway"]
-    assert sorted_state(browser)[3] == "descending"
+    assert column(browser, 0) == ["ResNet", "floor: persistence", "DDL", "Highway"]
+    assert sorted_state(browser)[2] == "descending"
     browser.evaluate(click)
-    assert column(browser, 1) == before
+    assert column(browser, 0) == before
     assert set(sorted_state(browser)) == {"none"}
 
 
 @pytest.mark.parametrize(("key", "text"), [("Enter", "\r"), (" ", " ")])
 def test_the_keyboard_sorts_by_text(browser, key, text):
-    browser.evaluate(f"{TABLE}.tHead.rows[0].cells[1].querySelector('button').focus()")
+    browser.evaluate(f"{TABLE}.closest('details').open = true")
+    browser.evaluate(f"{HEADINGS}[0].querySelector('button').focus()")
     browser.press(key, text)
-    assert column(browser, 1) == ["DDL", "floor: persistence", "Highway", "ResNet"]
-    assert sorted_state(browser)[1] == "ascending"
+    assert column(browser, 0) == ["DDL", "floor: persistence", "Highway", "ResNet"]
+    assert sorted_state(browser)[0] == "ascending"
     browser.press(key, text)
     browser.press(key, text)
     assert set(sorted_state(browser)) == {"none"}
@@ -209,10 +117,12 @@ def test_the_first_tab_offers_to_skip_to_the_content(browser):
     assert browser.evaluate("document.activeElement.getBoundingClientRect().left >= 0")
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
 def test_the_page_itself_never_scrolls_sideways(browser, width):
     browser.send("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    for opened in ("false", "true"):
+        browser.evaluate(f"document.querySelectorAll('details').forEach(d => {{ d.open = {opened}; }})")
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_page_is_dark_where_that_is_preferred(browser):

@@ -26,7 +26,10 @@ def write_page(folder: Path, run_paths: Sequence[Path], *, jobs: int = 1) -> Pat
     from ddl_dyn.runs.atomic_files import write_text
 
     target = Path(folder) / PAGE
-    write_text(target, render_page(build_report([Run(Path(path)) for path in run_paths], Run(Path(folder)), jobs=jobs)))
+    write_text(
+        target,
+        render_page(build_report([Run(Path(path)) for path in run_paths], Run(Path(folder)), jobs=jobs, page=True)),
+    )
     return target
 
 
@@ -57,7 +60,9 @@ def write_report(runs: Sequence[Run], out: Path, *, markdown: bool = False, jobs
         target = target / (SUPPLEMENT if markdown else PAGE)
     target.parent.mkdir(parents=True, exist_ok=True)
     comparisons = [run for run in runs if kind(run) == "compare"]
-    content = build_report(members, comparisons[0] if len(runs) == 1 and comparisons else None, jobs=jobs)
+    content = build_report(
+        members, comparisons[0] if len(runs) == 1 and comparisons else None, jobs=jobs, page=not markdown
+    )
     if markdown:
         write_markdown(content, target)
     else:

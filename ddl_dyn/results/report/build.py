@@ -9,12 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from ddl_dyn.config.formats import counted, joined
+from ddl_dyn.plots.style import model_style
 from ddl_dyn.results.comparison.groups import Setting, complete, group_runs, kind, spoken
 from ddl_dyn.results.comparison.verdicts import Contrast, contrasts
-from ddl_dyn.results.report import dynamics, figures, gates, headline, provenance, significance, tables
-from ddl_dyn.results.report.document import Report, ReportSection, ReportTable, without_constant
+from ddl_dyn.results.report import answers, dynamics, figures, gates, headline, panels, provenance, significance, tables
+from ddl_dyn.results.report.document import (
+    OverviewRow,
+    Report,
+    ReportFigure,
+    ReportSection,
+    ReportTable,
+    without_constant,
+)
+from ddl_dyn.results.report.plane import phase_plane
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import at
+
+# Names in the page's question; more are counted.
+_MOST_NAMED = 5
 
 
 def expand(runs: Sequence[Run]) -> list[Run]:
@@ -28,52 +40,89 @@ def expand(runs: Sequence[Run]) -> list[Run]:
     return list(found.values())
 
 
-def build_report(runs: Sequence[Run], whole: Run | None = None, *, jobs: int = 1) -> Report:
+def build_report(runs: Sequence[Run], whole: Run | None = None, *, jobs: int = 1, page: bool = False) -> Report:
     """The report of some runs.
 
     Args:
         runs: single runs; those without a result are listed under failures.
         whole: the comparison whose runs they are, for its note, tags and the failures it noted.
         jobs: processes that draw, each started anew; drawing is what a report's time goes to.
+        page: for a page, whose figures show one model each; else those of a document, with all models side by side.
     """
     found = group_runs(runs)
     judged = contrasts(found)
+    names = _names(found)
+    tasks = _panels(found, judged, names, jobs, page)
     sections = [
+        ReportSection("glance", "At a glance", overview=tuple(row for _, row in tasks if row)),
+        *(section for section, _ in tasks),
+        _result(found, judged, page),
         _asked(found, whole),
-        _result(found, judged),
-        ReportSection("table", "Every number", tables=tuple(_tables(found, judged))),
-        ReportSection("tasks", "Task by task", parts=_panels(found, jobs)),
+        ReportSection("numbers", "Every number", tables=tuple(_tables(found, judged))),
         _gates(found),
         _theory(found),
         ReportSection("cost", "Cost", tables=(tables.cost_table(found),) if found else ()),
         _failures(runs, found, whole),
         _origin(runs),
     ]
-    tasks = list(dict.fromkeys(setting.task for setting in found))
-    models = list(dict.fromkeys(c.model for setting in found for c in setting.entries))
-    title = f"{joined(map(spoken, models))} on {joined(tasks)}" if found else "No finished run"
+    labels = dict.fromkeys(c.label for setting in found for c in setting.entries)
+    told = (answers.answer(setting, judged, f"task-{i}", names[i]) for i, setting in enumerate(found))
+    title = f"{joined(map(spoken, _models(found)))} on {joined(_tasks(found))}" if found else "No finished run"
     subtitle = f"{counted(len(complete(runs)), 'finished run')} of {len(runs)}" + (
         f", comparison {whole.id}" if whole else ""
     )
-    shown = [section if section.id == "asked" else _slim(section) for section in sections if not section.empty]
-    return Report(title, subtitle, tuple(shown))
+    return Report(
+        title,
+        subtitle,
+        tuple(section if section.id == "asked" else _slim(section) for section in sections if not section.empty),
+        _question(found),
+        _method(found),
+        tuple(one for one in told if one),
+        tuple((label, spoken(label), model_style(label).colour) for label in labels),
+    )
 
 
-def _slim(section: ReportSection) -> ReportSection:
-    """Without the protocol in every row where there is one protocol; it would crowd out the numbers."""
-    return replace(section, tables=tuple(without_constant(table, "protocol") for table in section.tables))
+def _tasks(found: Sequence[Setting]) -> list[str]:
+    return list(dict.fromkeys(setting.task for setting in found))
+
+
+def _models(found: Sequence[Setting]) -> list[str]:
+    return list(dict.fromkeys(c.model for setting in found for c in setting.entries))
+
+
+def _names(found: Sequence[Setting]) -> list[str]:
+    """Names of the settings: the task, with its protocol where the task has several."""
+    tasks = [setting.task for setting in found]
+    return [setting.task if tasks.count(setting.task) == 1 else setting.title for setting in found]
+
+
+def _slim(section: ReportSection, *, said: bool = True) -> ReportSection:
+    """Without task and protocol in every row where there is one of them; they would crowd out the numbers."""
+    every = section.tables
+    for title in ("protocol", "task"):
+        every = tuple(without_constant(table, title, said=said) for table in every)
+    return replace(section, tables=every)
+
+
+def _question(found: Sequence[Setting]) -> str:
+    """The comparison as a question, in which more than five tasks or models are counted."""
+    if not found:
+        return ""
+    models, tasks = [spoken(model) for model in _models(found)], _tasks(found)
+    who = joined(models) if len(models) <= _MOST_NAMED else counted(len(models), "model")
+    what = joined(tasks) if len(tasks) <= _MOST_NAMED else counted(len(tasks), "task")
+    return f"How well {'does' if len(models) == 1 else 'do'} {who} learn {what}?"
+
+
+def _method(found: Sequence[Setting]) -> str:
+    if not found:
+        return ""
+    return f"Each model was trained from {_trained_on(found)}, then ran freely from initial states it had not seen."
 
 
 def _asked(found: Sequence[Setting], whole: Run | None) -> ReportSection:
     if not found:
-        return ReportSection("asked", "What was asked")
-    tasks = list(dict.fromkeys(setting.task for setting in found))
-    models = list(dict.fromkeys(c.model for setting in found for c in setting.entries))
-    verb = "does" if len(models) == 1 else "do"
-    text = (
-        f"How well {verb} {joined(map(spoken, models))} learn {joined(tasks)} as discrete dynamical systems? Each "
-        f"model was trained from {_trained_on(found)}, then left to run freely from initial states it had not seen."
-    )
+        return ReportSection("asked", "Settings")
     try:
         told = whole.entry if whole else {}
     except RunError:
@@ -85,7 +134,7 @@ def _asked(found: Sequence[Setting], whole: Run | None) -> ReportSection:
     )
     points = [f"Note: {note}" for note in notes] + ([f"Tags: {', '.join(tags)}"] if tags else [])
     points += provenance.data_notes(found)
-    return ReportSection("asked", "What was asked", (text,), tuple(points), (provenance.asked_table(found),))
+    return ReportSection("asked", "Settings", points=tuple(points), tables=(provenance.asked_table(found),))
 
 
 def _trained_on(found: Sequence[Setting]) -> str:
@@ -104,14 +153,15 @@ def _trained_on(found: Sequence[Setting]) -> str:
     return joined(clauses) + shared
 
 
-def _result(found: Sequence[Setting], judged: Sequence[Contrast]) -> ReportSection:
-    parts = [
+def _result(found: Sequence[Setting], judged: Sequence[Contrast], page: bool) -> ReportSection:
+    findings = tuple(
         ReportSection(
             f"found-{i}", setting.title, points=tuple(headline.finding(c, judged) for c in setting.comparisons)
         )
         for i, setting in enumerate(found)
         if setting.comparisons
-    ]
+    )
+    parts = []
     ranks = significance.rankings(found)
     if ranks:
         points = tuple(significance.rank_sentence(where, *ranking) for where, ranking in ranks.items())
@@ -122,47 +172,78 @@ def _result(found: Sequence[Setting], judged: Sequence[Contrast]) -> ReportSecti
         parts.append(ReportSection("caveats", "Read with care", points=tuple(warnings)))
     return ReportSection(
         "result",
-        "What came out",
+        "Verdicts in full",
         text=tuple(headline.headline(found, judged)),
         parts=tuple(parts),
-        pictures=tuple(figures.comparison_figures(found)),
+        details=findings,
+        pictures=() if page else tuple(figures.comparison_figures(found)),
     )
 
 
 def _tables(found: Sequence[Setting], judged: Sequence[Contrast]) -> Iterator[ReportTable]:
     shown = [setting for setting in found if setting.comparisons]
-    for metric in dict.fromkeys(setting.metric for setting in shown):
-        yield tables.comparison_table([setting for setting in shown if setting.metric == metric], judged)
     for table in (tables.starts_table(shown), tables.motion_table(found), significance.paired_table(judged)):
         if table is not None:
             yield table
 
 
-def _panels(found: Sequence[Setting], jobs: int) -> tuple[ReportSection, ...]:
-    jobs = min(jobs, len(found))
+def _panels(
+    found: Sequence[Setting], judged: Sequence[Contrast], names: Sequence[str], jobs: int, page: bool
+) -> list[tuple[ReportSection, OverviewRow | None]]:
+    """The section of every task, and on a page its row of the overview."""
+    count = len(found)
+    each = [[c for c in judged if c.comparison.setting is setting] for setting in found]
+    arguments = (found, each, range(count), names, [page] * count)
+    jobs = min(jobs, count)
     if jobs < 2:
-        return tuple(map(_panel, found, range(len(found))))
+        return list(map(_panel, *arguments))
     # Started anew, not forked: the process that asks may hold threads.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return tuple(pool.map(_panel, found, range(len(found))))
+        return list(pool.map(_panel, *arguments))
 
 
-def _panel(setting: Setting, number: int) -> ReportSection:
-    pictures, problems = figures.panel(setting)
-    folded, more = [], []
+def _panel(
+    setting: Setting, judged: Sequence[Contrast], number: int, name: str, page: bool
+) -> tuple[ReportSection, OverviewRow | None]:
+    target = f"task-{number}"
+    own: dict[str, list[ReportFigure]] = {}
+    troubles: list[str] = []
     for entry in setting.entries:
-        own, trouble = figures.run_figures(entry.run)
-        folded += own
-        more += trouble
-    details = (
-        (ReportSection(f"more-{number}", "Figures of each run", tuple(more), pictures=tuple(folded)),)
-        if folded or more
-        else ()
+        pictures, trouble = figures.run_figures(entry.run, entry.label, web=page)
+        own[entry.label] = pictures
+        troubles += trouble
+    comparison = (tables.comparison_table([setting], judged),) if setting.comparisons else ()
+    analysed = dynamics.analysis_table(setting)
+    base = ReportSection(
+        target, name, (f"Protocol: {setting.protocol}.",), tables=(*comparison, *((analysed,) if analysed else ()))
     )
-    table = dynamics.analysis_table(setting)
-    shown = (table,) if table else ()
-    name, told = f"task-{number}", tuple(problems)
-    return ReportSection(name, setting.title, told, tables=shown, pictures=tuple(pictures), details=details)
+    base = _slim(base, said=False)
+    if not page:
+        drawn, problems = figures.panel(setting)
+        every = tuple(picture for pictures in own.values() for picture in pictures)
+        more = ReportSection(f"{target}-runs", "Figures of each run", tuple(troubles), pictures=every)
+        base = replace(base, text=(*base.text, *problems), pictures=tuple(drawn))
+        return replace(base, details=() if more.empty else (more,)), None
+    views, problems = figures.stored_views(setting)
+    others, more_problems = panels.other_figures(views)
+    details = [
+        ReportSection(f"{target}-more-{i}", title, pictures=tuple(found)) for i, (title, found) in enumerate(others)
+    ]
+    gates_shown = []
+    for i, (label, pictures) in enumerate(own.items()):
+        rest = [picture for picture in pictures if not picture.name.endswith("_gates")]
+        gates_shown += [picture for picture in pictures if picture not in rest]
+        details.append(ReportSection(f"{target}-run-{i}", f"Figures of {spoken(label)}", pictures=tuple(rest)))
+    section = replace(
+        base,
+        text=(*base.text, *problems, *more_problems, *troubles),
+        panels=panels.task_panels(views, target),
+        charts=panels.task_charts(views, target),
+        pictures=tuple(gates_shown),
+        plane=phase_plane(setting, f"{target}-plane"),
+        details=tuple(one for one in details if not one.empty),
+    )
+    return section, panels.overview_row(setting, views, judged, target, name)
 
 
 def _gates(found: Sequence[Setting]) -> ReportSection:

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 
 from ddl_dyn.config.formats import DASH
+from ddl_dyn.results.report.charts import LineChart
+from ddl_dyn.results.report.plane import PhasePlane
 
 
 @dataclass(frozen=True)
@@ -18,21 +20,37 @@ class TableCell:
         order: what the column is sorted by; None puts the row last. By default the text.
         strong: set off, as a winner is.
         shares: parts of 1, drawn as a stacked bar beside the text.
+        span: low end, middle and high end of an interval as shares of the column's axis, drawn above the text.
+        verdict: of `OUTCOMES`, which colours the cell; its `mark` says the same in words.
+        model: label of the model that the row is about, in its first cell; empty where there is none.
     """
 
     text: str
     order: float | str | None = None
     strong: bool = False
     shares: tuple[float, ...] = ()
+    span: tuple[float, float, float] | None = None
+    verdict: str = ""
+    mark: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
 class TableColumn:
-    """Heading of a column; `numeric` aligns it right, `help` explains it where the pointer rests."""
+    """Heading of a column; `numeric` aligns it right, `help` explains it where the pointer rests.
+
+    Neighbours of one `group` stand under its name.
+    """
 
     title: str
     numeric: bool = False
     help: str = ""
+    group: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Group and title."""
+        return f"{self.group}, {self.title}" if self.group else self.title
 
 
 @dataclass(frozen=True)
@@ -58,8 +76,12 @@ def text_columns(*titles: str) -> tuple[TableColumn, ...]:
     return tuple(map(TableColumn, titles))
 
 
-def without_constant(table: ReportTable, title: str) -> ReportTable:
-    """The table without a column that says the same in every row; its note says it once instead."""
+def without_constant(table: ReportTable, title: str, *, said: bool = True) -> ReportTable:
+    """The table without a column that says the same in every row.
+
+    Args:
+        table: any.   title: of the column.   said: the note says it once instead.
+    """
     places = [i for i, column in enumerate(table.columns) if column.title == title]
     if len(places) != 1 or len(table.rows) < 2:
         return table
@@ -67,7 +89,7 @@ def without_constant(table: ReportTable, title: str) -> ReportTable:
     values = {row[place].text for row in table.rows}
     if len(values) != 1:
         return table
-    once = f"{title[:1].upper()}{title[1:]} of every row: {values.pop()}."
+    once = f"{title[:1].upper()}{title[1:]} of every row: {values.pop()}." if said else ""
     return dataclasses.replace(
         table,
         columns=table.columns[:place] + table.columns[place + 1 :],
@@ -82,7 +104,10 @@ class ReportFigure:
 
     Args:
         name: file name without suffix.
-        suffix: `svg` or `png`.
+        suffix: `svg`, `png` or `webp`.
+        caption: below it.   model: label of the one model that it shows; empty for the truth and for several.
+        size: width and height on the page in CSS pixels.
+        verdict: of `OUTCOMES`, which colours its caption; `mark` says the same in words.
     """
 
     name: str
@@ -90,11 +115,34 @@ class ReportFigure:
     data: bytes
     alt: str
     caption: str = ""
+    model: str = ""
+    size: tuple[int, int] | None = None
+    verdict: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class OverviewRow:
+    """One task at a glance.
+
+    Args:
+        title: the task and its protocol.   target: id of its section.   panels: truth and models, small.
+        chart: error against horizon; None where there is none.
+    """
+
+    title: str
+    target: str
+    panels: tuple[ReportFigure, ...]
+    chart: LineChart | None = None
 
 
 @dataclass(frozen=True)
 class ReportSection:
-    """A part of the report. `details` are shown folded on the screen, each under its own title."""
+    """A part of the report. `details` are shown folded on the screen, each under its own title.
+
+    Args:
+        panels: small figures that stand side by side.   charts, plane, overview: on a page alone.
+    """
 
     id: str
     title: str
@@ -106,20 +154,45 @@ class ReportSection:
     code: str = ""
     parts: tuple[ReportSection, ...] = ()
     details: tuple[ReportSection, ...] = ()
+    panels: tuple[ReportFigure, ...] = ()
+    charts: tuple[LineChart, ...] = ()
+    plane: PhasePlane | None = None
+    overview: tuple[OverviewRow, ...] = ()
 
     @property
     def empty(self) -> bool:
         """True if there is nothing under the heading."""
-        return not (self.text or self.points or self.tables or self.pictures or self.code or self.parts or self.details)
+        held = (self.text, self.points, self.tables, self.pictures, self.code, self.parts, self.details)
+        return not any((*held, self.panels, self.charts, self.plane, self.overview))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The verdicts of one task in a sentence; `verdict` is the one that they share, empty where they differ."""
+
+    task: str
+    target: str
+    text: str
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report: title, one line under it, sections in order."""
+    """A whole report.
+
+    Args:
+        title: models and tasks.   subtitle: one line on the runs.   sections: in order.
+        question: the comparison as a question.   method: one line on training and test.   answers: one a task.
+        models: label, printed name and colour of every model.
+    """
 
     title: str
     subtitle: str
     sections: tuple[ReportSection, ...]
+    question: str = ""
+    method: str = ""
+    answers: tuple[Answer, ...] = ()
+    models: tuple[tuple[str, str, str], ...] = ()
 
 
 def sort_value(value: float | None) -> float | None:

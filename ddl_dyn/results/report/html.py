@@ -5,23 +5,31 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import json
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ddl_dyn.config.formats import percent
-from ddl_dyn.results.report.document import Report, ReportFigure
+from ddl_dyn.config.formats import decimal, percent
+from ddl_dyn.results.report.charts import CHART_HEIGHT, CHART_LEFT, CHART_WIDTH, ChartAxis, drawn, svg_dots, svg_line
+from ddl_dyn.results.report.document import Report, ReportFigure, TableColumn
+from ddl_dyn.results.report.figures import ENLARGED
+from ddl_dyn.results.report.plane import PhasePlane
 
 TEMPLATES = Path(__file__).with_name("templates")
-# Drawn for a journal's page; a screen is read from further away.
-ENLARGED = 1.2
+# Size of a phase plane in the units of its drawing; its margins, the lower one with ticks and label.
+_WIDTH, _MARGIN, _BOTTOM = 520, 12, 42
+# Height of its frame over the width of the widest, at most.
+_TALLEST = 0.85
 # Resolution at which the suite saves its PNG files.
 PNG_DPI = 200
 _SVG_SIZE = re.compile(r' (width|height)="(\d+\.?\d*)pt"')
-_MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
+_MEDIA = {"svg": "image/svg+xml", "png": "image/png", "webp": "image/webp"}
 
 
 def data_uri(picture: ReportFigure) -> str:
@@ -31,6 +39,8 @@ def data_uri(picture: ReportFigure) -> str:
 
 def size(picture: ReportFigure) -> tuple[int, int] | None:
     """Width and height on the page in CSS pixels, so that it does not jump while it loads; None where unknown."""
+    if picture.size is not None:
+        return picture.size
     if picture.suffix == "png":
         pixels = (int.from_bytes(picture.data[i : i + 4], "big") / PNG_DPI for i in (16, 20))
         width, height = pixels if len(picture.data) > 24 else (0.0, 0.0)
@@ -53,6 +63,51 @@ def digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
+def column_groups(columns: Sequence[TableColumn]) -> list[tuple[str, int]]:
+    """Neighbouring columns of one group: its name and their number; a column without a group stands alone."""
+    found: list[tuple[str, int]] = []
+    for column in columns:
+        if found and column.group and found[-1][0] == column.group:
+            found[-1] = column.group, found[-1][1] + 1
+        else:
+            found.append((column.group, 1))
+    return found
+
+
+@dataclass(frozen=True)
+class DrawnPlane:
+    """A phase plane in the units of its drawing: axes, true orbits as paths, and what the page's script reads."""
+
+    width: int
+    height: int
+    x_axis: ChartAxis
+    y_axis: ChartAxis
+    orbits: str
+    data: str
+
+
+def drawn_plane(plane: PhasePlane) -> DrawnPlane:
+    """The frame of a phase plane, with its maps as JSON (grids in base64)."""
+    (left, bottom), (right, top) = plane.low, plane.high
+    ratio = (top - bottom) / (right - left) if plane.isotropic else _TALLEST
+    frame = (_WIDTH - CHART_LEFT - _MARGIN) * min(1.0, _TALLEST / ratio)
+    height = round(frame * ratio) + _BOTTOM + _MARGIN
+    x_axis = ChartAxis(float(left), float(right), CHART_LEFT, CHART_LEFT + frame)
+    y_axis = ChartAxis(float(bottom), float(top), height - _BOTTOM, _MARGIN)
+    places = [(x_axis.place(orbit[:, 0]), y_axis.place(orbit[:, 1])) for orbit in plane.orbits]
+    draw = svg_line if plane.kind == "flow" else svg_dots
+    maps = [
+        {"label": one.label, "name": one.name, "scale": one.scale.tolist(), "units": one.encoded} for one in plane.maps
+    ]
+    data = {
+        "low": plane.low.tolist(), "high": plane.high.tolist(), "side": len(plane.maps[0].units), "maps": maps,
+        "start": plane.start.tolist(), "kind": plane.kind, "names": plane.state_names,
+        "frame": [x_axis.start, x_axis.end, y_axis.start, y_axis.end],
+    }  # fmt: skip
+    width = round(CHART_LEFT + frame + _MARGIN)
+    return DrawnPlane(width, height, x_axis, y_axis, "".join(draw(x, y) for x, y in places), json.dumps(data))
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
@@ -62,7 +117,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"data_uri": data_uri, "size": size, "order": order, "percent": percent}
+    environment.filters |= {"data_uri": data_uri, "size": size, "order": order, "percent": percent, "drawn": drawn}
+    environment.filters |= {"drawn_plane": drawn_plane, "column_groups": column_groups, "decimal": decimal}
+    environment.globals |= {"CHART_WIDTH": CHART_WIDTH, "CHART_HEIGHT": CHART_HEIGHT}
     return environment
 
 

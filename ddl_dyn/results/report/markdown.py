@@ -25,6 +25,9 @@ def write_markdown(report: Report, target: Path) -> None:
     """Write the report and its figures (folder `<name>_figures`)."""
     folder = target.with_name(f"{target.stem}_figures")
     lines = [f"# {escaped(report.title)}", "", escaped(report.subtitle), ""]
+    lines += [text for part in (report.question, report.method) if part for text in (escaped(part), "")]
+    if report.answers:
+        lines += [*(f"- **{escaped(one.task)}**: {escaped(one.text)}" for one in report.answers), ""]
     names: dict[str, int] = {}
     for section in report.sections:
         lines += _section(section, 2, folder, names)
@@ -50,7 +53,7 @@ def _section(section: ReportSection, level: int, folder: Path, names: dict[str, 
 
 def _table(table: ReportTable) -> Iterator[str]:
     yield from (f"**{escaped(table.caption)}**", "")
-    yield _line([escaped(column.title) for column in table.columns])
+    yield _line([escaped(column.heading) for column in table.columns])
     yield _line(["---:" if column.numeric else "---" for column in table.columns])
     for row in table.rows:
         yield _line([_cell(cell) for cell in row])
@@ -61,7 +64,8 @@ def _table(table: ReportTable) -> Iterator[str]:
 
 def _cell(cell: TableCell) -> str:
     text = escaped(cell.text) or " / ".join(percent(share) for share in cell.shares)
-    return f"**{text}**" if cell.strong and text else text
+    shown = f"**{text}**" if cell.strong and text else text
+    return f"{shown}; {escaped(cell.mark)}" if cell.mark else shown
 
 
 def _line(cells: list[str]) -> str:

@@ -47,7 +47,7 @@ def asked_table(found: Sequence[Setting]) -> ReportTable:
             )
         )
     columns = (
-        PLACE[0],
+        TableColumn("task"),
         TableColumn(
             "protocol", help="whether the observed or the latent state is carried from step to step, and the lift"
         ),

@@ -15,6 +15,7 @@ from ddl_dyn.metrics.decisions import ALPHA, RATIO
 from ddl_dyn.metrics.significance import Ranking, critical_difference
 from ddl_dyn.results.comparison.groups import Comparison, Setting, spoken
 from ddl_dyn.results.comparison.verdicts import FAMILY, Contrast, coverage_words, seed_words, verdict_words
+from ddl_dyn.results.report.answers import shade
 from ddl_dyn.results.report.document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
 from ddl_dyn.results.report.tables import ratio_words
 from ddl_dyn.runs.result import SPLIT_NAMES
@@ -30,7 +31,7 @@ def paired_table(judged: Sequence[Contrast]) -> ReportTable | None:
         return None
     family = sum(contrast.decision.primary for contrast in judged)
     columns = (
-        *text_columns("task", "protocol", "test", "pair", "comparison"),
+        *text_columns("pair", "task", "protocol", "test", "comparison"),
         TableColumn("verdict", help="win or loss: p < .05 and a ratio that far from 1; tie: shown to lie within"),
         TableColumn("ratio of medians", numeric=True, help="first by second, with its bootstrap interval"),
         TableColumn("first is lower", numeric=True, help="seeds on which the first has the lower error, of all seeds"),
@@ -60,10 +61,12 @@ def _row(contrast: Contrast) -> tuple[TableCell, ...]:
     verdict = verdict_words(found.verdict, matched=contrast.matched, seeds_needed=math.nan, evidence=contrast.evidence)
     wanted = DASH if resolved or math.isnan(found.seeds_needed) else f"{found.seeds_needed:,.0f}"
     return (
+        TableCell(
+            f"{spoken(contrast.first.label)} against {spoken(contrast.second.label)}", model=contrast.second.label
+        ),
         *text_cells(comparison.setting.task, comparison.setting.protocol, comparison.title),
-        TableCell(f"{spoken(contrast.first.label)} against {spoken(contrast.second.label)}"),
         TableCell("primary" if found.primary else "exploratory"),
-        TableCell(verdict, strong=contrast.marked),
+        TableCell(verdict, strong=contrast.marked, verdict=shade(contrast)),
         TableCell(ratio_words(found), sort_value(found.ratio.estimate)),
         TableCell(f"{found.lower} of {found.seeds}", found.lower / found.seeds),
         TableCell(f"{found.agreeing} of {found.data_sets}", found.agreeing / found.data_sets),

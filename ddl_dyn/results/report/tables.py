@@ -27,20 +27,23 @@ from ddl_dyn.results.comparison.verdicts import (
     starred,
     window_words,
 )
+from ddl_dyn.results.report.answers import against, mark, shade
 from ddl_dyn.results.report.document import ReportTable, TableCell, TableColumn, sort_value, text_cells, text_columns
 from ddl_dyn.runs import Run
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at
 
 LATENT = METRICS["latent_dim"]
 FEW_MARK = "‡"
-PLACE = (*text_columns("task", "protocol", "model"), TableColumn(LATENT.heading, numeric=True, help=LATENT.help))
+# The model first: it stays in sight where a table is wider than the screen.
+PLACE = (*text_columns("model", "task", "protocol"), TableColumn(LATENT.heading, numeric=True, help=LATENT.help))
 
 
 def place(setting: Setting, label: str) -> tuple[TableCell, ...]:
     """Cells under `PLACE`; no latent size for what is not an entry of the setting."""
-    size = next((at(entry.run.result, LATENT.path) for entry in setting.entries if entry.label == label), None)
-    named = text_cells(setting.task, setting.protocol, spoken(label))
-    return (*named, TableCell(LATENT.page(size), sort_value(size)))
+    entry = next((entry for entry in setting.entries if entry.label == label), None)
+    size = at(entry.run.result, LATENT.path) if entry else None
+    named = TableCell(spoken(label), model=label if entry else "")
+    return (named, *text_cells(setting.task, setting.protocol), TableCell(LATENT.page(size), sort_value(size)))
 
 
 def metric_column(metric: Metric) -> TableColumn:
@@ -63,11 +66,12 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
     for split, horizon in shapes:
         steps = sorted({c.steps or 0 for c in every if (c.split, c.horizon) == (split, horizon)})
         over = "–".join(dict.fromkeys((str(steps[0]), str(steps[-1]))))
-        title = f"{SPLIT_NAMES[split]}, {over} steps"
-        columns.append(TableColumn(title, numeric=True, help=f"median {metric.heading} over seeds"))
+        meant = f"median {metric.heading} over seeds"
+        columns.append(TableColumn(f"{over} steps", numeric=True, help=meant, group=SPLIT_NAMES[split]))
     columns.append(TableColumn("failed seeds", numeric=True, help="of all seeds, those with a free run that failed"))
     columns.append(TableColumn("evidence", help=NO_EVIDENCE_SAYS))
-    rows, muted = [], set()
+    rows: list[tuple[TableCell, ...]] = []
+    muted: set[int] = set()
     for setting in found:
         by_shape = {(c.split, c.horizon): c for c in setting.comparisons}
         for entry in setting.entries:
@@ -88,7 +92,8 @@ def comparison_table(found: Sequence[Setting], judged: Sequence[Contrast]) -> Re
     note = (
         f"{metric.title}: {metric.help}. {_brackets(every)}★ marks a primary win ({FAMILY}) against every other "
         "model of its setting at parameters matched within 5 %; every other column is exploratory. "
-        "Floors are what a model must beat to have learned anything."
+        "Floors are what a model must beat to have learned anything. Colours and words: the verdict on the first model "
+        "against the model of the row; strokes: medians and intervals, the same logarithmic axis down a column."
     )
     if any(c.few_starts(label) for c in every for label in c.values):
         note += f" {few_words(FEW_MARK)}."
@@ -120,7 +125,28 @@ def _score(comparison: Comparison | None, label: str, judged: Sequence[Contrast]
     interval = comparison.intervals[label]
     best = starred(judged, comparison, label)
     marks = (" ★" if best else "") + (f" {FEW_MARK}" if comparison.few_starts(label) else "")
-    return TableCell(quoted(interval) + marks, sort_value(interval.estimate), strong=best)
+    found = against(judged, comparison, label)
+    return TableCell(
+        quoted(interval) + marks,
+        sort_value(interval.estimate),
+        strong=best or label == comparison.order()[0],
+        span=_span(comparison, interval),
+        verdict=shade(found) if found else "",
+        mark=mark(found) if found else "",
+    )
+
+
+def _span(comparison: Comparison, interval: tuple[float, float, float]) -> tuple[float, float, float] | None:
+    """An interval on a logarithmic axis over all medians and floors of its comparison, as shares of it."""
+    every = [i.estimate for i in comparison.intervals.values()] + list(comparison.floors.values())
+    known = [value for value in every if 0 < value < math.inf]
+    if not known or not 0 < interval[0] < math.inf:
+        return None
+    low, high = math.log(min(known)) - 0.3, math.log(max(known)) + 0.3
+    middle, *ends = ((math.log(v) - low) / (high - low) if 0 < v < math.inf else None for v in interval)
+    assert middle is not None
+    left, right = (middle if end is None else min(max(end, 0.0), 1.0) for end in ends)
+    return left, middle, right
 
 
 def quoted(interval: tuple[float, float, float]) -> str:

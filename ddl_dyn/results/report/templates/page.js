@@ -1,18 +1,24 @@
 "use strict";
 (() => {
   const texts = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+  const SVG = "http://www.w3.org/2000/svg";
 
-  // A cell that repeats the one above it steps back, in whatever order the rows stand.
-  function quieten(body) {
-    let above = [];
-    for (const row of body.rows) {
-      let same = true;
-      Array.from(row.cells).slice(0, 2).forEach((cell, i) => {
-        same = same && above[i] === cell.textContent;
-        cell.classList.toggle("again", same);
-        above[i] = cell.textContent;
-      });
+  // Tables: sorting by a click on a heading.
+
+  // A task, protocol or test that repeats the one above it steps back, in whatever order the rows stand.
+  function quieten(table) {
+    const titles = Array.from(headings(table), (cell) => cell.textContent);
+    for (const column of ["task", "protocol", "test"].map((name) => titles.indexOf(name)).filter((i) => i > 0)) {
+      let above = null;
+      for (const row of table.tBodies[0].querySelectorAll("tr:not(.off)")) {
+        row.cells[column].classList.toggle("again", above === row.cells[column].textContent);
+        above = row.cells[column].textContent;
+      }
     }
+  }
+
+  function headings(table) {
+    return table.querySelector("tr.headings").cells;
   }
 
   function key(row, column) {
@@ -40,14 +46,14 @@
       return (direction || 1) * compare(a, b);
     });
     body.append(...rows);
-    quieten(body);
+    quieten(table);
   }
 
   for (const table of document.querySelectorAll("table.sortable")) {
-    const headings = Array.from(table.tHead.rows[0].cells);
+    const cells = Array.from(headings(table));
     Array.from(table.tBodies[0].rows).forEach((row, place) => { row.dataset.place = place; });
-    quieten(table.tBodies[0]);
-    headings.forEach((heading, column) => {
+    quieten(table);
+    cells.forEach((heading, column) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...heading.childNodes);
@@ -56,14 +62,240 @@
       button.addEventListener("click", () => {
         const order = ["none", "ascending", "descending"];
         const next = order[(order.indexOf(heading.getAttribute("aria-sort")) + 1) % order.length];
-        for (const other of headings) other.setAttribute("aria-sort", "none");
+        for (const other of cells) other.setAttribute("aria-sort", "none");
         heading.setAttribute("aria-sort", next);
         sort(table, column, { none: 0, ascending: 1, descending: -1 }[next]);
       });
     });
   }
 
-  // Folded figures belong on paper, unfolded only for that long.
+  // A table wider than its box says so, until its end is reached.
+  const boxes = Array.from(document.querySelectorAll(".scroll"));
+  const measure = (box) => box.classList.toggle("wide", box.scrollLeft + box.clientWidth < box.scrollWidth - 4);
+  const widths = new ResizeObserver((entries) => entries.forEach((entry) => measure(entry.target)));
+  for (const box of boxes) {
+    widths.observe(box);
+    box.addEventListener("scroll", () => measure(box), { passive: true });
+  }
+
+  // Legend: a model is hidden everywhere on the page.
+  for (const entry of document.querySelectorAll(".model[data-toggle]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "model";
+    button.dataset.toggle = entry.dataset.toggle;
+    button.title = "Show or hide this model everywhere on the page";
+    button.append(...entry.childNodes);
+    button.setAttribute("aria-pressed", "true");
+    entry.replaceWith(button);
+    button.addEventListener("click", () => {
+      const shown = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(shown));
+      for (const part of document.querySelectorAll("[data-model]")) {
+        if (part.dataset.model === button.dataset.toggle) part.classList.toggle("off", !shown);
+      }
+      for (const table of document.querySelectorAll("table.sortable")) quieten(table);
+      for (const plane of planes) plane.tell();
+    });
+  }
+
+  // Charts: values at the pointer, or at the place chosen by the arrow keys.
+  const short = (value) => (value === null ? "failed" : Number(value.toPrecision(3)).toString());
+
+  for (const svg of document.querySelectorAll(".charts .chart > svg, .glance .chart > svg")) {
+    const xs = JSON.parse(svg.dataset.x);
+    const places = JSON.parse(svg.dataset.places);
+    const frame = svg.querySelector(".axes rect");
+    const read = svg.parentElement.querySelector(".read");
+    svg.tabIndex = 0;
+    let at = null;
+    const cursor = document.createElementNS(SVG, "path");
+    cursor.setAttribute("class", "cursor");
+    svg.append(cursor);
+
+    const show = (index) => {
+      at = Math.min(Math.max(index, 0), xs.length - 1);
+      const top = Number(frame.getAttribute("y"));
+      cursor.setAttribute("d", `M${places[at]} ${top}v${frame.getAttribute("height")}`);
+      const known = Array.from(svg.querySelectorAll(".curve:not(.off)"), (curve) => {
+        const values = JSON.parse(curve.dataset.y);
+        return at < values.length ? `${curve.dataset.name} ${short(values[at])}` : null;
+      });
+      read.textContent = `${svg.dataset.unit} ${short(xs[at])}: ${known.filter(Boolean).join(", ")}`;
+    };
+    const hide = () => { cursor.removeAttribute("d"); read.textContent = ""; at = null; };
+    svg.addEventListener("pointermove", (event) => {
+      const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+      let nearest = 0;
+      places.forEach((place, i) => { if (Math.abs(place - point.x) < Math.abs(places[nearest] - point.x)) nearest = i; });
+      show(nearest);
+    });
+    svg.addEventListener("pointerleave", hide);
+    svg.addEventListener("blur", hide);
+    svg.addEventListener("keydown", (event) => {
+      const move = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity }[event.key];
+      if (move === undefined) return;
+      event.preventDefault();
+      show((at ?? (move > 0 ? -1 : xs.length)) + move);
+    });
+  }
+
+  // Phase planes: trajectories of maps that lie on a grid, from any start.
+
+  // Catmull–Rom weights of four neighbours.
+  function weights(t) {
+    return [
+      t * (-0.5 + t * (1 - 0.5 * t)), 1 + t * t * (1.5 * t - 2.5), t * (0.5 + t * (2 - 1.5 * t)), t * t * (0.5 * t - 0.5),
+    ];
+  }
+
+  // The steps of a map, component by component, with one more row of points around the grid.
+  function nodes(map, side) {
+    const bytes = Uint8Array.from(atob(map.units), (letter) => letter.charCodeAt(0));
+    const units = new DataView(bytes.buffer);
+    const wide = side + 2;
+    return [0, 1].map((d) => {
+      const values = new Float64Array(wide * wide);
+      for (let i = 0; i < side; i++) {
+        for (let j = 0; j < side; j++) {
+          values[(i + 1) * wide + j + 1] = units.getInt16(2 * (2 * (i * side + j) + d), true) * map.scale[d];
+        }
+      }
+      const extend = (place, inward) => {
+        values[place] = 3 * values[place + inward] - 3 * values[place + 2 * inward] + values[place + 3 * inward];
+      };
+      for (let j = 1; j <= side; j++) { extend(j, wide); extend((wide - 1) * wide + j, -wide); }
+      for (let i = 0; i < wide; i++) { extend(i * wide, 1); extend(i * wide + wide - 1, -1); }
+      return values;
+    });
+  }
+
+  class Plane {
+    constructor(figure) {
+      Object.assign(this, JSON.parse(figure.dataset.plane), { figure, starts: [] });
+      this.svg = figure.querySelector(".board > svg");
+      this.form = figure.querySelector("form");
+      this.fields = this.maps.map((map) => nodes(map, this.side));
+      this.paths = Array.from(figure.querySelectorAll(".trajectory"));
+      this.listen();
+      figure.hidden = false;
+      this.add(this.start);
+    }
+
+    listen() {
+      this.svg.addEventListener("click", (event) => {
+        const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.svg.getScreenCTM().inverse());
+        const [left, right, bottom, top] = this.frame;
+        const start = [
+          this.low[0] + (point.x - left) / (right - left) * (this.high[0] - this.low[0]),
+          this.low[1] + (point.y - bottom) / (top - bottom) * (this.high[1] - this.low[1]),
+        ];
+        if (this.inside(start)) this.add(start);
+      });
+      const { start0, start1, steps, clear } = this.form.elements;
+      this.form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        this.add([Number(start0.value), Number(start1.value)]);
+      });
+      clear.addEventListener("click", () => { this.starts = []; this.draw(); });
+      steps.addEventListener("input", () => this.draw());
+    }
+
+    inside(state) {
+      return state.every((value, d) => value >= this.low[d] && value <= this.high[d]);
+    }
+
+    // Next state under map m; null where the state lies outside the plane.
+    next(m, state) {
+      if (!this.inside(state)) return null;
+      const wide = this.side + 2;
+      const cells = [];
+      const shares = state.map((value, d) => {
+        const place = (value - this.low[d]) / (this.high[d] - this.low[d]) * (this.side - 1);
+        cells.push(Math.min(Math.floor(place), this.side - 2));
+        return weights(place - cells[d]);
+      });
+      return state.map((value, d) => {
+        let moved = value;
+        for (let i = 0; i < 4; i++) {
+          for (let j = 0; j < 4; j++) {
+            moved += shares[0][i] * shares[1][j] * this.fields[m][d][(cells[0] + i) * wide + cells[1] + j];
+          }
+        }
+        return moved;
+      });
+    }
+
+    iterate(m, start, steps) {
+      const states = [start];
+      while (states.length <= steps) {
+        const state = this.next(m, states[states.length - 1]);
+        if (state === null) break;
+        states.push(state);
+      }
+      return states;
+    }
+
+    place(state) {
+      const [left, right, bottom, top] = this.frame;
+      return [
+        left + (state[0] - this.low[0]) / (this.high[0] - this.low[0]) * (right - left),
+        bottom + (state[1] - this.low[1]) / (this.high[1] - this.low[1]) * (top - bottom),
+      ];
+    }
+
+    add(start) {
+      this.starts.push(start);
+      this.form.elements.start0.value = Number(start[0].toPrecision(4));
+      this.form.elements.start1.value = Number(start[1].toPrecision(4));
+      this.draw();
+    }
+
+    draw() {
+      const steps = Number(this.form.elements.steps.value);
+      this.form.elements.count.value = steps;
+      const write = (state) => this.place(state).map((value) => value.toFixed(3)).join(" ");
+      this.runs = this.maps.map((_, m) => this.starts.map((start) => this.iterate(m, start, steps)));
+      this.runs.forEach((runs, m) => {
+        const parts = runs.map((states) => (
+          this.kind === "map" ? states.map((state) => `M${write(state)}h0`).join("") : `M${states.map(write).join("L")}`
+        ));
+        this.paths[m].setAttribute("d", parts.join(""));
+      });
+      this.figure.querySelector(".starts").replaceChildren(...this.starts.map((start) => {
+        const circle = document.createElementNS(SVG, "circle");
+        const [x, y] = this.place(start);
+        for (const [name, value] of [["cx", x], ["cy", y], ["r", 4]]) circle.setAttribute(name, value);
+        return circle;
+      }));
+      this.tell();
+    }
+
+    // Where the last trajectories end, in words.
+    tell() {
+      const lines = [];
+      const last = this.starts[this.starts.length - 1];
+      const point = (state) => `(${state.map((value) => short(value)).join(", ")})`;
+      if (last) {
+        lines.push(`From ${this.names.join(", ")} = ${point(last)}:`);
+        this.maps.forEach((map, m) => {
+          if (this.paths[m].classList.contains("off")) return;
+          const states = this.runs[m][this.starts.length - 1];
+          const end = states[states.length - 1];
+          lines.push(`${map.name}: ${point(end)} after ${states.length - 1} steps${this.inside(end) ? "" : ", outside the plane"}`);
+        });
+      }
+      this.figure.querySelector(".end").replaceChildren(...lines.map((line) => {
+        const paragraph = document.createElement("p");
+        paragraph.textContent = line;
+        return paragraph;
+      }));
+    }
+  }
+
+  const planes = Array.from(document.querySelectorAll("figure.plane"), (figure) => new Plane(figure));
+
+  // Folded tables and figures belong on paper, unfolded only for that long.
   const folded = () => document.querySelectorAll("details.printed:not([open])");
   let opened = [];
   window.addEventListener("beforeprint", () => { opened = Array.from(folded()); opened.forEach((d) => { d.open = true; }); });
