@@ -87,7 +87,7 @@ def _portrait(options: argparse.Namespace) -> int:
         for name, shows, why_not in available_figures(run):
             say(f"{name:13} {'–  ' + why_not if why_not else shows}")
         return 0
-    for path in draw_figures(run, names, Path(options.out) if options.out else run.path / "figures"):
+    for path in draw_figures(run, names, Path(options.out) if options.out else None):
         say(path)
     return 0
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ddl_dyn.metrics.arrays import Arrays
 
 SCHEMA = 1
+FIGURES_FOLDER = "figures"
 QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED = "QUEUED", "RUNNING", "COMPLETED", "FAILED", "INTERRUPTED"
 # Two that are never stored: a reader infers them.
 DEAD, UNREADABLE = "DEAD", "UNREADABLE"
