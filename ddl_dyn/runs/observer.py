@@ -17,8 +17,8 @@ from typing import Any
 from ddl_dyn.config.files import inner_folder, open_appending, replacing
 from ddl_dyn.runs import heartbeat, provenance
 from ddl_dyn.runs.atomic_files import plain, write_json, write_text, write_with
-from ddl_dyn.runs.reading import RunError, read_json
-from ddl_dyn.runs.run import COMPLETED, FAILED, GRIDS, INTERRUPTED, QUEUED, RUNNING, SCHEMA, config_digest
+from ddl_dyn.runs.reading import RunError
+from ddl_dyn.runs.run import COMPLETED, FAILED, GRIDS, INTERRUPTED, QUEUED, RUNNING, SCHEMA, config_digest, read_entry
 from ddl_dyn.runs.writer import BusyError, RunWriter, StoreError
 
 # Freed when the disk is full, so that the last word about the run can still be written.
@@ -194,7 +194,7 @@ class RunStore(RunWriter):
         if not self.resume or not path.exists():
             return {}
         try:
-            earlier = read_json(path)
+            earlier = read_entry(self.directory)
             reason = _not_to_continue(earlier)
         except RunError as error:
             reason = f"cannot be continued: {error}; move its folder away to start it anew"

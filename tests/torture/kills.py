@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -143,9 +144,12 @@ def differences(kind: str, whole: Path, broken: Path) -> Iterator[str]:
         elif run.kind == "run":
             if run.result["test"] != other.result["test"]:
                 yield f"{run.id}: other scores"
-            weights = [{key: value.numpy() for key, value in load_weights(each).items()} for each in (other, run)]
-            for what, pair in (("weights", weights), ("arrays", [other.arrays, run.arrays])):
-                where, delta, _ = largest_difference(*pair)
+                continue
+            for what, mine, theirs in (
+                ("weights", _weights(run), _weights(other)),
+                ("arrays", _numbers(run), _numbers(other)),
+            ):
+                where, delta, _ = largest_difference(mine, theirs)
                 if delta != 0.0:
                     yield f"{run.id}: {what} differ by {delta} at {where}"
         elif run.kind == "compare" and _rows(run) != _rows(other):
@@ -159,6 +163,14 @@ def differences(kind: str, whole: Path, broken: Path) -> Iterator[str]:
 
 def _name(run: runs.Run) -> str:
     return run.kind if run.kind != "run" else str(run.entry["config_hash"])
+
+
+def _weights(run: runs.Run) -> dict[str, Any]:
+    return {name: value.numpy() for name, value in load_weights(run).items()}
+
+
+def _numbers(run: runs.Run) -> dict[str, Any]:
+    return {name: value for name, value in run.arrays.items() if value.dtype.kind in "biufc"}
 
 
 def _rows(run: runs.Run) -> list[dict[str, object]]:
@@ -182,10 +194,7 @@ def undisturbed(kind: str, place: Path) -> tuple[Path, float]:
     return folder, time.monotonic() - began
 
 
-def chaos(shares: dict[str, int], seed: int, place: Path) -> dict[str, Tally]:
-    """So many kills of each kind of command."""
-    found = {}
-    for number, (kind, kills) in enumerate(shares.items()):
-        whole, seconds = undisturbed(kind, place)
-        found[kind] = disturb(kind, kills, np.random.default_rng([seed, number]), whole, seconds, place)
-    return found
+def chaos(kind: str, kills: int, seed: int, place: Path) -> Tally:
+    """So many kills of one kind of command."""
+    whole, seconds = undisturbed(kind, place)
+    return disturb(kind, kills, np.random.default_rng([seed, *kind.encode()]), whole, seconds, place)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture import folders, kills, settings, tables
+from tests.helpers.synthetic_runs import write_run
+from tests.torture import kills, settings, tables
 from tests.torture.harness import Said, faults, one_line, torture
 
 SEED = 20261126
-QUICK = {"settings": 14, "tables": 12, "folders": 5}
+QUICK = {"settings": 8, "tables": 8, "folders": 4}
 SLOW = {"settings": range(100, 400), "tables": range(100, 200), "folders": range(100, 200)}
 KILLS = {"run": 7, "compare": 4, "sweep": 5, "report": 4}
 
@@ -34,7 +35,7 @@ def test_more_cases(suite: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KILLS)
 def test_a_command_killed_at_any_moment_ends_like_one_left_alone(kind: str, tmp_path: Path) -> None:
-    tally = kills.chaos({kind: KILLS[kind]}, SEED, tmp_path)[kind]
+    tally = kills.chaos(kind, KILLS[kind], SEED, tmp_path)
     assert tally.faults == []
     assert tally.kills == KILLS[kind]
 
@@ -98,9 +99,10 @@ def test_bad_tables_are_known_as_such() -> None:
 
 
 def test_a_difference_after_a_kill_is_seen(tmp_path: Path) -> None:
-    whole, _ = folders.store(grids=False)
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "runs").symlink_to(whole)
-    # The interrupted run is one of them.
-    assert list(kills.differences("run", tmp_path / "a", tmp_path / "b")) == ["2 is INTERRUPTED: None"]
+    scores = {"a": 0.1, "b": 0.1, "c": 0.2, "d": 0.1}
+    for name, score in scores.items():
+        status = "DEAD" if name == "d" else "COMPLETED"
+        entry = {"config_hash": "1", "status": "FAILED" if status == "DEAD" else status}
+        write_run(tmp_path / name / "runs", "1", scores={("test", "short"): [score] * 3}, entry=entry)
+    found = {name: list(kills.differences("sweep", tmp_path / "a", tmp_path / name)) for name in "cd"}
+    assert found == {"c": ["1: other scores"], "d": ["1 is FAILED: None"]}
