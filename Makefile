@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint docs bench study study-report clean
+.PHONY: help install demo test lint docs torture bench study study-report clean
 
 help:
 	@echo "make demo     install if needed, then train and compare; results in demo/"
 	@echo "make test     install if needed, then run the quick tests"
 	@echo "make lint     ruff (format and rules) and mypy"
 	@echo "make docs     run what README, docs/, CONTRIBUTING and examples/ show"
+	@echo "make torture  bad settings, tables and run folders at random, and kills (about an hour); SEED=N repeats one"
 	@echo "make bench    install if needed, with the peers; then measure speed (about an hour)"
 	@echo "make study    run the cells of the study that stand in no table (hours; may be stopped and continued)"
 	@echo "make study-report  figures, tables and verdicts of docs/study.md from studies/results"
@@ -43,6 +44,11 @@ lint: install
 # Code blocks, examples, links, paths and names: documents that run stay true.
 docs: install
 	$(BIN)/python -m pytest tests/test_readme.py tests/test_docs.py tests/test_face.py tests/test_examples.py tests/config/test_user_files.py
+
+# Prints its seed and counts; a fault with the words that repeat it.
+SEED ?= 0
+torture: install
+	$(BIN)/python -m tests.torture --seed $(SEED)
 
 # The peers are wanted here alone; without them the benchmark runs with empty columns.
 bench: install

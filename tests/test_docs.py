@@ -178,3 +178,25 @@ def test_the_table_of_rooms_names_their_modules() -> None:
         named = set(re.findall(r"`([\w/]+)`", cell))
         there = {f"{path.name}/" if path.is_dir() else path.stem for path in folder.iterdir()}
         assert named <= there, room
+
+
+def unproven(text: str) -> list[str]:
+    """Promises without a test, and tests that do not exist."""
+    bullets = [" ".join(part.split()) for part in re.findall(r"^\* (.*?)(?=^\* |^#|\n\n|\Z)", text, re.M | re.S)]
+    problems = [f"no test: {bullet[:60]}" for bullet in bullets if not re.search(r"\(`tests/[^)]*`\)\.?$", bullet)]
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        path = ROOT / file
+        if not path.exists() or f"\ndef {name}(" not in path.read_text(encoding="utf-8"):
+            problems.append(f"no such test: {file}::{name}")
+    return problems
+
+
+def test_every_promise_of_security_has_its_test() -> None:
+    text = text_of("docs/security.md")
+    assert len(re.findall(r"^\* ", text, re.M)) > 15
+    assert unproven(text) == []
+    # Controls: a promise without a test, and one with a test that nobody wrote.
+    assert unproven("* All is well.\n") == ["no test: All is well."]
+    assert unproven("* Yes (`tests/test_docs.py::test_nowhere`).\n") == [
+        "no such test: tests/test_docs.py::test_nowhere"
+    ]

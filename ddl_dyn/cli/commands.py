@@ -87,19 +87,24 @@ def _portrait(options: argparse.Namespace) -> int:
         for name, shows, why_not in available_figures(run):
             say(f"{name:13} {'–  ' + why_not if why_not else shows}")
         return 0
-    for path in draw_figures(run, names, Path(options.out) if options.out else run.path / "figures"):
+    for path in draw_figures(run, names, Path(options.out) if options.out else None):
         say(path)
     return 0
 
 
 def _analyse(options: argparse.Namespace) -> int:
+    from ddl_dyn.config.files import inner_folder
     from ddl_dyn.experiments.setup import restore_setup
     from ddl_dyn.results.figures.catalogue import write_analysis
     from ddl_dyn.results.inspection.sections import analyse, rows
     from ddl_dyn.results.inspection.table import print_analysis
     from ddl_dyn.runs import find_run
+    from ddl_dyn.runs.run import FIGURES_FOLDER
 
     run = find_run(options.run, options.runs)
+    folder = Path(options.out) if options.out else run.path
+    # What cannot be written is said before the minutes that an analysis may take.
+    inner_folder(folder, FIGURES_FOLDER)
     setup = restore_setup(run)
 
     def tell(section: str) -> None:
@@ -110,7 +115,7 @@ def _analyse(options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     print_analysis(found, rows(found))
-    for path in write_analysis(found, setup, Path(options.out) if options.out else run.path):
+    for path in write_analysis(found, setup, folder):
         say(path)
     return 0
 

@@ -1,12 +1,17 @@
-"""Reading files that may come from elsewhere: regular ones alone, up to a size, and inside a folder through no link."""
+"""Files that may come from elsewhere: read where they are regular, up to a size, and inside a folder through no link;
+written whole, by a temporary file beside the target and a rename."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
+from typing import IO
 
 MEGABYTE = 1 << 20
 # Most bytes of a file that a user names: settings, code, a table of observations.
@@ -69,6 +74,48 @@ def read_member(folder: str | os.PathLike[str], name: str, limit: int) -> bytes:
 def open_appending(path: Path) -> BufferedRandom:
     """Open a file of a run to append to it and to read it, made where it is missing; not through a link."""
     return open(path, "a+b", opener=lambda name, flags: os.open(name, flags | _NO_LINK | _WAIT_FOR_NOBODY, 0o666))
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of `path` when the block ends well, and vanishes otherwise."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    # The umask can only be read by setting it; mkstemp has made the file private, and runs are meant to be shared.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def inner_folder(folder: Path, name: str) -> Path:
+    """Path of a folder to be written into, inside a folder that may come from elsewhere; made by who writes there.
+
+    Args:
+        folder: where it lies.   name: of it, with slashes between folders.
+    Raises:
+        FileError: when it is a link, is reached through one below `folder`, or is no folder.
+    """
+    place = folder
+    for part in name.split("/"):
+        place = place / part
+        if place.is_symlink():
+            raise FileError(f"{place} is a link, and nothing is written through one into a run's folder; move it away")
+        if place.exists() and not place.is_dir():
+            raise FileError(f"{place} is no folder, and files are to be written into one of that name; move it away")
+    return place
 
 
 def _opened(path: str, limit: int, flags: int) -> BufferedReader:

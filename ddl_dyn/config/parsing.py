@@ -21,7 +21,7 @@ from ddl_dyn.config.hints import nearest_key
 _DOT = re.compile(r"\.(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)")
 
 
-_QUOTED, _UNDERSCORED = re.compile(r"'[^']*'|\"[^\"]*\""), re.compile(r"\d_\d")
+_QUOTED, _PYTHONS_OWN = re.compile(r"'[^']*'|\"[^\"]*\""), re.compile(r"\d_\d|\b0[xob]", re.IGNORECASE)
 
 
 class ConfigError(ValueError):
@@ -58,8 +58,8 @@ class Typed:
             value = ast.literal_eval(self.text)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             return {"true": True, "false": False, "none": None, "null": None}.get(self.text.lower(), self.text)
-        # Python's own notation, in which 1_000 is a number and {1, 2} a value, is nobody else's.
-        return value if _is_plain(value) and not _UNDERSCORED.search(_QUOTED.sub("", self.text)) else self.text
+        # Python's own notation, in which 1_000 and 0x10 are numbers and {1, 2} a value, is nobody else's.
+        return value if _is_plain(value) and not _PYTHONS_OWN.search(_QUOTED.sub("", self.text)) else self.text
 
 
 def parse_updates(items: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 # What a comparison and a sweep take where nothing else is asked for: seeds, the data sets they are spread over, and the
 # learning rates that are tried, a factor of about three apart. 2^(−11), the least p of twelve pairs, survives a
@@ -21,6 +21,8 @@ ForcingKind = Literal["generalised", "identity"]
 
 
 _INTEGERS = (int, int | None)
+# Up to here float64 holds every integer.
+LARGEST_INTEGER = 2**53
 
 
 class Section(BaseModel):
@@ -39,10 +41,20 @@ class Section(BaseModel):
             for name, value in values.items()
             if isinstance(value, float)
             and value.is_integer()
+            and abs(value) <= LARGEST_INTEGER
             and name in cls.model_fields
             and cls.model_fields[name].annotation in _INTEGERS
         }
         return {**values, **integral} if integral else values
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _within_reach(cls, value: Any, info: ValidationInfo) -> Any:
+        """No integer that is rounded, or overflows, once it meets a floating-point number."""
+        integral = cls.model_fields[info.field_name or ""].annotation in _INTEGERS
+        if integral and isinstance(value, (int, float)) and abs(value) > LARGEST_INTEGER:
+            raise ValueError(f"input should be an integer of at most {LARGEST_INTEGER:,}")
+        return value
 
 
 class ModelConfig(Section):

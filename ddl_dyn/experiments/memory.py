@@ -6,10 +6,11 @@ Axes: R replicas, B batch, T steps, D observed state, U inputs.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,14 +136,7 @@ def check_memory(configs: Iterable[RunConfig]) -> None:
     if free is None:
         return
     problems = []
-    # A task may be a file that has to be read, and a grid has thousands of cells of it.
-    tasks: dict[str, Any] = {}
-    for config in configs:
-        name = json.dumps([config.task, config.task_args], sort_keys=True, default=str)
-        task = tasks[name] = tasks.get(name) or make_task(config.task, **config.task_args)
-        # What lies on a GPU is that one's own memory, which torch speaks for.
-        on_gpu = choose_device(config.train.device) == "cuda"
-        parts = [part for part in needs(config, task) if not (on_gpu and part.on_device)]
+    for config, parts in _needs_here(configs):
         total, largest = sum(part.bytes for part in parts), max(parts, key=lambda part: part.bytes)
         if total > free:
             problems.append(
@@ -154,8 +148,42 @@ def check_memory(configs: Iterable[RunConfig]) -> None:
         raise ConfigError(problems)
 
 
+def check_side_by_side(configs: Iterable[RunConfig], jobs: int) -> None:
+    """Refuse as many runs at a time as need more memory together than the machine has free.
+
+    Args:
+        configs: resolved; any of them may run beside any other.   jobs: how many run at a time.
+    Raises:
+        ConfigError: when the largest ones together do not fit, with the number of jobs that does.
+    """
+    free = free_memory()
+    if free is None:
+        return
+    sizes = sorted((sum(part.bytes for part in parts) for _, parts in _needs_here(configs)), reverse=True)[:jobs]
+    if sum(sizes) > free:
+        fit = sum(total <= free for total in itertools.accumulate(sizes))
+        raise ConfigError(
+            [
+                f"{len(sizes)} runs side by side need at least {_gigabytes(sum(sizes))} of memory, and "
+                f"{_gigabytes(free)} are free; lower jobs to {max(fit, 1)}"
+            ]
+        )
+
+
+def _needs_here(configs: Iterable[RunConfig]) -> Iterator[tuple[RunConfig, list[Need]]]:
+    """Runs, each with its needs of this machine's memory; a GPU's own memory torch speaks for."""
+    # A task may be a file that has to be read, and a grid has thousands of cells of it.
+    tasks: dict[str, Any] = {}
+    for config in configs:
+        name = json.dumps([config.task, config.task_args], sort_keys=True, default=str)
+        task = tasks[name] = tasks.get(name) or make_task(config.task, **config.task_args)
+        on_gpu = choose_device(config.train.device) == "cuda"
+        yield config, [part for part in needs(config, task) if not (on_gpu and part.on_device)]
+
+
 def free_memory() -> int | None:
-    """Bytes of memory that this process may still take, its container's limit included; None where nothing tells."""
+    """Bytes of memory that this process may still take, the limits of its container and of its shell (`ulimit -v`)
+    included; None where nothing tells."""
     found = []
     with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -163,10 +191,24 @@ def free_memory() -> int | None:
     with contextlib.suppress(OSError, ValueError):
         limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
         found.append(max(limit - used, 0))
+    with contextlib.suppress(OSError, ValueError, IndexError, ImportError):
+        found += _within_limits()
     if not found:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min(found, default=None)
+
+
+def _within_limits() -> Iterator[int]:
+    """Bytes that each limit on this process's own memory leaves."""
+    import resource
+
+    pages = [int(text) for text in Path("/proc/self/statm").read_text().split()]
+    # Its sixth field is data and stack together.
+    for kind, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
+        limit = resource.getrlimit(kind)[0]
+        if limit != resource.RLIM_INFINITY:
+            yield max(limit - used * resource.getpagesize(), 0)
 
 
 def _gigabytes(count: int) -> str:

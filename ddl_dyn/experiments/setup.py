@@ -16,6 +16,7 @@ import torch
 from ddl_dyn import analysis
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.engine.device import choose_device
+from ddl_dyn.engine.losses import choose_loss
 from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.data import make_data
@@ -233,6 +234,7 @@ def make_setup(config: RunConfig) -> Setup:
     data, *others = make_data(config)
     task, mode = data.task, _normalization(config.data.normalize, data.task)
     each = [Normalizer.fit(one.train.states, mode) for one in (data, *others)]
+    choose_loss(config.train.loss, each[0].normalize(data.train.states))
     # An oracle learns from no data: one truth, in the units of the first data set, is told to all.
     single = not others or model_class(config.model).dynamics == "oracle"
     share = config.seeds // len(each)

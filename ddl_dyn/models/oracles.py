@@ -121,7 +121,7 @@ class ExactMap(Oracle):
         return Keep()
 
     def step(self, h: Tensor, l: int, u: Tensor) -> Tensor:  # noqa: ARG002
-        """True step; a state that is not finite stays so.
+        """True step; of a state that is not finite, or outside the system's domain, it is NaN.
 
         Args:
             h: (B, D).   l: time index.   u: (B, U).
@@ -132,8 +132,18 @@ class ExactMap(Oracle):
         good = np.isfinite(flat).all(axis=1)
         after = np.full_like(flat, np.nan)
         if good.any():
-            after[good] = self.truth.next_state(flat[good], acting[good])
+            after[good] = self._within_domain(flat[good], acting[good])
         return torch.as_tensor(after).to(h).reshape(h.shape)
+
+    def _within_domain(self, x: Array, u: Array) -> Array:
+        try:
+            return self.truth.next_state(x, u)
+        except ValueError:
+            if len(x) == 1:
+                return np.full_like(x, np.nan)
+        # Some state is none of the system's, such as one inside a wall: the others have their step.
+        half = len(x) // 2
+        return np.concatenate([self._within_domain(x[:half], u[:half]), self._within_domain(x[half:], u[half:])])
 
     def step_replicas(self, call: ReplicaCall, h: Tensor, l: int, u: Tensor) -> Tensor:  # noqa: ARG002
         """True step of all replicas at once: the truth is numpy and cannot be mapped over tensors.

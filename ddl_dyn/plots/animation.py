@@ -5,6 +5,7 @@ Axes: T steps.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from ddl_dyn.config.files import replacing
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.bands import finite, limits, spread
 from ddl_dyn.plots.portrait import Kind
@@ -43,12 +45,16 @@ class OrbitAnimation:
         """Write the animation as GIF; its path."""
         path = stem.with_name(stem.name + ".gif")
         writer = PillowWriter(fps=self.fps)
-        with style(), writer.saving(self.figure, str(path), dpi=110):
-            for frame in spread(len(self.movers[0][0]), self.frames):
-                for states, trail, head in self.movers:
-                    trail.set_data(*states[max(frame - self.tail, 0) : frame + 1].T)
-                    head.set_data(*states[frame : frame + 1].T)
-                writer.grab_frame()
+        # The library writes to a name alone, and in place.
+        with replacing(path) as file, tempfile.TemporaryDirectory() as folder:
+            drawn = Path(folder) / path.name
+            with style(), writer.saving(self.figure, str(drawn), dpi=110):
+                for frame in spread(len(self.movers[0][0]), self.frames):
+                    for states, trail, head in self.movers:
+                        trail.set_data(*states[max(frame - self.tail, 0) : frame + 1].T)
+                        head.set_data(*states[frame : frame + 1].T)
+                    writer.grab_frame()
+            file.write(drawn.read_bytes())
         return (path,)
 
 

@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ddl_dyn.config.files import replacing
 from ddl_dyn.config.labels import model_label
 
 STYLE_SHEET = Path(__file__).with_name("ddl_dyn.mplstyle")
@@ -239,6 +240,8 @@ def save(figure: Drawing, path: Path | str) -> tuple[Path, ...]:
         return figure.write(stem)
     png, svg = (stem.with_name(stem.name + suffix) for suffix in (".png", ".svg"))
     with style():
-        figure.savefig(png)
-        figure.savefig(svg, metadata={"Date": None})
+        with replacing(png) as file:
+            figure.savefig(file, format="png")
+        with replacing(svg) as file:
+            figure.savefig(file, format="svg", metadata={"Date": None})
     return png, svg

@@ -14,7 +14,7 @@ from pathlib import Path
 from ddl_dyn.runs.lock import NAME, RunLock
 from ddl_dyn.runs.run import ids
 
-# Files as `atomic_files.replacing` names them until they are whole.
+# Files as `config.files.replacing` names them until they are whole.
 TORN = ".*.tmp"
 # What a run writes before its run.json.
 BEFORE_ENTRY = (NAME, ".reserve", "config.json", "environment.json", "git.diff", TORN)

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ddl_dyn.config.files import open_appending
+from ddl_dyn.config.files import inner_folder, open_appending, replacing
 from ddl_dyn.runs import heartbeat, provenance
 from ddl_dyn.runs.atomic_files import plain, write_json, write_text, write_with
-from ddl_dyn.runs.reading import RunError, read_json
-from ddl_dyn.runs.run import COMPLETED, FAILED, GRIDS, INTERRUPTED, QUEUED, RUNNING, SCHEMA, config_digest
+from ddl_dyn.runs.reading import RunError
+from ddl_dyn.runs.run import COMPLETED, FAILED, GRIDS, INTERRUPTED, QUEUED, RUNNING, SCHEMA, config_digest, read_entry
 from ddl_dyn.runs.writer import BusyError, RunWriter, StoreError
 
 # Freed when the disk is full, so that the last word about the run can still be written.
@@ -105,7 +105,8 @@ class RunStore(RunWriter):
             }
             self.entry.pop("error", None)
             self._printed = 0
-            (self.directory / ".reserve").write_bytes(b"\0" * RESERVE_BYTES)
+            with replacing(self.directory / ".reserve") as file:
+                file.write(b"\0" * RESERVE_BYTES)
             self.save_entry()
         return self.directory.name
 
@@ -164,7 +165,8 @@ class RunStore(RunWriter):
         if target.is_absolute() or ".." in target.parts:
             raise ValueError(f"an artifact's name must stay inside the run directory, got {name!r}")
         with self.guard():
-            path = self.directory / target
+            parent = target.parent.as_posix()
+            path = (self.directory if parent == "." else inner_folder(self.directory, parent)) / target.name
             if path.resolve() != Path(filename).resolve():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with open(filename, "rb") as source:
@@ -192,7 +194,7 @@ class RunStore(RunWriter):
         if not self.resume or not path.exists():
             return {}
         try:
-            earlier = read_json(path)
+            earlier = read_entry(self.directory)
             reason = _not_to_continue(earlier)
         except RunError as error:
             reason = f"cannot be continued: {error}; move its folder away to start it anew"

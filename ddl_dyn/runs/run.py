@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ddl_dyn.metrics.arrays import Arrays
 
 SCHEMA = 1
+FIGURES_FOLDER = "figures"
 QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED = "QUEUED", "RUNNING", "COMPLETED", "FAILED", "INTERRUPTED"
 # Two that are never stored: a reader infers them.
 DEAD, UNREADABLE = "DEAD", "UNREADABLE"
@@ -51,6 +52,10 @@ _SHAPE: dict[str, tuple[type, str]] = {
     **dict.fromkeys(_SECTIONS, (dict, "an object")),
     **dict.fromkeys(("task", "model"), (str, "a text")),
     "seeds": (int, "an integer"),
+}
+_ENTRY_SHAPE: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(("git", "versions", "resolved", "host"), (dict, "an object")),
+    **dict.fromkeys(("attempts", "members", "tags"), (list, "a list")),
 }
 # An id is a folder's name and nothing else: no separator, no leading dot.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -78,8 +83,8 @@ class Run:
 
     @cached_property
     def entry(self) -> dict[str, Any]:
-        """Contents of run.json."""
-        return read_json(self.path / "run.json")
+        """Contents of run.json; errors as of `read_entry`."""
+        return read_entry(self.path)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -90,10 +95,8 @@ class Run:
         """
         path = self.path / "config.json"
         found = read_json(path)
-        for name, (kind, expected) in _SHAPE.items():
-            # A sweep may spread its seeds over a list.
-            if name in found and not isinstance(found[name], kind) and not (name == "seeds" and "tasks" in found):
-                raise RunError(f"{path} is damaged: {name} should be {expected}, got {type(found[name]).__name__}")
+        # A sweep may spread its seeds over a list.
+        _check_shape(path, {name: value for name, value in found.items() if not (name == "seeds" and "tasks" in found)})
         return found
 
     @cached_property
@@ -120,7 +123,7 @@ class Run:
 
     @cached_property
     def arrays(self) -> Arrays:
-        """Every array of arrays.npz by name; empty where there are none.
+        """Every array of arrays.npz by name; empty where there are none. One that is not there raises RunError.
 
         Raises:
             RunError: when the file is damaged or holds pickled objects.
@@ -129,13 +132,13 @@ class Run:
 
         path = self.path / "arrays.npz"
         if not path.exists():
-            return {}
+            return _Stored(path, {})
         try:
             with open_member(self.path, path.name, ARRAYS_LIMIT) as file, np.lib.npyio.NpzFile(file) as stored:
                 assert stored.zip is not None
                 if sum(part.file_size for part in stored.zip.infolist()) > ARRAYS_LIMIT:
                     raise ValueError(f"its arrays hold more than {ARRAYS_LIMIT // MEGABYTE:,} MB")
-                return {name: stored[name] for name in stored.files}
+                return _Stored(path, {name: stored[name] for name in stored.files})
         except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
             raise RunError(f"{path} cannot be read: {error}") from error
 
@@ -181,6 +184,36 @@ class Run:
                 f"{str(stored)[:12]}…); restore it, or start a new run: `ddl-dyn {self.kind} with "
                 f"{self.path / 'config.json'}`"
             )
+
+
+def read_entry(folder: Path) -> dict[str, Any]:
+    """Contents of a run's run.json.
+
+    Raises:
+        RunError: when the file is missing or damaged, or one of its parts is of another kind than a run's.
+    """
+    path = folder / "run.json"
+    found = read_json(path)
+    _check_shape(path, {name: value for name, value in found.items() if value is not None}, _ENTRY_SHAPE)
+    return found
+
+
+def _check_shape(path: Path, found: Mapping[str, object], shape: Mapping[str, tuple[type, str]] = _SHAPE) -> None:
+    for name, (kind, expected) in shape.items():
+        if name in found and not isinstance(found[name], kind):
+            raise RunError(f"{path} is damaged: {name} should be {expected}, got {type(found[name]).__name__}")
+
+
+class _Stored(dict[str, Any]):
+    """Arrays of a run; one that is asked for and not there is a fault of the run's, not of the reader's."""
+
+    def __init__(self, path: Path, arrays: Mapping[str, Any]) -> None:
+        super().__init__(arrays)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        reason = f"holds no array {name!r}" if self.path.exists() else "is missing"
+        raise RunError(f"{self.path} {reason}; the run is incomplete or its folder damaged, start it anew")
 
 
 def config_digest(config: Mapping[str, object]) -> str:

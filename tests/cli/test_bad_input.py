@@ -24,7 +24,12 @@ LONG = "x" * 10_000
 WORDS = {
     "train.updates=1_000": "train.updates: input should be a valid integer, got '1_000'",
     "train.updates=٣": "train.updates: input should be a valid integer, got '٣'",
+    "train.lr=0x10": "train.lr: input should be a valid number, got '0x10'",
+    "train.batch=0b11": "train.batch: input should be a valid integer, got '0b11'",
     "train.updates=2.5": "train.updates: input should be a valid integer, got 2.5",
+    "train.updates=1e308": "train.updates: input should be an integer of at most 9,007,199,254,740,992, got 1e+308",
+    f"train.patience=1{'0' * 30}": "train.patience: input should be an integer of at most 9,007,199,254,740,992, got 1",
+    "model_args.layers=1e16": "layers: input should be an integer of at most 9,007,199,254,740,992, got 1e+16",
     "task_args.mu=1_0": "mu must be a number, got '1_0'",
     "task_args.mu=1,2": "mu must be a number, got (1, 2); a run takes one value, a sweep takes several",
     "task_args.mu=[[1]]": "mu must be a number, got [[1]]",
@@ -253,3 +258,12 @@ def test_a_stored_configuration_of_another_shape(
             said = capsys.readouterr().err
             for fault in ("AttributeError", "TypeError", "KeyError", "IndexError", "Traceback"):
                 assert fault not in said, words
+
+
+@pytest.mark.parametrize("more", [["task=van_der_pol"], ["task=parity", "data.normalize=component"]])
+def test_a_loss_that_the_states_do_not_allow_is_refused_beforehand(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(["run", "with", "train.loss=cross_entropy", "data.n_train=4", "data.n_val=2", *more], capsys)
+    assert "train.loss=cross_entropy needs states that are one-hot codes" in line
+    assert list(tmp_path.iterdir()) == []

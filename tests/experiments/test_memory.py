@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,13 @@ import pytest
 from ddl_dyn.cli.main import main
 from ddl_dyn.config.parsing import ConfigError, merged, parse_updates
 from ddl_dyn.experiments import memory
-from ddl_dyn.experiments.memory import GIGABYTE, check_memory, free_memory, needs
+from ddl_dyn.experiments.memory import GIGABYTE, check_memory, check_side_by_side, free_memory, needs
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.setup import make_setup
+from ddl_dyn.experiments.sweep.grid import resolve_sweep
 from ddl_dyn.models import MODELS
 from ddl_dyn.tasks import TASKS
-from tests.helpers.commands import SMALL, config
+from tests.helpers.commands import ROOT, SMALL, config
 
 HUGE = {
     "data.n_train=1000000000": "data.n_train",
@@ -104,3 +107,31 @@ def test_the_machine_says_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_out_of_reach_are_refused(words: str) -> None:
     with pytest.raises(ConfigError, match=f"{words.partition('=')[0]}: input should be"):
         resolve_run(parse_updates([words]))
+
+
+@pytest.mark.parametrize("command", ["sweep", "compare"])
+def test_cells_that_fit_alone_but_not_side_by_side_are_refused(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["tasks=harmonic", "models=ddl,mlp,resnet", "data.n_train=1000000", "data.steps=100", "seeds=4", "jobs=3"]
+    cells = resolve_sweep(parse_updates(words))[1]
+    each = [sum(part.bytes for part in needs(cell.config)) for cell in cells]
+    monkeypatch.setattr(memory, "free_memory", lambda: sum(sorted(each)[:2]) + GIGABYTE // 2)
+    assert main([command, "with", *words, "train.lr_grid=[1e-3,1e-2]" if command == "sweep" else "note=x"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: 3 runs side by side need at least ")
+    assert line.endswith(" GB are free; lower jobs to 2")
+    assert list(tmp_path.iterdir()) == []
+    configs = [cell.config for cell in cells]
+    check_side_by_side(configs, 2)
+    # Three jobs for two cells are two.
+    check_side_by_side(configs[:2], 3)
+
+
+def test_a_limit_on_the_process_counts() -> None:
+    code = "from ddl_dyn.experiments.memory import free_memory; print(free_memory())"
+    for option in ("-v", "-d"):
+        line = f"ulimit {option} 8000000 && exec {sys.executable} -c '{code}'"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=ROOT, check=True)
+        assert 0 < int(done.stdout) < 8_000_000 * 1024

@@ -217,6 +217,19 @@ def test_exact_map_drives_inputs_and_lets_bad_states_pass():
     assert ended.status.tolist() == [Status.DIVERGED, Status.OK]
 
 
+def test_the_true_map_has_no_answer_outside_its_domain_and_its_own_inside():
+    task = make_task("billiard_d")
+    x = task.initial_states(5, rng=np.random.default_rng(0), split="train")
+    outside = x.copy()
+    outside[[1, 4], : task.state_dim // 2] = 1e3
+    model = make_model("exact_map", state_dim=task.state_dim, truth=truth_of(task)).double()
+    none = torch.zeros(5, 0).double()
+    whole, found = (model.step(torch.as_tensor(states), 0, none).numpy() for states in (x, outside))
+    assert np.isfinite(whole).all()
+    assert np.isnan(found[[1, 4]]).all()
+    np.testing.assert_array_equal(found[[0, 2, 3]], whole[[0, 2, 3]])
+
+
 def test_an_oracle_must_be_told_and_nobody_else_may_be():
     data, *_ = linear_data()
     for name in ("exact_map", "householder_stack"):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from ddl_dyn import runs
@@ -212,3 +213,29 @@ def test_a_report_holds_no_file_behind_a_link(tmp_path: Path, markdown: bool) ->
     place.mkdir(exist_ok=True)
     (place / "training.png").write_bytes(secret.read_bytes())
     assert secret.read_bytes() in [picture.data for picture in run_figures(run)[0]]
+
+
+@pytest.mark.parametrize("key", ["git", "versions", "resolved", "host", "attempts", "members", "tags"])
+@pytest.mark.parametrize("value", ["a text", 3, True])
+def test_a_stored_story_of_another_shape(
+    key: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path, "2", **{key: value})
+    make_run(tmp_path, "3")
+    for words in (["diff", "2", "3"], ["show", "2"], ["resume", "2"]):
+        assert main([*words, "--runs", str(tmp_path)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"run.json is damaged: {key} should be" in line or "run.json is damaged" in line
+    assert main(["list", "--runs", str(tmp_path)]) == 0
+
+
+def test_arrays_that_are_missing_are_the_runs_fault(tmp_path: Path) -> None:
+    run = runs.Run(make_run(tmp_path, "1"))
+    with pytest.raises(runs.RunError, match=r"arrays\.npz is missing; the run is incomplete"):
+        run.arrays["test_pred"]
+    atomic_files.write_arrays(run.path / "arrays.npz", {"x": np.zeros(2)})
+    again = runs.Run(run.path)
+    assert again.arrays["x"].tolist() == [0, 0]
+    assert again.arrays.get("y") is None
+    with pytest.raises(runs.RunError, match="holds no array 'y'"):
+        again.arrays["y"]

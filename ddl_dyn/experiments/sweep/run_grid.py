@@ -13,6 +13,7 @@ from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.config.terminal import say
 from ddl_dyn.engine.threads import cores
 from ddl_dyn.experiments.cell import Job, do_cell
+from ddl_dyn.experiments.memory import check_side_by_side
 from ddl_dyn.experiments.progress import Bars
 from ddl_dyn.experiments.run import Launch, make_store, start
 from ddl_dyn.experiments.sweep.config import CompareConfig, GridConfig
@@ -60,6 +61,7 @@ def run_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Co
     Returns:
         0, or 1 when a cell is not complete.
     Raises:
+        ConfigError: when the cells that run side by side do not fit into memory together.
         StoreError: when runs cannot be written, or another process does the same grid now.
     """
     if not launch.observed:
@@ -70,6 +72,8 @@ def run_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Co
         launch = replace(launch, run_id=sweep_id(cells))
     known = completed(launch.base)
     todo = [cell for cell in cells if cell.digest not in known]
+    if config.address is None:
+        check_side_by_side([cell.config for cell in todo], _workers(config, todo))
     if conclude is None and not todo and Run(launch.base / str(launch.run_id)).status == COMPLETED:
         where, failed = str(launch.run_id), Failed()
     else:
@@ -138,9 +142,13 @@ def _do(plan: _Plan, launch: Launch) -> list[Ended]:
             from ddl_dyn.experiments.sweep.ray import run_on_ray
 
             return run_on_ray(jobs, cells, config, on_account=bars.show, on_end=on_end)
-        device = "cpu" if all(cell.config.train.device == "cpu" for cell in todo) else "auto"
-        workers = config.jobs or default_jobs(device)
-        return run_all(jobs, cells, do_cell, jobs=workers, on_account=bars.show, on_end=on_end)
+        return run_all(jobs, cells, do_cell, jobs=_workers(config, todo), on_account=bars.show, on_end=on_end)
+
+
+def _workers(config: GridConfig, todo: Sequence[Cell]) -> int:
+    """Cells that run side by side on this machine."""
+    device = "cpu" if all(cell.config.train.device == "cpu" for cell in todo) else "auto"
+    return config.jobs or default_jobs(device)
 
 
 def _again(config: GridConfig, where: str, base: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.files import inner_folder
 from ddl_dyn.config.formats import cell
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
@@ -25,6 +26,7 @@ from ddl_dyn.runs import Run
 from ddl_dyn.runs.atomic_files import write_text
 from ddl_dyn.runs.observer import RunStore
 from ddl_dyn.runs.result import at
+from ddl_dyn.runs.run import FIGURES_FOLDER
 from ddl_dyn.runs.stored_result import ComparisonResult
 
 FIELDS = (
@@ -170,6 +172,8 @@ def draw_comparison(
 
     Args:
         folder: of the comparison.   found: from `comparison_rows`.   members: its runs.   jobs: processes that draw.
+    Raises:
+        FileError: when the comparison's folder of figures is a link or no folder.
     """
     from ddl_dyn import plots
     from ddl_dyn.results import report
@@ -177,14 +181,14 @@ def draw_comparison(
     inside = [record for record in found if record["split"] == "test"]
     seeds = max((int(record["seeds"]) for record in inside), default=1)
     level = min((record["coverage"] for record in inside if record["coverage"] is not None), default=0.0)
-    made: list[Path] = []
+    figures, made = inner_folder(folder, FIGURES_FOLDER), list[Path]()
     for metric in dict.fromkeys(setting.metric for setting in group_runs(members)):
         own = [record for record in inside if record["metric"] == metric.heading]
         figure = plots.interval_chart(own, level=level, seeds=seeds, metric=metric)
         name = "comparison" if metric is PRIMARY else f"comparison_{metric.title.replace(' ', '_')}"
-        made += plots.save(figure, folder / "figures" / name)
+        made += plots.save(figure, figures / name)
     panels = radius_panels(group_runs(list(members)))
     if panels:
-        made += plots.save(plots.error_by_radius(panels), folder / "figures" / "comparison_radius")
+        made += plots.save(plots.error_by_radius(panels), figures / "comparison_radius")
     page = report.write_page(folder, [run.path for run in members], jobs=jobs)
     return [folder / "comparison.csv", *made, page]

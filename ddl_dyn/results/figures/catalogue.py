@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddl_dyn import plots
+from ddl_dyn.config.files import inner_folder
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import RunFigure, figures_side_by_side, known_figures, on_page
 from ddl_dyn.results.figures.run_view import ANALYSIS_FILE, RunView
 from ddl_dyn.runs import COMPLETED, Run
 from ddl_dyn.runs.atomic_files import write_json
+from ddl_dyn.runs.run import FIGURES_FOLDER
 
 if TYPE_CHECKING:
     from ddl_dyn.experiments.setup import Setup
@@ -24,18 +26,20 @@ if TYPE_CHECKING:
 ALL, LIST = "all", "list"
 
 
-def draw_figures(run: Run, what: Sequence[str] | None, folder: Path) -> list[Path]:
+def draw_figures(run: Run, what: Sequence[str] | None, folder: Path | None = None) -> list[Path]:
     """Write figures of a finished run; the paths written.
 
     Args:
         run: a completed run.
         what: names of figures, or `all`; None draws those that are drawn by default, from stored arrays.
-        folder: where to.
+        folder: where to; None takes the run's own.
     Raises:
         ValueError: for an unknown name, an unfinished run, or a figure asked for by name that means nothing here.
+        FileError: when the run's own folder of figures is a link or no folder.
     """
     chosen = list(_chosen(what))
     check_drawable(run)
+    folder = inner_folder(run.path, FIGURES_FOLDER) if folder is None else folder
     view = RunView(run, stored_only=what is None)
     paths: list[Path] = []
     for one in chosen:
@@ -126,12 +130,15 @@ def write_analysis(found: Mapping[str, object], setup: Setup, folder: Path) -> l
 
     Args:
         found: from `analyse`.   setup: of the run.   folder: of the run, or another.
+    Raises:
+        FileError: when its folder of figures is a link or no folder; nothing is written.
     """
+    figures = inner_folder(folder, FIGURES_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / ANALYSIS_FILE, dict(found))
     view = RunView(setup.run, given=setup, analysed=found)
     paths = [folder / ANALYSIS_FILE]
     for name, section in (("survival", "survival"), ("error", "spectrum")):
         if section in found:
-            paths += plots.save(known_figures("stored")[name].draw(view), folder / "figures" / name)
+            paths += plots.save(known_figures("stored")[name].draw(view), figures / name)
     return paths

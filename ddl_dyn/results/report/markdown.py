@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+from ddl_dyn.config.files import inner_folder
 from ddl_dyn.config.formats import percent
 from ddl_dyn.results.report.document import Report, ReportFigure, ReportSection, ReportTable, TableCell
 from ddl_dyn.runs.atomic_files import write_text, write_with
@@ -23,7 +24,7 @@ def escaped(text: str) -> str:
 
 def write_markdown(report: Report, target: Path) -> None:
     """Write the report and its figures (folder `<name>_figures`)."""
-    folder = target.with_name(f"{target.stem}_figures")
+    folder = inner_folder(target.parent, f"{target.stem}_figures")
     lines = [f"# {escaped(report.title)}", "", escaped(report.subtitle), ""]
     lines += [text for part in (report.question, report.method) if part for text in (escaped(part), "")]
     if report.answers:
