@@ -72,11 +72,13 @@ def _tangent_step(task: FlowTask, x: Array, frame: Array, t: float, h: float) ->
     def slope(s: float, y: Array, w: Array) -> tuple[Array, Array]:
         return task.vector_field(s, y), task.jacobian(s, y) @ w  # type: ignore[operator]
 
-    k1, w1 = slope(t, x, frame)
-    k2, w2 = slope(t + h / 2, x + h / 2 * k1, frame + h / 2 * w1)
-    k3, w3 = slope(t + h / 2, x + h / 2 * k2, frame + h / 2 * w2)
-    k4, w4 = slope(t + h, x + h * k3, frame + h * w3)
-    return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), frame + h / 6 * (w1 + 2 * w2 + 2 * w3 + w4)
+    # An orbit that runs away has no exponents: NaN says so.
+    with np.errstate(over="ignore", invalid="ignore"):
+        k1, w1 = slope(t, x, frame)
+        k2, w2 = slope(t + h / 2, x + h / 2 * k1, frame + h / 2 * w1)
+        k3, w3 = slope(t + h / 2, x + h / 2 * k2, frame + h / 2 * w2)
+        k4, w4 = slope(t + h, x + h * k3, frame + h * w3)
+        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), frame + h / 6 * (w1 + 2 * w2 + 2 * w3 + w4)
 
 
 # Steps of the short ensemble run by which the largest exponent is estimated.

@@ -58,6 +58,9 @@ class Typed:
             value = ast.literal_eval(self.text)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             return {"true": True, "false": False, "none": None, "null": None}.get(self.text.lower(), self.text)
+        if value == 0 and isinstance(value, float) and re.search("[1-9]", self.text.lower().partition("e")[0]):
+            # Too small for a number: zero is not what was asked for.
+            return self.text
         # Python's own notation, in which 1_000 and 0x10 are numbers and {1, 2} a value, is nobody else's.
         return value if _is_plain(value) and not _PYTHONS_OWN.search(_QUOTED.sub("", self.text)) else self.text
 

@@ -51,8 +51,10 @@ class Section(BaseModel):
     @classmethod
     def _within_reach(cls, value: Any, info: ValidationInfo) -> Any:
         """No integer that is rounded, or overflows, once it meets a floating-point number."""
-        integral = cls.model_fields[info.field_name or ""].annotation in _INTEGERS
-        if integral and isinstance(value, (int, float)) and abs(value) > LARGEST_INTEGER:
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if annotation is bool and not isinstance(value, bool):
+            raise ValueError("input should be a valid boolean")
+        if annotation in _INTEGERS and isinstance(value, (int, float)) and abs(value) > LARGEST_INTEGER:
             raise ValueError(f"input should be an integer of at most {LARGEST_INTEGER:,}")
         return value
 

@@ -6,6 +6,7 @@ Axes: D observed state, U inputs.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,8 @@ def count_flops(model: StepModel) -> int:
     """
     # The counter hangs a hook on every output that wants gradients, and a view of a parameter has none to hang it on.
     model = copy.deepcopy(model).requires_grad_(False)
-    weight = next(model.parameters(), torch.zeros(()))
+    # A model that is solved holds its numbers in buffers.
+    weight = next(itertools.chain(model.parameters(), model.buffers()), torch.zeros(()))
     if model.dynamics == "oracle":
         # It looks its answer up: there is nothing to count.
         return 0

@@ -20,7 +20,7 @@ from ddl_dyn.training.trainer import Trainer
 
 running.CHECKPOINT_SECONDS = 0.1
 # Not part of training, and much slower than this test's training.
-evaluate.describe_map = lambda *_: Description()  # type: ignore[assignment]
+evaluate.describe_map = lambda *_: Description({}, {})  # type: ignore[assignment]
 
 
 def _wait(trainer: Trainer, gate: Path) -> None:

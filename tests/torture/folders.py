@@ -104,7 +104,7 @@ def store(*, grids: bool) -> tuple[Path, tempfile.TemporaryDirectory[str]]:
         patch.setattr(run_grid, "run_all", serial)
         if not grids:
             # The portrait of the trained map takes longer than all else of so small a run.
-            patch.setattr(evaluate, "describe_map", lambda *_: Description())
+            patch.setattr(evaluate, "describe_map", lambda *_: Description({}, {}))
         made = [call(["run", "with", *RUN, "--runs", str(base)])]
         patch.setattr(running, "execute", stopped)
         made.append(call(["run", "with", *RUN, "seed=7", "--runs", str(base)]))
@@ -213,7 +213,7 @@ def _arrays(rng: Rng, path: Path) -> None:
 
 def spoil(rng: Rng, base: Path, outside: Path) -> str:
     """One change of a store, in words."""
-    paths = sorted(path for path in base.rglob("*") if not path.is_symlink())
+    paths = sorted(path for path in base.rglob("*") if not path.is_symlink() and (path.is_file() or path.is_dir()))
     # A file in two is one that all commands look at.
     chosen = [path for path in paths if path.suffix in (".json", ".npz", ".pt", ".csv", ".jsonl")]
     paths = chosen if chosen and rng.random() < 0.7 else paths

@@ -118,3 +118,9 @@ def test_flops_of_constant_directions_gates_and_targets_are_none():
         assert budget.count_flops(make_model("ddl", state_dim=4, input_dim=inputs, **constant)) == 0
     driven = constant | dict.fromkeys(("generator", "value", "gate"), "input")
     assert budget.count_flops(make_model("ddl", state_dim=4, input_dim=3, **driven)) == 2 * 2 * 3 * (4 + 1 + 1)
+
+
+@pytest.mark.parametrize("name", ["ddl", "sindy", "linear", "nvar", "esn", "analogue"])
+def test_operations_do_not_depend_on_the_precision(name: str) -> None:
+    model = make_model(name, state_dim=2)
+    assert budget.count_flops(model) == budget.count_flops(model.double())

@@ -146,7 +146,9 @@ def _run_arrays(split: str, setup: Setup, truth: Trajectories, run: Arrays) -> A
     """Free runs of a split beside the truth, as figures need them."""
     pred = run["pred"]
     times, true = truth.times[: pred.shape[-2]], truth.states[:, : pred.shape[-2]]
-    found: Arrays = {"times": times, "true": true, "pred": pred.astype(np.float32), "status": run["status"]}
+    # Beyond single precision a forecast is infinite, and stored as that.
+    with np.errstate(over="ignore"):
+        found: Arrays = {"times": times, "true": true, "pred": pred.astype(np.float32), "status": run["status"]}
     found["nrmse"] = pooled_curve(pred, true, setup.sigma)
     return {f"{split}_{name}": values for name, values in found.items()}
 
