@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,9 @@ from benchmarks.throughput.problem import CLIP, LEARNING_RATE, WEIGHT_DECAY, Dat
 from ddl_dyn import Replicas, fit
 from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.training.trainer import Trainer
+
+# Updates that no benchmark comes to the end of: the largest integer that a setting may be.
+ENDLESS = 2**53
 
 Array = np.ndarray
 
@@ -38,8 +40,8 @@ class Suite:
     def config(self) -> TrainConfig:
         """As users train, without the curriculum, which would shorten the windows."""
         return TrainConfig(
-            updates=sys.maxsize,
-            validate_every=sys.maxsize,
+            updates=ENDLESS,
+            validate_every=ENDLESS,
             validate_steps=self.problem.steps,
             batch=self.problem.batch,
             horizon=self.problem.steps,

@@ -257,6 +257,6 @@ def _without_numbers(patch: pytest.MonkeyPatch, cells: list[RunConfig]) -> None:
         cells.extend(cell.config for cell in found)
         return 0
 
-    patch.setattr(running, "make_setup", lambda config: SimpleNamespace(config=config))
+    patch.setattr(running, "make_setup", lambda config: SimpleNamespace(config=config, task=None))
     patch.setattr(running, "execute", execute)
     patch.setattr(launch, "run_grid", run_grid)
