@@ -353,6 +353,18 @@ def test_a_comparison_takes_what_is_complete(tmp_path: Path, capsys: pytest.Capt
     assert [len(run.entry["attempts"]) for run in runs.scan(tmp_path)] == [1] * 5
 
 
+def test_a_comparison_whose_runs_are_all_complete_concludes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(tmp_path) == 0
+    # The real workers: with nothing to do there are none.
+    monkeypatch.setattr(sweeping, "run_all", workers.run_all)
+    assert main(["compare", "with", "tasks=harmonic", "models=ddl,mlp", *SMALL_ARGUMENTS, "--runs", str(tmp_path)]) == 0
+    assert "2 of 2 runs are complete already" in capsys.readouterr().err
+    (stored,) = (run for run in runs.scan(tmp_path) if run.kind == "compare")
+    assert stored.status == "COMPLETED"
+
+
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DDL_DYN_THREADS", raising=False)
     monkeypatch.setattr(workers, "available_threads", lambda: 8)

@@ -129,6 +129,9 @@ def _entry(plan: _Plan) -> dict[str, Any]:
 
 def _do(plan: _Plan, launch: Launch) -> list[Ended]:
     config, todo = plan.config, plan.todo
+    if not todo:
+        # All were done before: a comparison that ended between its last run and its conclusion.
+        return []
     options = {key: value for key, value in launch.options.items() if key in PASSED_ON}
     cells = Launch(base=launch.base.absolute(), options=options)
     with Bars([cell.title for cell in todo], whole=config.kind == "sweep") as bars:
