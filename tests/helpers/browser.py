@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,13 @@ class Browser:
         answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def until(self, condition: str, seconds: float = 30.0) -> None:
+        """Wait until an expression is true: of what the page does after an event, not within it."""
+        end = time.monotonic() + seconds
+        while not self.evaluate(condition):
+            assert time.monotonic() < end, f"never true: {condition}"
+            time.sleep(0.02)
 
     def press(self, key: str, text: str = "") -> None:
         """Press and release one key."""

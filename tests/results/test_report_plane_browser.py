@@ -228,7 +228,9 @@ def test_a_wide_table_scrolls_in_its_box_with_its_first_column_in_sight(browser:
     browser.send("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=False)
     box = "document.querySelector('.scroll')"
     browser.evaluate(f"{box}.closest('details').open = true")
-    browser.evaluate(f"{box}.scrollLeft = 120; new Promise(done => setTimeout(done, 100))")
+    # The box is measured when it is first laid out, which is after it was opened.
+    browser.until(f"{box}.classList.contains('wide')")
+    browser.evaluate(f"{box}.scrollLeft = 120")
     left = f"{box}.querySelector('tbody th').getBoundingClientRect().left - {box}.getBoundingClientRect().left"
     assert browser.evaluate(f"{box}.scrollLeft") == 120
     assert abs(browser.evaluate(left)) < 2
