@@ -45,6 +45,10 @@ class Cell:
         """(R,) values of one measure; empty where the cell has none."""
         return self.values.get((split, radius, str(steps), measure), np.empty(0))
 
+    def trained(self, measure: str) -> NDArray[np.float64]:
+        """(R,) values of a measure of the trained map, which no horizon belongs to; empty where the cell has none."""
+        return self.scores(measure, steps="")
+
     def lengths(self, measure: str) -> list[int]:
         """Steps at which a measure of the test set stands, in order; empty where the cell has none."""
         return sorted(int(place[2]) for place in self.values if place[3] == measure and place[0] == "test")

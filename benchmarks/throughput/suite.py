@@ -10,11 +10,8 @@ import torch
 
 from benchmarks.throughput.problem import CLIP, LEARNING_RATE, WEIGHT_DECAY, Data, Problem, Training, build, suite_name
 from ddl_dyn import Replicas, fit
-from ddl_dyn.config.sections import TrainConfig
+from ddl_dyn.config.sections import LARGEST_INTEGER, TrainConfig
 from ddl_dyn.training.trainer import Trainer
-
-# Updates that no benchmark comes to the end of: the largest integer that a setting may be.
-ENDLESS = 2**53
 
 Array = np.ndarray
 
@@ -40,8 +37,8 @@ class Suite:
     def config(self) -> TrainConfig:
         """As users train, without the curriculum, which would shorten the windows."""
         return TrainConfig(
-            updates=ENDLESS,
-            validate_every=ENDLESS,
+            updates=LARGEST_INTEGER,
+            validate_every=LARGEST_INTEGER,
             validate_steps=self.problem.steps,
             batch=self.problem.batch,
             horizon=self.problem.steps,

@@ -1,4 +1,4 @@
-"""The copy of a recorded series that lies in its run's folder, so that the folder is whole without the user's file."""
+"""Recorded series kept in the folder of their run, and the configuration that reads them there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from ddl_dyn.config.files import TABLE_LIMIT, FileError, open_member
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.runs import Run, RunError
+from ddl_dyn.runs.trust import check_code
 from ddl_dyn.runs.writer import RunWriter
 from ddl_dyn.tasks.base import Task
 from ddl_dyn.tasks.series.observed import Observed
@@ -31,17 +32,20 @@ def keep_series(store: RunWriter, config: RunConfig, task: Task) -> None:
         store.update(series={"path": os.path.abspath(task.path), "sha256": task.series.digest})
 
 
-def with_own_series(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a stored run, its series read from the copy in the run's folder where there is one.
+def stored_config(stored: Run) -> dict[str, Any]:
+    """The configuration of a stored run that may be done again here, its series read from the run's own folder.
 
     Raises:
-        RunError: when the copy is no regular file of the folder.
+        RunError: when the configuration was edited after the start, the run would execute code that the user has not
+            named, or the copy of its series is no regular file of its folder.
     """
-    given = config.get("task_args")
-    if not isinstance(given, Mapping) or "path" not in given or not os.path.lexists(run.path / SERIES_COPY):
-        return dict(config)
+    check_code(stored)
+    stored.check_config()
+    given = stored.config.get("task_args")
+    if not isinstance(given, Mapping) or "path" not in given or not os.path.lexists(stored.path / SERIES_COPY):
+        return stored.config
     try:
-        open_member(run.path, SERIES_COPY, TABLE_LIMIT).close()
+        open_member(stored.path, SERIES_COPY, TABLE_LIMIT).close()
     except FileError as error:
         raise RunError(str(error)) from error
-    return {**config, "task_args": {**given, "path": str(run.path / SERIES_COPY)}}
+    return {**stored.config, "task_args": {**given, "path": str(stored.path / SERIES_COPY)}}

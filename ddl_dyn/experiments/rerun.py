@@ -15,7 +15,7 @@ from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.cell import is_taken
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.outcome import Callbacks
-from ddl_dyn.experiments.own_series import with_own_series
+from ddl_dyn.experiments.own_series import stored_config
 from ddl_dyn.experiments.progress import Bars, account
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
@@ -25,19 +25,6 @@ from ddl_dyn.experiments.sweep.record import left_over
 from ddl_dyn.experiments.sweep.run_grid import Conclude, run_grid
 from ddl_dyn.runs import COMPLETED, RUNNING, UNREADABLE, Run, RunError, find_run
 from ddl_dyn.runs.run import GRIDS
-from ddl_dyn.runs.trust import check_code
-
-
-def stored_config(stored: Run) -> dict[str, Any]:
-    """The configuration of a stored run that may be done again here, its series read from its own folder.
-
-    Raises:
-        RunError: when the configuration was edited after the start, or when the run would execute code that the user
-            has not named.
-    """
-    check_code(stored)
-    stored.check_config()
-    return with_own_series(stored, stored.config)
 
 
 def resume(reference: str, runs: Path, conclude: Conclude, *, store: str | None = None) -> Run:

@@ -20,14 +20,13 @@ from ddl_dyn.engine.losses import choose_loss
 from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.experiments.data import make_data
-from ddl_dyn.experiments.own_series import with_own_series
+from ddl_dyn.experiments.own_series import stored_config
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.models import make_model, model_class, truth_of
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.checkpoint import load_weights
-from ddl_dyn.runs.trust import check_code
 from ddl_dyn.tasks.base import Task
 from ddl_dyn.tasks.dataset import Dataset
 from ddl_dyn.tasks.trajectories import Trajectories
@@ -234,6 +233,7 @@ def make_setup(config: RunConfig) -> Setup:
     data, *others = make_data(config)
     task, mode = data.task, _normalization(config.data.normalize, data.task)
     each = [Normalizer.fit(one.train.states, mode) for one in (data, *others)]
+    # A loss that the states do not allow is refused here, before anything is written.
     choose_loss(config.train.loss, each[0].normalize(data.train.states))
     # An oracle learns from no data: one truth, in the units of the first data set, is told to all.
     single = not others or model_class(config.model).dynamics == "oracle"
@@ -258,9 +258,7 @@ def restore_setup(run: Run) -> Setup:
         raise RunError(f"run {run.id} is a comparison; name one of its runs: {', '.join(run.members)}")
     if run.status != COMPLETED:
         raise RunError(f"run {run.id} is {run.status}; only a completed run can be analysed")
-    check_code(run)
-    run.check_config()
-    setup = make_setup(resolve_run(with_own_series(run, run.config)))
+    setup = make_setup(resolve_run(stored_config(run)))
     stored, given = run.entry.get("data_hash"), setup.data.content_hash
     if stored is not None and stored != given:
         raise RunError(

@@ -46,6 +46,12 @@ def find(cells: Sequence[Cell], task: str, label: str, naming: Callable[[Cell], 
     return next((cell for cell in cells if cell.task == task and naming(cell) == label), None)
 
 
+def by_cap(cells: Sequence[Cell]) -> tuple[Cell, Cell] | None:
+    """The cell with β < 2 and that with β < 1, of cells that differ in the gate's cap alone; None without both."""
+    found = {cell.option("gate_max"): cell for cell in cells}
+    return (found[2.0], found[1.0]) if {1.0, 2.0} <= set(found) else None
+
+
 def linear(cells: Sequence[Cell], task: str) -> dict[str, float]:
     """The linear baseline of a task as a level of a figure; empty where there is none."""
     known = [cell.line["linear"] for cell in cells if cell.task == task and cell.line["linear"] not in ("", "None")]
@@ -72,7 +78,7 @@ def accuracy(cell: Cell) -> Array:
 
 def share(cell: Cell) -> str:
     """Median number of rewrites a step with β > 1."""
-    values = cell.scores("reversing", steps="")
+    values = cell.trained("reversing")
     return f"{np.median(values):.2f}" if values.size and cell.line["model"] == "ddl" else ""
 
 

@@ -8,7 +8,20 @@ import numpy as np
 
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scores_against
-from studies.answers.common import LINEAR, NRMSE, accuracy, error, find, folded, linear, marked, name, share, tasks
+from studies.answers.common import (
+    LINEAR,
+    NRMSE,
+    accuracy,
+    by_cap,
+    error,
+    find,
+    folded,
+    linear,
+    marked,
+    name,
+    share,
+    tasks,
+)
 from studies.cells import Cell
 from studies.report import compare, draw, median_text, table, verdict_table
 
@@ -39,12 +52,9 @@ def question_3(cells: Sequence[Cell]) -> str:
     pairs = []
     for task in tasks(swept):
         for value in ("v of the state", "v constant", "v = 0"):
-            two, one = (
-                next((c for c in swept if (c.task, value_of(c), c.option("gate_max")) == (task, value, cap)), None)
-                for cap in (2.0, 1.0)
-            )
-            if two and one:
-                pairs.append((f"{marked(cells, task)}, {value}: β < 2 against β < 1", two, one))
+            both = by_cap([c for c in swept if (c.task, value_of(c)) == (task, value)])
+            if both:
+                pairs.append((f"{marked(cells, task)}, {value}: β < 2 against β < 1", *both))
     rows = [
         [name(c.task), value_of(c), f"{c.option('gate_max'):g}", median_text(c, error(c)), share(c)] for c in swept
     ] + [[name(c.task), value_of(c), "", median_text(c, error(c)), share(c)] for c in cells if c not in swept]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scores_against
-from studies.answers.common import error, folded, name, tasks
+from studies.answers.common import by_cap, error, folded, name, tasks
 from studies.cells import Cell
 from studies.report import compare, draw, median_text, table, verdict_table
 
@@ -30,19 +30,14 @@ def question_4(cells: Sequence[Cell]) -> str:
     pairs = []
     for task in tasks(cells):
         for layers in (1, 2, 3, 4):
-            two, one = (
-                next(
-                    (c for c in driven if (c.task, c.option("layers"), c.option("gate_max")) == (task, layers, g)), None
-                )
-                for g in (2.0, 1.0)
-            )
-            if two and one:
+            both = by_cap([c for c in driven if (c.task, c.option("layers")) == (task, layers)])
+            if both:
                 many = "reflection" if layers == 1 else "reflections"
-                pairs.append((f"{name(task)}, {layers} {many}: β < 2 against β < 1", two, one))
+                pairs.append((f"{name(task)}, {layers} {many}: β < 2 against β < 1", *both))
     rows = [
         [name(c.task), CAPS[c.option("gate_max")] if c in driven else control(c), str(c.option("layers")),
          *(median_text(c, at_length(c, place), 3) for place in (0, -1)), str(c.lengths("accuracy")[-1]),
-         median_text(c, c.scores("longest_length", steps=""), 3)]
+         median_text(c, c.trained("longest_length"), 3)]
         for c in cells
     ]  # fmt: skip
     header = ["task", "model", "layers", "accuracy, 20 tokens", "accuracy, longest words", "their tokens", SOLVED]

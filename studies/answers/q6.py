@@ -34,12 +34,12 @@ def question_6(cells: Sequence[Cell]) -> str:
     figure = scores_against(
         panels, axis="re-encoding μ", score=f"NRMSE, {LONG} steps", note="Dotted: other models, free"
     )
-    free = [c for c in cells if not c.option("reencode") and c.scores("neutral", steps="").size]
+    free = [c for c in cells if not c.option("reencode") and c.trained("neutral").size]
     points: dict[str, tuple[list[float], list[float]]] = {}
     for cell in free:
         x, y = points.setdefault(rewrite_of(cell), ([], []))
-        x.append(float(np.median(cell.scores("neutral", steps=""))))
-        y.append(float(np.median(cell.scores("distance_100", steps=""))))
+        x.append(float(np.median(cell.trained("neutral"))))
+        y.append(float(np.median(cell.trained("distance_100"))))
     every = [np.concatenate([np.array(p[i]) for p in points.values()]) for i in (0, 1)]
     rho = float(spearmanr(*every).statistic)
     second = scatter(points, x="exponents above −.005 a step (of 8)", y="distance from the manifold, 100 steps")
@@ -49,8 +49,8 @@ def question_6(cells: Sequence[Cell]) -> str:
     ]
     rows = [
         [name(c.task), rewrite_of(c), f"{c.option('reencode') or 0:g}", median_text(c, c.scores()),
-         median_text(c, c.scores(steps=LONG)), median_text(c, c.scores("neutral", steps="")),
-         median_text(c, c.scores("distance_100", steps=""))]
+         median_text(c, c.scores(steps=LONG)), median_text(c, c.trained("neutral")),
+         median_text(c, c.trained("distance_100"))]
         for c in cells
     ]  # fmt: skip
     header = ["task", "model", "μ", NRMSE, f"NRMSE, {LONG} steps", "neutral exponents", "distance, 100 steps"]

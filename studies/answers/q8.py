@@ -16,31 +16,27 @@ from studies.report import draw, median_text, table
 
 def question_8(cells: Sequence[Cell]) -> str:
     """Sign of Π(1 − β) against the sign of the learned map's det J, at lift = identity."""
-    stacks = [c for c in cells if of(c, "frozen_agrees").size and c.option("gate") != "fixed"]
+    stacks = [c for c in cells if c.trained("frozen_agrees").size and c.option("gate") != "fixed"]
+    reversing = [c for c in stacks if c.trained("reversed_true")[0] == 1]
     points: dict[str, tuple[Array, Array]] = {}
-    for cap, label in ((1.0, "β < 1 or below"), (2.0, "β may exceed 1")):
-        mine = [
-            c for c in stacks if (float(c.option("gate_max")) > 1.0) == (cap > 1.0) and of(c, "reversed_true")[0] == 1
-        ]
+    for label, above in (("β < 1 or below", False), ("β may exceed 1", True)):
+        mine = [c for c in reversing if (c.option("gate_max") > 1.0) == above]
         if mine:
-            points[label] = (
-                np.array([np.median(of(c, "reversed")) for c in mine]),
-                np.array([np.median(error(c)) for c in mine]),
-            )
+            share_reversed = np.array([np.median(c.trained("reversed")) for c in mine])
+            points[label] = share_reversed, np.array([np.median(error(c)) for c in mine])
     pictures = []
     if points:
         figure = scatter(points, x="share of test states where the learned map has det J < 0", y=NRMSE)
         pictures.append(
             draw(figure, "q8", "Error against the share of states with a reversing Jacobian, by the gate's cap")
         )
-    capped = [c for c in stacks if float(c.option("gate_max")) <= 1.0 and value_of(c) == "v of the state"]
-    wrong = [c for c in capped if of(c, "reversed_true")[0] == 1 and np.median(of(c, "frozen_agrees")) < 0.5]
-    truly = [c for c in capped if of(c, "reversed_true")[0] == 1]
-    free = [
-        c
-        for c in stacks
-        if rewrite_of(c) == "DDL" and float(c.option("gate_max")) == 2.0 and value_of(c) == "v of the state"
-    ]
+    capped = [c for c in reversing if c.option("gate_max") <= 1.0 and value_of(c) == "v of the state"]
+    wrong = [c for c in capped if np.median(c.trained("frozen_agrees")) < 0.5]
+    flows = [
+        c for c in stacks
+        if c.trained("reversed_true")[0] == 0
+        and (rewrite_of(c), c.option("gate_max"), value_of(c)) == ("DDL", 2.0, "v of the state")
+    ]  # fmt: skip
     lines = [
         [
             marked(cells, c.task),
@@ -49,7 +45,7 @@ def question_8(cells: Sequence[Cell]) -> str:
             f"{c.option('gate_max'):g}",
             median_text(c, error(c)),
             share(c),
-            *(percent(of(c, m)) for m in ("reversed_true", "reversed", "frozen_reversed", "frozen_agrees")),
+            *(percent(c.trained(m)) for m in ("reversed_true", "reversed", "frozen_reversed", "frozen_agrees")),
         ]
         for c in stacks
     ]
@@ -65,21 +61,15 @@ def question_8(cells: Sequence[Cell]) -> str:
         "Π(1 − β) < 0",
         "same sign",
     ]
-    flows = [c for c in free if of(c, "reversed_true")[0] == 0]
     said = [
         "With the gate held below 1 and v of the state the frozen product cannot be negative, and on tasks that "
         "reverse orientation it disagrees with the learned map's own determinant in most states in "
-        f"{len(wrong)} of {len(truly)} cells.",
+        f"{len(wrong)} of {len(capped)} cells.",
     ]
     if flows:
         shares = ", ".join(f"{marked(cells, c.task)} {share(c)}" for c in flows)
         said.append(f"Rewrites with β > 1 a step on tasks that keep orientation (β < 2, v of the state): {shares}.")
     return "\n\n".join([*pictures, " ".join(said), folded("Every cell", table(header, lines))])
-
-
-def of(cell: Cell, measure: str) -> Array:
-    """A measure of the trained map, one value a seed; empty where the cell has none."""
-    return cell.scores(measure, steps="")
 
 
 def percent(values: Array) -> str:

@@ -103,17 +103,17 @@ def prepared(record: Record, series: Series, rules: Sampling, dt: float | None) 
     limit = rules.max_gap or (_UNEVEN_GAP if rules.resample else _GAP) * float(np.median(np.diff(record.times)))
     if rules.max_gap is None and dt is not None and rules.resample is None:
         limit = _GAP * dt
-    breaks = np.flatnonzero(np.diff(record.times) > limit) + 1
-    if len(breaks) and rules.gaps is None and (rules.resample or rules.missing == "drop"):
-        i = int(breaks[0])
+    stretches = _stretches(record.times, limit)
+    if len(stretches) > 1 and rules.gaps is None and (rules.resample or rules.missing == "drop"):
+        i = stretches[1].start
         raise ValueError(
             f"{record.place(i, series.time_name)}: a gap of {record.times[i] - record.times[i - 1]:g} before this "
             f"sample, longer than {limit:g}; gaps=split begins a new segment there, a larger max_gap lets it pass"
         )
     pieces = [record]
-    if len(breaks) and rules.gaps == "split":
-        pieces = [record.part(slice(a, b)) for a, b in zip([0, *breaks], [*breaks, len(record.times)], strict=True)]
-        counts[f"gaps longer than {limit:g}"] = len(breaks)
+    if len(stretches) > 1 and rules.gaps == "split":
+        pieces = [record.part(stretch) for stretch in stretches]
+        counts[f"gaps longer than {limit:g}"] = len(stretches) - 1
     if rules.resample is not None:
         return [_resampled(piece, rules) for piece in pieces if len(piece.times) > 1], counts
     assert dt is not None
@@ -134,12 +134,18 @@ def find_step(series: Series) -> float:
     typical = float(np.median(steps))
     best = (0, typical)
     for record in series.records:
-        breaks = np.flatnonzero(np.diff(record.times) > _GAP * typical) + 1
-        for a, b in zip([0, *breaks], [*breaks, len(record.times)], strict=True):
-            if b - a - 1 > best[0]:
+        for stretch in _stretches(record.times, _GAP * typical):
+            count = stretch.stop - stretch.start - 1
+            if count > best[0]:
                 # A rounded column has a step more exact over its whole length than any single difference.
-                best = (b - a - 1, float(record.times[b - 1] - record.times[a]) / (b - a - 1))
+                best = (count, float(record.times[stretch.stop - 1] - record.times[stretch.start]) / count)
     return best[1]
+
+
+def _stretches(times: Array, limit: float) -> list[slice]:
+    """Samples between one step longer than `limit` and the next."""
+    breaks = [int(i) + 1 for i in np.flatnonzero(np.diff(times) > limit)]
+    return [slice(a, b) for a, b in zip([0, *breaks], [*breaks, len(times)], strict=True)]
 
 
 def check_order(series: Series) -> None:

@@ -16,7 +16,7 @@ from ddl_dyn.config.formats import shortened
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.tasks.series.in_memory import clocks_of, frame_table, values_of, xarray_parts
 from ddl_dyn.tasks.series.stamps import read_stamps
-from ddl_dyn.tasks.series.table import Table
+from ddl_dyn.tasks.series.table import Table, place_of
 
 SUFFIX = ".npz"
 _MEMBERS = ("series_names", "series_lengths", "series_times", "series_values", "series_words", "series_resolution")
@@ -40,7 +40,7 @@ class Record:
 
     def place(self, i: int, column: str) -> str:
         """Row and column of a sample, for messages."""
-        return f"{self.source}, {self.row_word} {int(self.rows[i])}, column {column!r}"
+        return place_of(self.source, self.row_word, int(self.rows[i]), column)
 
     def part(self, which: Any) -> Record:
         """Some of the samples, by slice, mask or index."""

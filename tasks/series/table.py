@@ -45,7 +45,7 @@ class Table:
 
     def place(self, i: int, name: str) -> str:
         """Row and column of a cell, for messages."""
-        return f"{self.source}, {self.row_word} {self.rows[i]}, column {name!r}"
+        return place_of(self.source, self.row_word, self.rows[i], name)
 
     def column(self, name: str) -> Sequence[Any]:
         """The cells of a column.
@@ -90,6 +90,15 @@ class Table:
             raise ValueError(
                 f"{self.place(i, name)}: expected a finite number, got {shortened(text)!r}; {advice}"
             ) from error
+
+
+def place_of(source: str, row_word: str, row: int, column: str) -> str:
+    """Row and column of a cell, for messages.
+
+    Args:
+        source: the file or object.   row_word: `line` or `row`.   row: its number.   column: its name.
+    """
+    return f"{source}, {row_word} {row}, column {column!r}"
 
 
 def counts_rows(cells: Sequence[Any]) -> bool:

@@ -232,7 +232,7 @@ def _panel(
     gates_shown = []
     for i, (label, pictures) in enumerate(own.items()):
         rest = [picture for picture in pictures if not picture.name.endswith("_gates")]
-        gates_shown += [picture for picture in pictures if picture not in rest]
+        gates_shown += [picture for picture in pictures if picture.name.endswith("_gates")]
         details.append(ReportSection(f"{target}-run-{i}", f"Figures of {spoken(label)}", pictures=tuple(rest)))
     section = replace(
         base,
