@@ -80,7 +80,10 @@ class Library(nn.Module):
     def forward(self, h: Tensor, u: Tensor) -> Tensor:
         """(B, D), (B, U) -> (B, D)."""
         D = h.shape[-1]
-        distance = (join(h, u)[..., :, None, :] - self.keys).square().sum(-1)
+        # Differences, not products: |a|² − 2 a·b + |b|² loses the digits that tell near neighbours apart. Which pair is
+        # nearest has no derivative.
+        here = join(h, u).detach()
+        distance = torch.cdist(here, self.keys, compute_mode="donot_use_mm_for_euclid_dist")
         nearest = distance.topk(self.config.neighbours, dim=-1, largest=False).indices
         after = self.successors[nearest]
         if self.config.increments:

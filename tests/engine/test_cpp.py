@@ -225,7 +225,7 @@ def test_a_users_own_model_gets_the_speed_without_asking():
         ("resnet", {"sharing": "untied", "layers": 5}, "untied"),
         ("neural_ode", {"solver": "dopri5"}, "control flow"),
         ("neural_ode", {"time_dependent": True}, "cannot be captured"),
-        ("analogue", {}, "topk"),
+        ("analogue", {}, "detach"),
     ],
 )
 def test_what_cannot_be_compiled_says_why_and_runs_eagerly(name, options, message):
