@@ -3,7 +3,7 @@
 python -m studies run [q3 …]      all cells that stand in no table, in order; may be stopped and continued
 python -m studies list [q3 …]     cells done and missing
 python -m studies replay [N]      N cells drawn from the tables, done again; max |Δ| of their scores
-python -m studies report          figures, tables and verdicts of docs/study.md from the tables alone
+python -m studies report          figures, tables and verdicts of docs/study.md and docs/models.md from the tables alone
 """
 
 from __future__ import annotations

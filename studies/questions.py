@@ -1,6 +1,6 @@
 """Questions of the study: each is one sweep file or several, `q3.toml`, `q3_words.toml`, ….
 
-Order of running: the questions that decide most come first.
+Order of running: the questions that decide most come first. `models` is no question: it is the table of docs/models.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ddl_dyn.experiments.sweep.config import SweepConfig
 from ddl_dyn.experiments.sweep.grid import Cell, resolve_sweep
 
 FOLDER = Path(__file__).resolve().parent
-ORDER = ("q3", "q4", "q6", "q2", "q5", "q1")
+ORDER = ("q3", "q4", "q6", "q2", "q5", "q1", "models")
 
 
 def files(question: str) -> list[Path]:

@@ -1,6 +1,6 @@
 """Figures, tables and verdicts of the study, from its tables alone.
 
-Writes docs/study/*.png and the parts of docs/study.md between `<!-- qN -->` and `<!-- /qN -->`.
+Writes docs/study/*.png and the parts of docs/study.md and docs/models.md between `<!-- qN -->` and `<!-- /qN -->`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from studies.cells import Cell, read_cells
 from studies.questions import FOLDER, sweeps
 
 DOCS = FOLDER.parent / "docs"
-PAGE, FIGURES = DOCS / "study.md", DOCS / "study"
+PAGES, FIGURES = (DOCS / "study.md", DOCS / "models.md"), DOCS / "study"
 LONG = 100
 
 
@@ -75,16 +75,18 @@ def verdict_table(decisions: Sequence[Decision]) -> str:
 
 
 def put(question: str, text: str) -> None:
-    """Put a question's results between its marks on the page.
+    """Put a question's results between its marks, on the page that has them.
 
     Raises:
-        ValueError: when the page has no such marks.
+        ValueError: when no page has such marks.
     """
-    page = PAGE.read_text(encoding="utf-8")
     marks = re.compile(rf"(<!-- {question} -->\n).*?(<!-- /{question} -->)", re.DOTALL)
-    if not marks.search(page):
-        raise ValueError(f"{PAGE} has no marks <!-- {question} --> … <!-- /{question} -->")
-    write_text(PAGE, marks.sub(lambda m: f"{m[1]}{text.strip()}\n{m[2]}", page))
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        if marks.search(page):
+            write_text(path, marks.sub(lambda m: f"{m[1]}{text.strip()}\n{m[2]}", page))
+            return
+    raise ValueError(f"no page has marks <!-- {question} --> … <!-- /{question} -->: {', '.join(map(str, PAGES))}")
 
 
 def draw(figure: Any, name: str, alt: str) -> str:

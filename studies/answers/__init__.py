@@ -5,6 +5,7 @@ The comparisons of a question are fixed in its module, and p is corrected over a
 
 from __future__ import annotations
 
+from studies.answers.models import table_of_models
 from studies.answers.q1 import question_1
 from studies.answers.q2 import question_2
 from studies.answers.q3 import question_3
@@ -13,6 +14,9 @@ from studies.answers.q5 import question_5
 from studies.answers.q6 import question_6
 from studies.answers.q8 import question_8
 
-ANSWERS = {"q1": question_1, "q2": question_2, "q3": question_3, "q4": question_4, "q5": question_5, "q6": question_6}
+ANSWERS = {
+    "q1": question_1, "q2": question_2, "q3": question_3, "q4": question_4, "q5": question_5, "q6": question_6,
+    "models": table_of_models,
+}  # fmt: skip
 # Questions without cells of their own: their answer, and the questions whose cells it reads.
 SECOND_READINGS = {"q8": (question_8, ("q3", "q5"))}

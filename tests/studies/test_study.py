@@ -202,8 +202,10 @@ def invented(question, folder, rng):
 
 def test_every_answer_is_made_of_its_tables(tmp_path, monkeypatch):
     page = tmp_path / "study.md"
-    page.write_text("\n".join(f"<!-- {q} -->\nNot run yet.\n<!-- /{q} -->" for q in (*ANSWERS, *SECOND_READINGS)))
-    monkeypatch.setattr(report, "PAGE", page)
+    marks = {q: f"<!-- {q} -->\nNot run yet.\n<!-- /{q} -->" for q in (*ANSWERS, *SECOND_READINGS)}
+    (tmp_path / "models.md").write_text(marks.pop("models"))
+    page.write_text("\n".join(marks.values()))
+    monkeypatch.setattr(report, "PAGES", (tmp_path / "models.md", page))
     monkeypatch.setattr(report, "FIGURES", tmp_path / "study")
     for question in ORDER:
         invented(question, tmp_path, np.random.default_rng(0))
@@ -211,7 +213,11 @@ def test_every_answer_is_made_of_its_tables(tmp_path, monkeypatch):
     text = page.read_text()
     assert "Not run yet." not in text
     assert set(ANSWERS) == set(ORDER)
-    for question in (*ORDER, *SECOND_READINGS):
+    models = (tmp_path / "models.md").read_text()
+    assert "| corrected p |" not in models
+    for model in {cell.config.model for _, cells in sweeps("models") for cell in cells}:
+        assert f"| `{model}` |" in models
+    for question in marks:
         part = text.partition(f"<!-- {question} -->")[2].partition(f"<!-- /{question} -->")[0]
         figures = re.findall(r"\]\(study/(\w+\.png)\)", part)
         assert figures
@@ -222,7 +228,7 @@ def test_every_answer_is_made_of_its_tables(tmp_path, monkeypatch):
 
 def test_an_unknown_question_is_one_clear_error(capsys):
     assert main(["list", "q99"]) == 1
-    assert "expected a question of the study (q3, q4, q6, q2, q5, q1), got 'q99'" in capsys.readouterr().err
+    assert "expected a question of the study (q3, q4, q6, q2, q5, q1, models), got 'q99'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
