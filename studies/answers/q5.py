@@ -10,6 +10,11 @@ from studies.answers.common import NRMSE, folded, name, rewrite_of, tasks
 from studies.cells import Cell
 from studies.report import compare, draw, median_text, table, verdict_table
 
+FAR = (
+    "Far σ_min and σ_max: smallest and largest singular value of a step's Jacobian 100 standard deviations from the "
+    "data, medians over rays. A bounded branch on the identity leaves both at 1."
+)
+
 
 def question_5(cells: Sequence[Cell]) -> str:
     """Error against the radius of the starts."""
@@ -33,11 +38,13 @@ def question_5(cells: Sequence[Cell]) -> str:
             if far and {"DDL", other} <= set(here) and at(here["DDL"], far).size
         ]
     figure = scores_against(panels, axis="radius of the starts (1: training)", score=NRMSE, log_x=True)
+    ends = ("far_smallest", "far_largest")
     rows = [
-        [name(c.task), rewrite_of(c), median_text(c, c.scores()), *(median_text(c, at(c, r)) for r in radii)]
+        [name(c.task), rewrite_of(c), median_text(c, c.scores()), *(median_text(c, at(c, r)) for r in radii),
+         *(median_text(c, c.trained(end)) for end in ends)]
         for c in cells
-    ]
-    header = ["task", "model", "radius 1", *(f"radius {float(r):g}" for r in radii)]
+    ]  # fmt: skip
+    header = ["task", "model", "radius 1", *(f"radius {float(r):g}" for r in radii), "far σ_min", "far σ_max"]
     picture = draw(figure, "q5", "Error against the radius of the starts")
     found = verdict_table(compare(pairs, lambda cell: at(cell, far)))
-    return "\n\n".join([picture, found, folded("Every cell", table(header, rows))])
+    return "\n\n".join([picture, found, FAR, folded("Every cell", table(header, rows))])
