@@ -21,6 +21,8 @@ from ddl_dyn.metrics.arrays import Array
 Stability = Literal["sink", "source", "saddle", "nonhyperbolic"]
 # Distance of a multiplier's modulus from 1 below which no stability is claimed.
 HYPERBOLICITY = 1e-6
+# A step of Newton's that does not lower the residual is halved so often at most.
+_HALVINGS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,15 +193,28 @@ def _newton(phi: DiscreteMap, x: Tensor, iterations: int, target: float) -> tupl
 
 def _backtrack(phi: DiscreteMap, x: Tensor, move: Tensor, residual: Tensor, target: float) -> Tensor:
     """x + α·move with the largest α of 1, ½, …, 2⁻⁷ that lowers the residual; the smallest where none does."""
-    best, open_ = x + move, torch.ones_like(residual, dtype=torch.bool)
-    for halving in range(8):
-        trial = x + move * 0.5**halving
-        best = torch.where(open_[..., None], trial, best)
+
+    def enough(trial: Tensor, residual: Tensor) -> Tensor:
         size = torch.nan_to_num(phi.difference(phi.step(trial), trial).norm(dim=-1), nan=torch.inf)
         # Below the target the residual is round-off and need not fall any further.
-        open_ = open_ & ~((size < residual) | (size <= target))
-        if not bool(open_.any()):
-            break
+        return (size < residual) | (size <= target)
+
+    best = x + move
+    done = enough(best, residual)
+    rows = (~done).reshape(-1, done.shape[-1]).any(dim=0).nonzero().squeeze(-1)
+    if not len(rows):
+        return best
+    # Their shorter moves in one call: (..., 7, B', D).
+    x, move, residual = x[..., rows, :], move[..., rows, :], residual[..., rows]
+    shares = 0.5 ** torch.arange(1.0, _HALVINGS + 1, dtype=x.dtype, device=x.device)
+    trials = x[..., None, :, :] + shares[:, None, None] * move[..., None, :, :]
+    known = residual[..., None, :].expand(trials.shape[:-1]).flatten(-2)
+    fits = enough(trials.flatten(-3, -2), known).unflatten(-1, trials.shape[-3:-1])
+    fits[..., -1, :] = True
+    first = fits.to(torch.int8).argmax(dim=-2)
+    chosen = first[..., None, :, None].expand(*first.shape[:-1], 1, *x.shape[-2:])
+    shorter = trials.gather(-3, chosen).squeeze(-3)
+    best[..., rows, :] = torch.where(done[..., rows, None], best[..., rows, :], shorter)
     return best
 
 

@@ -114,7 +114,18 @@ def _flow_of(task: FlowTask, name: str, rtol: float, atol: float) -> DiscreteMap
         y = _tensor(integrate_rows(variational, np.concatenate([rows, tangents], axis=1), dt, rtol, atol), x)
         return y[:, :dim].reshape(x.shape), y[:, dim:].reshape(*x.shape, dim)
 
-    return DiscreteMap(step=step, joint=joint, dim=dim, dt=dt, name=name)
+    def path(x: Tensor, steps: int) -> Tensor:
+        rows = _array(x).reshape(-1, dim)
+        found = _integrate(field, rows, dt, rtol, atol, steps) if np.isfinite(rows).all() else None
+        if found is None:
+            # A row that blows up leaves the finite numbers at a step of its own.
+            states = [x]
+            for _ in range(steps):
+                states.append(step(states[-1]))
+            return torch.stack(states[1:])
+        return _tensor(found, x).reshape(steps, *x.shape)
+
+    return DiscreteMap(step=step, joint=joint, path=path, dim=dim, dt=dt, name=name)
 
 
 def variational_field(task: FlowTask) -> tuple[RowField, RowField]:
@@ -155,32 +166,41 @@ def integrate_rows(field: RowField, rows: Array, duration: float, rtol: float, a
     good = np.isfinite(rows).all(axis=1)
     out = np.full_like(rows, np.nan)
     if good.any():
-        out[good] = _integrate(field, rows[good], duration, rtol, atol)
+        out[good] = _integrate_or_halve(field, rows[good], duration, rtol, atol)
     return out
 
 
-def _integrate(field: RowField, rows: Array, duration: float, rtol: float, atol: float) -> Array:
-    tighten = 1 / np.sqrt(len(rows))
-    with np.errstate(over="ignore", invalid="ignore"):
-        result = solve_ivp(
-            lambda _, y: field(y.reshape(rows.shape)).ravel(),
-            (0.0, duration),
-            rows.ravel(),
-            method="DOP853",
-            first_step=duration,
-            t_eval=[duration],
-            rtol=max(rtol * tighten, 3e-14),
-            atol=atol * tighten,
-        )
-    if result.success and np.isfinite(result.y).all():
-        final: Array = result.y[:, -1].reshape(rows.shape)
+def _integrate_or_halve(field: RowField, rows: Array, duration: float, rtol: float, atol: float) -> Array:
+    """As `integrate_rows`, for rows that are finite at the start."""
+    found = _integrate(field, rows, duration, rtol, atol, 1)
+    if found is not None:
+        final: Array = found[0]
         return final
     if len(rows) == 1:
         return np.full_like(rows, np.nan)
     # One row that blows up stops the shared step size: halving the batch isolates it.
     half = len(rows) // 2
-    parts = [_integrate(field, part, duration, rtol, atol) for part in (rows[:half], rows[half:])]
+    parts = [_integrate_or_halve(field, part, duration, rtol, atol) for part in (rows[:half], rows[half:])]
     return np.concatenate(parts)
+
+
+def _integrate(field: RowField, rows: Array, dt: float, rtol: float, atol: float, steps: int) -> Array | None:
+    """States (steps, B, Y) after each dt; None where a row fails."""
+    tighten = 1 / np.sqrt(len(rows))
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = solve_ivp(
+            lambda _, y: field(y.reshape(rows.shape)).ravel(),
+            (0.0, steps * dt),
+            rows.ravel(),
+            method="DOP853",
+            first_step=dt,
+            # The end of a single step is the solver's own last state, which needs no interpolation.
+            t_eval=dt * np.arange(1, steps + 1) if steps > 1 else None,
+            rtol=max(rtol * tighten, 3e-14),
+            atol=atol * tighten,
+        )
+    states = result.y.T[-steps:]
+    return states.reshape(steps, *rows.shape) if result.success and np.isfinite(states).all() else None
 
 
 def _array(x: Tensor) -> Array:

@@ -18,6 +18,8 @@ from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.structure import invariant_drift, jacobian_error, symmetry_defect
 
 UNDECIDED, ESCAPED = -1, -2
+# Steps of a grid's orbits that are kept at once.
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +153,10 @@ def basin_labels(
         raise ValueError("basins need at least one attractor, got none")
     phi = as_map(system, **options)
     with torch.no_grad():
-        end = phi.states(x)
-        for _ in range(steps):
-            end = phi.step(end)
+        end, left = phi.states(x), steps
+        while left:
+            # Whole orbits of a grid would fill the memory.
+            end, left = phi.orbit(end, min(left, _AT_ONCE))[-1], max(left - _AT_ONCE, 0)
         good = torch.isfinite(end).all(-1)
         end = torch.where(good[..., None], end, torch.zeros_like(end))
         nearest = torch.stack(

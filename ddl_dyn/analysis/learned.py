@@ -79,13 +79,24 @@ def learned_family(
                 after: Tensor = double.advance(h, l, u).reshape(x.shape)
                 return after
             z = h if normalizer is None else normalizer.normalize(h)
-            z = double.read(double.step(double.lift(z), l, u))
+            # Mapped over replicas as a whole where it is one method.
+            z = double.advance(z, l, u) if config.carry == "observed" else double.read(double.step(double.lift(z), l, u))
             return (z if normalizer is None else normalizer.denormalize(z)).reshape(x.shape)
+
+        def path(x: Tensor, steps: int) -> Tensor:
+            h = x.reshape(x.shape[0], -1, x.shape[-1]) if replicas else x.reshape(-1, x.shape[-1])
+            z = h if normalizer is None else normalizer.normalize(h)
+            with torch.no_grad():
+                z = double.unroll(z, held.expand(*h.shape[:-1], steps, width))
+            states = (z if normalizer is None else normalizer.denormalize(z)).movedim(-2, 0)
+            return states.reshape(steps, *x.shape)
 
         return DiscreteMap(
             step=step,
             # A floor such as the training mean does not depend on the state: its derivative is zero, not an error.
             joint=lambda x: row_jacobian(step, x, constant=True),
+            # An untied stack's steps are others; what is carried must be what the map acts on.
+            path=path if config.carry == "observed" and index is None else None,
             dim=dim,
             dt=float(template.dt),
             replicas=replicas,

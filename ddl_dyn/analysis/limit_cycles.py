@@ -69,19 +69,12 @@ def limit_cycle(
         )
     with torch.no_grad():
         x = phi.states(x0)
-        for _ in range(transient - transient // 2):
-            x = phi.step(x)
+        x = phi.orbit(x, transient - transient // 2)[-1]
         frame = torch.linalg.qr(torch.randn(phi.dim, phi.dim, generator=torch.Generator().manual_seed(0)).to(x))[0]
         frame = frame.expand(*x.shape, phi.dim)
-        for _ in range(transient // 2):
-            x, frame, _ = tangent_growth(phi, x, frame)
-        path, growth = [x], []
-        for _ in range(steps):
-            x, frame, logs = tangent_growth(phi, x, frame)
-            path.append(x)
-            growth.append(logs)
-    orbit = torch.stack(path).cpu().numpy()
-    rates = torch.stack(growth).cpu().numpy()
+        settled, frame, _ = tangent_growth(phi, x, frame, transient // 2)
+        path, _, growth = tangent_growth(phi, settled[-1], frame, steps)
+    orbit, rates = path.cpu().numpy(), growth.cpu().numpy()
     turned = turns(orbit, plane)
     period, exponents = _averages(turned, rates, phi.dt)
     half_period, half_exponents = _averages(turned[: steps // 2], rates[: steps // 2], phi.dt)

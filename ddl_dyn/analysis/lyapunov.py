@@ -24,6 +24,8 @@ _STARTS, SHORTEST, _LONGEST = 16, 1000, 2000
 SUSPECT = 1e-8
 # A state is known to so many rounding errors.
 KNOWN = 64 * torch.finfo(torch.float64).eps
+# Jacobians are made for so many steps, and so many numbers, at once.
+_AT_ONCE, _NUMBERS = 256, 400_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,32 +114,50 @@ def _default_starts(system: Any, seed: int, options: dict[str, Any]) -> ArrayLik
     raise ValueError("a DiscreteMap does not say where its orbits begin; give x0, (B, D)")
 
 
-def tangent_growth(phi: DiscreteMap, x: Tensor, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of state and tangent frame.
+def tangent_growth(phi: DiscreteMap, x: Tensor, frame: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """An orbit and the growth of a tangent frame along it.
 
     Args:
         phi: the map.
-        x: (..., D).
-        frame: (..., D, D), orthonormal columns.
+        x: (..., B, D), its start.
+        frame: (..., B, D, D), orthonormal columns.
+        steps: T ≥ 0.
     Returns:
-        Φ(x), the next orthonormal frame, and log |R_ii| (..., D): −inf where R_ii is nothing but round-off, of the
-        product or of the Jacobian at a state that is itself rounded (a superstable point is met only to rounding).
+        orbit (T+1, ..., B, D), the last orthonormal frame, and log |R_ii| of each step (T, ..., B, D): −inf where R_ii is
+        nothing but round-off, of the product or of the Jacobian at a state that is itself rounded (a superstable point
+        is met only to rounding), NaN where the Jacobian is not finite.
     """
-    before = x
-    x, j = phi.step_and_jacobian(x)
-    product = j @ frame
-    # LAPACK's answer to a non-finite matrix is undefined; such rows are marked by x or j and carry NaN in the logs.
-    good = finite_rows(product, 2)
-    product = torch.where(good[..., None, None], product, torch.eye(phi.dim, dtype=x.dtype, device=x.device))
-    q, r = torch.linalg.qr(product)
-    diagonal = r.diagonal(dim1=-2, dim2=-1).abs()
-    rounding = phi.dim * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(product)
+    longest = max(1, min(_AT_ONCE, _NUMBERS // (x.numel() * phi.dim)))
+    orbits, growth = [x[None]], [x.new_empty((0, *x.shape))]
+    while steps > 0:
+        path = phi.orbit(x, min(steps, longest))
+        frame, logs = _grown(phi, path[:-1], frame)
+        orbits.append(path[1:])
+        growth.append(logs)
+        x, steps = path[-1], steps - len(logs)
+    return torch.cat(orbits), frame, torch.cat(growth)
+
+
+def _grown(phi: DiscreteMap, path: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+    """The last frame and log |R_ii| (T, ..., B, D) over the steps from the states of a path (T, ..., B, D)."""
+    jacobians = phi.jacobians(path)
+    good = finite_rows(jacobians, 2)
+    # LAPACK's answer to a non-finite matrix is undefined; such rows carry NaN in the logs.
+    safe = torch.where(good[..., None, None], jacobians, torch.eye(phi.dim, dtype=path.dtype, device=path.device))
+    frames, products, corners = [], [], []
+    for j in safe:
+        frames.append(frame)
+        products.append(j @ frame)
+        frame, corner = torch.linalg.qr(products[-1])
+        corners.append(corner)
+    diagonal = torch.stack(corners).diagonal(dim1=-2, dim2=-1).abs()
+    rounding = phi.dim * torch.finfo(path.dtype).eps * torch.linalg.matrix_norm(torch.stack(products))
     lost = diagonal <= rounding[..., None]
     if bool((diagonal < SUSPECT).any()):
-        beside = phi.jacobian(before * (1 + KNOWN))
-        lost |= diagonal <= torch.linalg.vector_norm((beside - j) @ frame, dim=-2)
+        beside = phi.jacobians(path * (1 + KNOWN))
+        lost |= diagonal <= torch.linalg.vector_norm((beside - safe) @ torch.stack(frames), dim=-2)
     logs = torch.where(lost, torch.full_like(diagonal, -torch.inf), diagonal.clamp_min(1e-300).log())
-    return x, q, torch.where(good[..., None], logs, torch.full_like(logs, torch.nan))
+    return frame, torch.where(good[..., None], logs, torch.full_like(logs, torch.nan))
 
 
 def _run(phi: DiscreteMap, x: Tensor, steps: int, transient: int, seed: int) -> tuple[Array, NDArray[np.bool_]]:
@@ -145,15 +165,11 @@ def _run(phi: DiscreteMap, x: Tensor, steps: int, transient: int, seed: int) -> 
     generator = torch.Generator().manual_seed(seed)
     start = torch.linalg.qr(torch.randn(phi.dim, phi.dim, dtype=x.dtype, generator=generator))[0].to(x.device)
     frame = start.expand(*x.shape, phi.dim)
-    for _ in range(transient - transient // 2):
-        x = phi.step(x)
-    for _ in range(transient // 2):
-        x, frame, _ = tangent_growth(phi, x, frame)
-    blocks = min(BLOCKS, steps)
-    sums = x.new_zeros((blocks, *x.shape))
-    for t in range(steps):
-        x, frame, logs = tangent_growth(phi, x, frame)
-        sums[t * blocks // steps] += logs
+    x = phi.orbit(x, transient - transient // 2)[-1]
+    settled, frame, _ = tangent_growth(phi, x, frame, transient // 2)
+    orbit, _, logs = tangent_growth(phi, settled[-1], frame, steps)
+    x, blocks = orbit[-1], min(BLOCKS, steps)
+    sums = x.new_zeros((blocks, *x.shape)).index_add_(0, torch.arange(steps, device=x.device) * blocks // steps, logs)
     valid = torch.isfinite(x).all(-1) & ~torch.isnan(sums).any(0).any(-1)
     return sums.cpu().numpy(), valid.cpu().numpy()
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 StateMap = Callable[[Tensor], Tensor]
 JointMap = Callable[[Tensor], tuple[Tensor, Tensor]]
+PathMap = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class DiscreteMap:
         dt: time that one step takes, in the system's unit of time.
         joint: (..., D) -> Φ(x) (..., D) and J(x) (..., D, D) at once; None differentiates
             `step` by autograd.
+        path: (..., D), T -> Φ(x), …, Φ^T(x) (T, ..., D) in one call where that is faster than T steps; None iterates.
         replicas: R where `step` is R maps at once, None for a single one.
         name: what to call it in messages and captions.
         device: where `step` expects its states.
@@ -40,6 +42,7 @@ class DiscreteMap:
     dim: int
     dt: float = 1.0
     joint: JointMap | None = None
+    path: PathMap | None = None
     replicas: int | None = None
     name: str = "map"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -89,8 +92,16 @@ class DiscreteMap:
         """J(x) = ∂Φ/∂x, (..., D) -> (..., D, D)."""
         return self.step_and_jacobian(x)[1]
 
+    def jacobians(self, path: Tensor) -> Tensor:
+        """J along orbits in one call, since a state's does not depend on the others': (T, ..., B, D) -> (T, ..., B, D, D)."""
+        rows = path.movedim(0, -3)
+        j = self.jacobian(rows.flatten(-3, -2))
+        return j.unflatten(-3, rows.shape[-3:-1]).movedim(-4, 0)
+
     def orbit(self, x: Tensor, steps: int) -> Tensor:
         """x, Φ(x), …, Φ^steps(x), stacked in front: (..., D) -> (steps+1, ..., D)."""
+        if self.path is not None and steps:
+            return torch.cat([x[None], self.path(x, steps)])
         path = [x]
         for _ in range(steps):
             path.append(self.step(path[-1]))
@@ -105,19 +116,20 @@ class DiscreteMap:
         if n < 1:
             raise ValueError(f"the number of iterations must be at least 1, got {n}")
 
-        def step(x: Tensor) -> Tensor:
-            for _ in range(n):
-                x = self.step(x)
-            return x
+        if n == 1:
+            return self
 
         def joint(x: Tensor) -> tuple[Tensor, Tensor]:
-            x, total = self.step_and_jacobian(x)
-            for _ in range(n - 1):
-                x, j = self.step_and_jacobian(x)
+            path = self.orbit(x, n)
+            total, *later = self.jacobians(path[:-1])
+            for j in later:
                 total = j @ total
-            return x, total
+            return path[-1], total
 
-        return replace(self, step=step, joint=joint, dt=n * self.dt, name=f"{self.name}^{n}", chart=None)
+        return replace(
+            self, step=lambda x: self.orbit(x, n)[-1], joint=joint, path=None, dt=n * self.dt,
+            name=f"{self.name}^{n}", chart=None,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 # Set for the processes of runs side by side, each of which has a share of the cores.
 THREADS_VARIABLE = "DDL_DYN_THREADS"
@@ -20,3 +21,16 @@ def available_threads() -> int:
         with contextlib.suppress(ValueError):
             return max(1, min(int(os.environ.get(name, "").partition(",")[0]), cores()))
     return cores()
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """One thread for torch's own operations: on the small arrays of an analysis a team costs six times their work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

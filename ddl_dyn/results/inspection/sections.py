@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ddl_dyn import analysis
+from ddl_dyn.engine.threads import one_torch_thread
 from ddl_dyn.experiments.setup import Setup, restore_setup
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.metrics.arrays import Array
@@ -109,7 +110,8 @@ def analyse(
         if on_section is not None:
             on_section(name)
         try:
-            found[name] = section.measure(work)
+            with one_torch_thread():
+                found[name] = section.measure(work)
         except Unsuitable as reason:
             skipped[name] = str(reason)
     return found | {"skipped": skipped}
