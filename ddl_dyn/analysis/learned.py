@@ -80,7 +80,11 @@ def learned_family(
                 return after
             z = h if normalizer is None else normalizer.normalize(h)
             # Mapped over replicas as a whole where it is one method.
-            z = double.advance(z, l, u) if config.carry == "observed" else double.read(double.step(double.lift(z), l, u))
+            z = (
+                double.advance(z, l, u)
+                if config.carry == "observed"
+                else double.read(double.step(double.lift(z), l, u))
+            )
             return (z if normalizer is None else normalizer.denormalize(z)).reshape(x.shape)
 
         def path(x: Tensor, steps: int) -> Tensor:

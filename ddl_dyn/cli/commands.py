@@ -77,6 +77,10 @@ def _watch(options: argparse.Namespace) -> int:
     return watch(Path(options.runs), options.run, once=options.once, interval=options.interval)
 
 
+# Cells of a bar of progress.
+_BAR = 24
+
+
 def _portrait(options: argparse.Namespace) -> int:
     from ddl_dyn.results.figures.catalogue import LIST, available_figures, draw_figures
     from ddl_dyn.runs import find_run
@@ -87,9 +91,27 @@ def _portrait(options: argparse.Namespace) -> int:
         for name, shows, why_not in available_figures(run):
             say(f"{name:13} {'–  ' + why_not if why_not else shows}")
         return 0
-    for path in draw_figures(run, names, Path(options.out) if options.out else None):
-        say(path)
+    folder = Path(options.out) if options.out else None
+    draw_figures(run, names, folder, on_figure=_tell_figure, on_path=_say_path)
+    _tell("")
     return 0
+
+
+def _tell(text: str) -> None:
+    """Write over the line of progress, where there is a terminal to show it."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _tell_figure(done: int, count: int, name: str) -> None:
+    filled = round(_BAR * done / count)
+    _tell(f"{'█' * filled}{'░' * (_BAR - filled)} {done} of {count}: {name} …")
+
+
+def _say_path(path: Path) -> None:
+    _tell("")
+    say(path)
+    sys.stdout.flush()
 
 
 def _analyse(options: argparse.Namespace) -> int:
@@ -107,13 +129,8 @@ def _analyse(options: argparse.Namespace) -> int:
     inner_folder(folder, FIGURES_FOLDER)
     setup = restore_setup(run)
 
-    def tell(section: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{section.replace('_', ' ')} …", end="", file=sys.stderr, flush=True)
-
-    found = analyse(run, steps=options.steps, on_section=tell, setup=setup)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+    found = analyse(run, steps=options.steps, on_section=lambda name: _tell(f"{name.replace('_', ' ')} …"), setup=setup)
+    _tell("")
     print_analysis(found, rows(found))
     for path in write_analysis(found, setup, folder):
         say(path)

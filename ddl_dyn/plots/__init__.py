@@ -12,7 +12,7 @@ from ddl_dyn.plots.gates import gate_map, layer_spectra_plane
 from ddl_dyn.plots.panel import course_panel, plane_panel
 from ddl_dyn.plots.plane import basin_map, direction_field, nullclines, poincare_section
 from ddl_dyn.plots.portrait import phase_portrait
-from ddl_dyn.plots.portrait3d import phase_portrait_3d
+from ddl_dyn.plots.portrait3d import attractor_3d, phase_portrait_3d
 from ddl_dyn.plots.radius import error_by_radius
 from ddl_dyn.plots.ranking import ranking, survival_curves
 from ddl_dyn.plots.series import error_growth, trajectories
@@ -25,6 +25,7 @@ from ddl_dyn.plots.training import training_curves
 __all__ = [
     "MODEL_STYLES",
     "ModelStyle",
+    "attractor_3d",
     "basin_map",
     "bifurcation_diagram",
     "cobweb",

@@ -5,24 +5,25 @@ Axes: T steps.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from ddl_dyn.config.files import replacing
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.bands import finite, limits, spread
 from ddl_dyn.plots.portrait import Kind
 from ddl_dyn.plots.style import TRUE_COLOUR, UNDERLAY, legend, model_style, new_figure, style, styled
+
+_DPI = 110
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,34 @@ class OrbitAnimation:
     def write(self, stem: Path) -> tuple[Path]:
         """Write the animation as GIF; its path."""
         path = stem.with_name(stem.name + ".gif")
-        writer = PillowWriter(fps=self.fps)
-        # The library writes to a name alone, and in place.
-        with replacing(path) as file, tempfile.TemporaryDirectory() as folder:
-            drawn = Path(folder) / path.name
-            with style(), writer.saving(self.figure, str(drawn), dpi=110):
-                for frame in spread(len(self.movers[0][0]), self.frames):
-                    for states, trail, head in self.movers:
-                        trail.set_data(*states[max(frame - self.tail, 0) : frame + 1].T)
-                        head.set_data(*states[frame : frame + 1].T)
-                    writer.grab_frame()
-            file.write(drawn.read_bytes())
+        pictures = self._pictures()
+        # Frames of one palette, that of the fullest, need no dithering of their own.
+        palette = pictures[-1].quantize(colors=64)
+        frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+        with replacing(path) as file:
+            frames[0].save(
+                file, format="GIF", save_all=True, append_images=frames[1:], duration=round(1000 / self.fps), loop=0
+            )
         return (path,)
+
+    def _pictures(self) -> list[Image.Image]:
+        """The frames: what stands still is drawn once, and the orbits over a copy of it."""
+        canvas: Any = self.figure.canvas
+        moving = [line for _, *lines in self.movers for line in lines]
+        pictures = []
+        with style():
+            self.figure.set_dpi(_DPI)
+            canvas.draw()
+            still = canvas.copy_from_bbox(self.figure.bbox)
+            for frame in spread(len(self.movers[0][0]), self.frames):
+                canvas.restore_region(still)
+                for states, trail, head in self.movers:
+                    trail.set_data(*states[max(frame - self.tail, 0) : frame + 1].T)
+                    head.set_data(*states[frame : frame + 1].T)
+                for line in moving:
+                    line.axes.draw_artist(line)
+                pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
+        return pictures
 
 
 @styled

@@ -128,6 +128,18 @@ def spread(n: int, chosen: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, n - 1, min(chosen, n)).round().astype(np.intp)) if n else np.empty(0, dtype=np.intp)
 
 
+def strands(values: Array) -> list[NDArray[np.intp]]:
+    """Indices of the lines that show a positive curve (T,): all its points, or even and odd ones apart.
+
+    Along a cycle of period two the error of persistence jumps at every step, and one line through it fills the panel.
+    """
+    every = np.arange(len(values))
+    known = values[np.isfinite(values) & (values > 0)]
+    jumps = np.diff(np.log(known)) if len(known) > 8 else np.zeros(1)
+    alternates = np.mean(jumps[1:] * jumps[:-1] < 0) > 0.8 if len(jumps) > 2 else False
+    return [every[::2], every[1::2]] if alternates and np.median(np.abs(jumps)) > np.log(1.5) else [every]
+
+
 def banded_line(ax: Axes, t: Array, name: str, curves: tuple[Array, Array, Array], high: float) -> None:
     """Draw the median line and the seed band of one model; what is infinite runs out of the top of the panel.
 

@@ -12,13 +12,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ddl_dyn.metrics.registry import PRIMARY, Metric
 from ddl_dyn.plots.bands import log_limits
 from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 _Row = Mapping[str, Any]
+# A median this many times the typical one lies beyond the panel: it must not press all others together.
+_FAR = 30.0
 _FIELDS = ("task", "model", "protocol", "horizon", "median", "low", "high")
 
 
@@ -51,7 +52,7 @@ def interval_chart(
     caption = caption_of(
         f"Median {metric.title}{over} on unseen initial states{covered}",
         f"{metric.better.capitalize()} is better" if metric.better else "",
-        "▸: diverged, or an interval that leaves the panel; ◂: smaller than the axis shows" if _leaves(rows) else "",
+        "▸: diverged, or beyond the panel; ◂: smaller than the axis shows" if _leaves(rows) else "",
         note,
     )
     height = 0.125 * sum(heights) + 0.6 * len(protocols) + 0.75 + 0.25 * bool(title)
@@ -75,6 +76,7 @@ def _span(rows: Sequence[_Row]) -> tuple[float, float]:
     """Limits that hold the medians and what of the intervals lies within a decade of them."""
     medians = np.array([float(r["median"]) for r in rows])
     known = medians[np.isfinite(medians) & (medians > 0)]
+    known = known[known <= _FAR * np.median(known)] if known.size else known
     ends = np.array([[float(r["low"]), float(r["high"])] for r in rows])
     ends[~np.isfinite(ends)] = np.nan
     if known.size:
@@ -96,7 +98,9 @@ def _check(rows: Sequence[_Row]) -> None:
 def _leaves(rows: Sequence[_Row]) -> bool:
     """True if anything may be marked at a border."""
     values = np.array([[float(r["median"]), float(r["high"])] for r in rows if not model_style(r["model"]).floor])
-    return bool((~np.isfinite(values) | (values == 0)).any())
+    medians = values[np.isfinite(values[:, 0]), 0]
+    far = bool(medians.size) and bool((medians > _FAR * np.median(medians)).any())
+    return far or bool((~np.isfinite(values) | (values == 0)).any())
 
 
 def _unique(rows: Sequence[_Row], field: str) -> list[Any]:
@@ -114,10 +118,6 @@ def _panel(
     ax: Axes, rows: Sequence[_Row], tasks: Sequence[str], models: Sequence[str], slot: float, span: tuple[float, float]
 ) -> None:
     ax.set(xscale="log", xlim=span)
-    if span[1] / span[0] < 300:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span[1] / span[0] < 30 else (1.0, 3.0)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        ax.xaxis.set_minor_locator(NullLocator())
     for t, task in enumerate(tasks):
         base = t * slot
         if t:
@@ -143,7 +143,7 @@ def _dot(ax: Axes, row: _Row, y: float, span: tuple[float, float]) -> None:
     right, left = span[1] * (span[0] / span[1]) ** 0.018, span[0] * (span[1] / span[0]) ** 0.018
     start = low if np.isfinite(low) else right
     end = high if np.isfinite(high) else right
-    if np.isfinite(median):
+    if median <= right:
         ax.plot(
             [max(start, span[0]), min(end, right)], [y, y], color=look.colour, linewidth=1.3, zorder=2, gid="interval"
         )
@@ -152,7 +152,15 @@ def _dot(ax: Axes, row: _Row, y: float, span: tuple[float, float]) -> None:
         marker, gid = ("<", "below") if below else (look.marker, "median")
         ax.plot(max(median, left), y, marker=marker, color=look.colour, ls="none", markersize=4.8, zorder=3, gid=gid)
     else:
-        ax.plot([start, right], [y, y], color=look.colour, linewidth=1.3, linestyle=":", zorder=2, gid="interval")
+        ax.plot(
+            [min(start, right), right],
+            [y, y],
+            color=look.colour,
+            linewidth=1.3,
+            linestyle=":",
+            zorder=2,
+            gid="interval",
+        )
     if end > right or not np.isfinite(high) or not np.isfinite(median):
-        size = 6.5 if not np.isfinite(median) else 4.5
+        size = 4.5 if median <= right else 6.5
         ax.plot(right, y, marker=">", color=look.colour, ls="none", markersize=size, zorder=3, gid="diverged")

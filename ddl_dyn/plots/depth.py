@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from ddl_dyn.config.formats import percent
 from ddl_dyn.plots.bands import band, finite, limits, log_limits
-from ddl_dyn.plots.gates import GATE_MAP, GATE_NORM, gate_bar, layer_panels
+from ddl_dyn.plots.gates import gate_bar, gate_look, layer_panels
 from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
 
@@ -68,13 +68,16 @@ def gate_over_depth_time(
     t = np.arange(b.shape[0]) if times is None else np.asarray(times, dtype=np.float64)
     height = float(np.clip(0.18 * b.shape[1], 0.9, 4.0))
     figure = new_figure(
-        PAGE_WIDTH, height + 1.0, title=title, caption=caption_of("White: β = 1, where the layer overwrites", note)
+        PAGE_WIDTH,
+        height + 1.0,
+        title=title,
+        caption=caption_of("Paper: the layer skips; purple: it reflects (β > 1)", note),
     )
     ax: Axes = figure.subplots()
     half = 0.5 * (t[1] - t[0]) if t.size > 1 else 0.5
     edges = np.concatenate([t - half, [t[-1] + half]])
     layers = np.arange(b.shape[1] + 1) + 0.5
-    image = ax.pcolormesh(edges, layers, b.T, cmap=GATE_MAP, norm=GATE_NORM, shading="flat", rasterized=True)
+    image = ax.pcolormesh(edges, layers, b.T, shading="flat", rasterized=True, **gate_look(b))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     ax.set(xlabel="step" if times is None else f"t [{time_unit}]" if time_unit else "time", ylabel="layer")
     if times is None:
@@ -93,23 +96,34 @@ def discrepancy_spent(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """Share of its discrepancy e = kᵀX − vᵀ that a stack has removed after each layer.
+    """Share of its discrepancy e = kᵀX − vᵀ that each rewrite of a stack removes: one point a rewrite, a bar its band.
 
     Args:
-        spent: model → (R, L+1) share removed so far, 0 at the input; above 1 where a layer over-relaxes.
+        spent: model → (R, L) share removed; above 1 where a layer over-relaxes.
         level: share of the seeds inside the band.
     """
     figure = new_figure(
-        PAGE_WIDTH * 0.6, 2.9, title=title, caption=caption_of(f"Median over seeds and central {percent(level)}", note)
+        PAGE_WIDTH * 0.6,
+        2.9,
+        title=title,
+        caption=caption_of(
+            f"Median over seeds and central {percent(level)}",
+            "0: nothing is rewritten; 1: all of it; above: past the target",
+            note,
+        ),
     )
     ax: Axes = figure.subplots()
     for reference in (0.0, 1.0):
         ax.axhline(reference, color="#bbbbbb", linewidth=0.7, zorder=0)
     values = [finite(v) for v in spent.values()]
     for name, curve in zip(spent, values, strict=True):
-        _banded(ax, np.arange(curve.shape[1]), curve, name, level)
-    low, high = limits([*values, [0.0, 1.0]], pad=0.05)
-    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(low, high))
+        look, places = model_style(name), np.arange(1, curve.shape[1] + 1)
+        median, low, high = band(curve, level, failed="missing")
+        ax.vlines(places, low, high, color=look.colour, linewidth=4.0, alpha=0.3)
+        ax.plot(places, median, color=look.colour, ls="none", marker=look.marker, label=look.label)
+    bottom, top = limits([*values, [0.0, 1.0]], pad=0.05)
+    most = max(curve.shape[1] for curve in values)
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(bottom, top), xlim=(0.5, most + 0.5))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(figure, ax)
     return figure

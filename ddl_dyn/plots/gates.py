@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, ListedColormap, TwoSlopeNorm
+from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, ListedColormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
@@ -24,8 +24,26 @@ from ddl_dyn.plots.fields import on_axes, regular_grid
 from ddl_dyn.plots.portrait import Kind
 from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
-GATE_MAP = "PuOr"
-GATE_NORM = TwoSlopeNorm(vmin=0.0, vcenter=1.0, vmax=2.0)
+# Paper for skip, orange up to overwrite, and towards purple only where the operator reflects (β > 1).
+_SKIP, _OVERWRITE, _REFLECT = "#ffffff", ("#fdd9a8", "#f0a24a", "#d9741c"), ("#a8487a", "#6b2f93", "#3d1a78")
+_BELOW = LinearSegmentedColormap.from_list("gate_below_one", [_SKIP, *_OVERWRITE])
+_WHOLE = LinearSegmentedColormap.from_list("gate", [_SKIP, *_OVERWRITE, *_REFLECT])
+
+
+def gate_look(beta: ArrayLike) -> dict[str, Any]:
+    """Colour map and range of gates: up to their largest, so that small ones show, and never past one hue below β = 1.
+
+    Args:
+        beta: any shape, in [0, 2].
+    Returns:
+        `cmap` and `norm`, as matplotlib's drawing functions take them.
+    """
+    b = finite(beta)
+    top = float(np.nanmax(b)) if np.isfinite(b).any() else 2.0
+    if top > 1.0:
+        return {"cmap": _WHOLE, "norm": TwoSlopeNorm(vmin=0.0, vcenter=1.0, vmax=2.0)}
+    ends = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+    return {"cmap": _BELOW, "norm": Normalize(0.0, next(end for end in ends if end >= top - 1e-9))}
 
 
 @styled
@@ -56,21 +74,31 @@ def gate_map(
     x, y, first_is_x = regular_grid(grid)
     if b.shape[1:] != np.shape(grid)[:2]:
         raise ValueError(f"beta must have shape (L, {np.shape(grid)[0]}, {np.shape(grid)[1]}), got {b.shape}")
+    drawn = [
+        level for level in (borders[0], 1.0, borders[1]) if np.isfinite(b).any() and np.nanmin(b) < level < np.nanmax(b)
+    ]
+    each = ", ".join("1 (solid: det A = 1 − β changes sign)" if v == 1.0 else f"{v:g} (dashed)" for v in drawn)
     caption = caption_of(
-        f"β of one replica; contours: β = 1, where det A = 1 − β changes sign (solid), "
-        f"{borders[0]:g} and {borders[1]:g} (dashed)",
+        "β of one replica: paper where the layer skips, purple where it reflects",
+        f"Contours: β = {each}"
+        if each
+        else f"Between {np.nanmin(b):.2g} and {np.nanmax(b):.2g} here"
+        if np.isfinite(b).any()
+        else "",
+        "Grey: true orbits" if orbits is not None else "",
         note,
     )
+    look = gate_look(b)
     cols, figure, axes = layer_panels(len(b), title, caption)
     for l, ax in enumerate(axes):
         shown = on_axes(b[l], first_is_x)
-        image = ax.pcolormesh(x, y, shown, cmap=GATE_MAP, norm=GATE_NORM, shading="gouraud", rasterized=True)
+        image = ax.pcolormesh(x, y, shown, shading="gouraud", rasterized=True, **look)
         if np.isfinite(shown).any():
             _contours(ax, x, y, shown, borders)
         if orbits is not None:
             o = finite(orbits)
-            look: dict[str, Any] = {"lw": 0.5} if kind == "flow" else {"ls": "none", "marker": "o", "ms": 1.4, "mew": 0}
-            ax.plot(o[..., 0].T, o[..., 1].T, color="#222222", alpha=0.6, gid="orbit", **look)
+            line: dict[str, Any] = {"lw": 0.7} if kind == "flow" else {"ls": "none", "marker": "o", "ms": 1.6, "mew": 0}
+            ax.plot(o[..., 0].T, o[..., 1].T, color="#666666", alpha=0.75, gid="orbit", **line)
         ax.set(xlim=(x.min(), x.max()), ylim=(y.min(), y.max()), title=f"layer {l + 1}")
         ax.set_xlabel(state_names[0] if l + cols >= len(b) else "")
         ax.set_ylabel(state_names[1] if l % cols == 0 else "")
@@ -110,11 +138,14 @@ def gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
     """Draw the colour bar of a gate β with its regimes.
 
     Args:
-        figure: gets the bar.   image: matplotlib's mappable, scaled to [0, 2].   axes: beside which it stands.
+        figure: gets the bar.   image: matplotlib's mappable, scaled by `gate_look`.   axes: beside which it stands.
     """
-    bar = figure.colorbar(image, ax=list(axes), shrink=0.85, aspect=22, pad=0.015, ticks=[0.0, 0.5, 1.0, 1.5, 2.0])
+    top = float(image.norm.vmax)
+    ticks = [0.0, 0.5, 1.0, 1.5, 2.0] if top > 1 else list(np.linspace(0.0, top, 5 if top != 0.3 else 4))
+    named = {0.0: "  skip", 1.0: "  overwrite", 2.0: "  reflect"}
+    bar = figure.colorbar(image, ax=list(axes), shrink=0.85, aspect=22, pad=0.015, ticks=ticks)
     bar.set_label("gate β")
-    bar.ax.set_yticklabels(["0  skip", "0.5", "1  overwrite", "1.5", "2  reflect"])
+    bar.ax.set_yticklabels([f"{tick:.3g}{named.get(tick, '')}" for tick in ticks])
     bar.outline.set_visible(False)
 
 
@@ -131,8 +162,11 @@ def layer_spectra_plane(
     sets = [np.asarray(v, dtype=np.complex128) for v in (frozen, jacobian)]
     layers = max(len(s) for s in sets)
     colour_map = ListedColormap(colormaps["viridis"](np.linspace(0.0, 0.86, max(layers, 2))))
+    flat = any(_on_axis(layer) for values in sets for layer in values)
     caption = caption_of(
         f"{model_style(model).label}, {counted(layers, 'layer')}, {counted(sets[1].shape[1], 'state')} of one replica",
+        "Left of zero: the layer turns a direction over; outside the circle: it stretches one",
+        "Real eigenvalues stand a layer above the other" if flat and layers > 1 else "",
         _outside(sets),
         note,
     )
@@ -149,17 +183,30 @@ def layer_spectra_plane(
         for l, layer in enumerate(values):
             z = layer.ravel()
             z = z[np.isfinite(z)]
-            real = bool(z.size) and float(np.abs(z.imag).max()) < 1e-9
-            # Real spectra all lie on the axis: ticks stay readable where discs would pile up.
+            real = _on_axis(layer)
+            # Real spectra all lie on the axis: ticks stay readable where discs would pile up, side by side by layer.
             look: dict[str, object] = (
-                {"marker": "|", "ms": 9, "mew": 0.9} if real else {"marker": "o", "ms": 2.8, "mew": 0}
+                {"marker": "|", "ms": 8, "mew": 0.9}
+                if real
+                else {"marker": _MARKS[l % len(_MARKS)], "ms": 3.6, "mfc": "none"}
             )
-            ax.plot(z.real, z.imag, ls="none", color=colour_map(l), alpha=0.55, zorder=2, gid=f"layer-{l}", **look)
+            up = (l - (len(values) - 1) / 2) * min(0.09, 0.9 / len(values)) * (box[1][1] - box[1][0]) if real else 0.0
+            ax.plot(z.real, z.imag + up, ls="none", color=colour_map(l), alpha=0.7, zorder=2, gid=f"layer-{l}", **look)
         ax.set(xlim=box[0], ylim=box[1], title=name, xlabel="Re λ")
         ax.set_aspect("equal", adjustable="box")
     axes[0].set_ylabel("Im λ")
     _layer_key(figure, axes, colour_map, layers)
     return figure
+
+
+_MARKS = ("o", "s", "^", "D", "v", "p")
+
+
+def _on_axis(layer: Complex) -> bool:
+    """True where all eigenvalues of a layer are real."""
+    z = np.asarray(layer).ravel()
+    z = z[np.isfinite(z)]
+    return bool(z.size) and float(np.abs(z.imag).max()) < 1e-9
 
 
 def _layer_key(figure: Figure, axes: Any, colour_map: Any, layers: int) -> None:

@@ -29,7 +29,7 @@ from ddl_dyn.plots.fields import (
     stability_handles,
     step_scale,
 )
-from ddl_dyn.plots.gates import GATE_MAP, GATE_NORM, gate_bar, layer_panels
+from ddl_dyn.plots.gates import gate_bar, gate_look, layer_panels
 from ddl_dyn.plots.portrait import FIELD_UNDER, plane_limits, plane_panels
 from ddl_dyn.plots.style import TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, styled
 
@@ -226,8 +226,7 @@ def direction_field(
     for l, ax in enumerate(axes):
         if gates is not None:
             image = ax.pcolormesh(
-                x, y, on_axes(gates[l], first_is_x), cmap=GATE_MAP, norm=GATE_NORM, shading="nearest", alpha=0.75,
-                rasterized=True,
+                x, y, on_axes(gates[l], first_is_x), shading="nearest", rasterized=True, **gate_look(gates)
             )  # fmt: skip
         _lines(ax, np.asarray(grid, dtype=np.float64), k[l], box)
         ax.set(xlim=box[0], ylim=box[1], title=f"layer {l + 1}")

@@ -80,6 +80,102 @@ def phase_portrait_3d(
     return figure
 
 
+# Azimuth and elevation of the eye, in degrees: what textbooks draw the Lorenz attractor from.
+_EYE = (-55.0, 18.0)
+
+
+@styled
+def attractor_3d(
+    true: ArrayLike,
+    free_runs: Mapping[str, ArrayLike] | ArrayLike,
+    *,
+    model: str = "ddl",
+    fixed_points_true: Sequence[Marked] = (),
+    fixed_points_model: Mapping[str, Sequence[Marked]] | Sequence[Marked] = (),
+    state_names: Sequence[str] = ("x", "y", "z"),
+    kind: Kind = "flow",
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Attractors in three dimensions seen at an angle, the truth beside each model's, in one box.
+
+    Args:
+        true: (T+1, 3) one long true run.
+        free_runs: (T+1, 3) a long free run of `model`, or one such array per model.
+        fixed_points_true, fixed_points_model: (location (3,), stability type) pairs.
+        kind: "flow" joins the samples by lines; "map" shows points.
+    """
+    truth = finite(true)
+    learned = {k: finite(v) for k, v in by_model(free_runs, model).items()}
+    marks = by_model(fixed_points_model, model)
+    box = [limits([truth[:, d]], pad=0.06) for d in range(3)]
+    lost = [model_style(k).label for k, v in learned.items() if not np.isfinite(v).all()]
+    caption = caption_of(
+        f"One long run of {counted(len(truth) - 1, 'step')} each, past its transient; darker is nearer. What leaves the "
+        "box of the truth is not drawn",
+        f"No longer finite before its end: {', '.join(lost)}" if lost else "",
+        note,
+    )
+    columns = 1 + len(learned)
+    side = min(PAGE_WIDTH / columns, 3.6)
+    figure = new_figure(side * columns, 0.86 * side + 0.7 + 0.25 * bool(title), title=title, caption=caption)
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    runs: dict[str, Array] = {"": truth, **learned}
+    for ax, (name, states) in zip(axes, runs.items(), strict=True):
+        look = model_style(name) if name else None
+        colour = look.colour if look else TRUE_COLOUR
+        seen = _seen(_inside(states, box), box)
+        _frame(ax, box, state_names)
+        draw_depth(ax, seen[None, :, :2], np.nan_to_num(seen[None, :, 2], nan=0.5), kind, colour)
+        marked = fixed_points_true if look is None else marks.get(name, ())
+        draw_marked(ax, [(_seen(np.atleast_2d(np.asarray(p)), box)[:, :2], s) for p, s in marked], colour)
+        ax.set_title(look.label if look else "true", color=colour)
+    legend(figure, handles=stability_handles(fixed_points_true, *marks.values()))
+    return figure
+
+
+def _inside(states: Array, box: Sequence[tuple[float, float]]) -> Array:
+    """States with a gap where one is more than a tenth of the box outside it."""
+    low, high = np.array(box).T
+    room = 0.1 * (high - low)
+    known = ((states >= low - room) & (states <= high + room)).all(axis=-1, keepdims=True)
+    return np.where(known, states, np.nan)
+
+
+def _seen(states: Array, box: Sequence[tuple[float, float]]) -> Array:
+    """Places on the page and nearness in [0, 1] of states (P, 3), the box made a cube."""
+    low, high = np.array(box).T
+    x, y, z = ((states - low) / (high - low) - 0.5).T
+    azimuth, elevation = np.deg2rad(_EYE)
+    along = x * np.cos(azimuth) + y * np.sin(azimuth)
+    right = -x * np.sin(azimuth) + y * np.cos(azimuth)
+    up = z * np.cos(elevation) - along * np.sin(elevation)
+    near = along * np.cos(elevation) + z * np.sin(elevation)
+    return np.stack([right, up, np.clip(near / np.sqrt(3.0) + 0.5, 0.0, 1.0)], axis=-1)
+
+
+def _frame(ax: Axes, box: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+    """The box's edges, and at the end of three of them the component's name and range."""
+    ends = np.array(box)
+    # The corner that hides none of the three edges from the eye.
+    corner = np.array([1, 0, 0])
+    for d in range(3):
+        for others in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            at = np.insert(np.array(others), d, 0)
+            edge = np.stack([at, at])
+            edge[1, d] = 1
+            places = _seen(np.take_along_axis(ends.T, edge, axis=0), box)
+            ax.plot(places[:, 0], places[:, 1], color="#d4d4d4", linewidth=0.6, zorder=0, gid="box")
+            if (np.delete(edge[0], d) == np.delete(corner, d)).all():
+                middle = places[:, :2].mean(axis=0) * 1.16
+                text = f"{names[d]}  {ends[d, 0]:.3g} … {ends[d, 1]:.3g}"
+                turn = float(np.rad2deg(np.arctan2(*(places[1] - places[0])[1::-1])))
+                turn = turn - 180 if turn > 90 else turn + 180 if turn < -90 else turn
+                ax.text(*middle, text, rotation=turn, ha="center", va="center", fontsize=6.5, color="#555555")
+    ax.set(xlim=(-0.85, 0.85), ylim=(-0.85, 0.85), aspect="equal")
+    ax.set_axis_off()
+
+
 def _row(
     axes: Sequence[Axes], states: Array, kind: Kind, colour: str, box: Sequence[tuple[float, float]],
     marked: Sequence[Marked],

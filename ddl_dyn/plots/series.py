@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ddl_dyn.config.formats import percent
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.registry import PRIMARY
-from ddl_dyn.plots.bands import band, banded_line, finite, limits, log_limits, positive, spread
+from ddl_dyn.plots.bands import band, banded_line, finite, limits, log_limits, positive, spread, strands
 from ddl_dyn.plots.style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
 
 # Growth over the horizon (natural logarithm) below which a slope would be drawn as a level.
@@ -54,6 +54,7 @@ def trajectories(
         raise ValueError(f"true must have shape (N, T+1, D) with T+1 = {t.size} times, got {x.shape}")
     picked = spread(len(x), chosen)
     names = list(state_names) or [rf"$x_{{{i + 1}}}$" for i in range(x.shape[2])]
+    names = [n.replace("[", "\n[") if len(n) > 12 else n for n in names]
     labels = [f"{n} [{u}]" if u else n for n, u in zip(names, [*units, *[""] * len(names)], strict=False)]
     seeds = sorted({np.shape(p)[0] for p in predictions.values()})
     caption = caption_of(
@@ -125,13 +126,15 @@ def error_growth(
     t = np.asarray(steps, dtype=np.float64)
     bands = {name: band(c, level) for name, c in curves.items()}
     floor_curves = {name: finite(f) for name, f in (floors or {}).items()}
-    visible = [m[1:] for m, _, _ in bands.values()] + [f[1:] for f in floor_curves.values()]
-    low, high = log_limits(visible, decades=6)
+    low, high = _error_limits([median for median, _, _ in bands.values()], list(floor_curves.values()))
     seeds = sorted({np.shape(c)[0] for c in curves.values()})
     over = f"Lines: median over {_counts(seeds)} seeds; bands: central {percent(level)}" if seeds else ""
     caption = caption_of(
         f"{over}; a diverged run counts as infinite (×: the median does)" if over else "",
-        "Grey: floors" if floor_curves else "",
+        "Grey: floors; a model above them has learned nothing" if floor_curves else "",
+        "Two lines of a kind: even and odd steps of a floor that jumps"
+        if any(len(strands(f)) > 1 for f in floor_curves.values())
+        else "",
         _said(exponents or {}, float(t[-1] - t[0])),
         note,
     )
@@ -141,7 +144,11 @@ def error_growth(
         banded_line(ax, t, name, curves_of, high)
     for name, curve in floor_curves.items():
         look = model_style(name)
-        ax.plot(t, positive(curve), color=look.colour, linestyle=look.line, linewidth=0.9, zorder=1.5, label=look.label)
+        for part in strands(curve):
+            ax.plot(
+                t[part], positive(curve)[part], color=look.colour, linestyle=look.line, linewidth=0.9, zorder=1.5,
+                label=look.label,
+            )  # fmt: skip
     for name, exponent in (exponents or {}).items():
         if _visible(*exponent, float(t[-1] - t[0])) and bands:
             _guide(ax, t, [m for m, _, _ in bands.values()], exponent[0], name)
@@ -150,6 +157,13 @@ def error_growth(
     ax.set(yscale="log", ylim=(low, high), xlim=(t[0], t[-1]), xlabel="steps", ylabel=PRIMARY.heading)
     legend(figure, ax)
     return figure
+
+
+def _error_limits(medians: Sequence[Array], floors: Sequence[Array]) -> tuple[float, float]:
+    """Limits that hold every median from its first step, and of the floors what lies no decade below them."""
+    known = [m[np.isfinite(m) & (m > 0)] for m in medians]
+    least = min((float(m.min()) for m in known if m.size), default=0.0) / 10
+    return log_limits([*medians, *(np.where(f >= least, f, np.nan) for f in floors)], decades=6)
 
 
 def _visible(slope: float, error: float, span: float) -> bool:

@@ -18,8 +18,10 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from ddl_dyn.config.files import replacing
 from ddl_dyn.config.labels import model_label
@@ -122,10 +124,16 @@ def style() -> Iterator[None]:
 
 
 class StyledFigure(Figure):
-    """A Figure that keeps the style sheet when it is drawn later: ticks are made, and sized, at drawing time."""
+    """A Figure that keeps the style sheet when it is drawn later: ticks are made, and sized, at drawing time.
+
+    Logarithmic axes that span little have ticks in plain decimals.
+    """
 
     def draw(self, renderer: Any) -> None:
         """Draw under the style sheet."""
+        for ax in self.axes:
+            _plain_ticks(ax.xaxis, ax.get_xlim())
+            _plain_ticks(ax.yaxis, ax.get_ylim())
         with style():
             super().draw(renderer)
 
@@ -133,6 +141,23 @@ class StyledFigure(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=150)
         return buffer.getvalue()
+
+
+def _plain_ticks(axis: Axis, ends: tuple[float, float]) -> None:
+    """Ticks at 1, 2 and 5 of each power of ten, or at 1 and 3, written as decimals, on less than three decades."""
+    low, high = sorted(ends)
+    if axis.get_scale() != "log" or not isinstance(axis.get_major_formatter(), LogFormatter) or low <= 0:
+        return
+    if high / low > 1000 or low < 1e-4 or high > 1e5:
+        axis.set_minor_formatter(NullFormatter())
+        return
+    if high / low < 4:
+        # Steps of a power of ten are too wide apart.
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 30 else (1.0, 3.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def styled(function: Callable[P, T]) -> Callable[P, T]:
@@ -239,9 +264,13 @@ def save(figure: Drawing, path: Path | str) -> tuple[Path, ...]:
     if not isinstance(figure, Figure):
         return figure.write(stem)
     png, svg = (stem.with_name(stem.name + suffix) for suffix in (".png", ".svg"))
+    layout = figure.get_layout_engine()
     with style():
         with replacing(png) as file:
             figure.savefig(file, format="png")
+        # The places are found: looking for them again takes longer than drawing.
+        figure.set_layout_engine("none")
         with replacing(svg) as file:
             figure.savefig(file, format="svg", metadata={"Date": None})
+    figure.set_layout_engine(layout)
     return png, svg

@@ -29,13 +29,12 @@ class Budget:
 
     Args:
         options: to give to `make_model`.
-        parameters: trainable numbers of one replica.   flops: multiplications and additions of one step.
+        parameters: trainable numbers of one replica.
         target: what was asked for (None without a budget).   met: whether the count is within 5 % of it.
     """
 
     options: dict[str, Any]
     parameters: int
-    flops: int
     target: int | None
     met: bool
 
@@ -152,9 +151,7 @@ def reference_options(config: RunConfig, state_dim: int) -> dict[str, Any]:
 def _describe(name: str, options: dict[str, Any], shape: dict[str, Any], target: int | None, met: bool) -> Budget:
     model = _build(name, options, shape)
     resolved = model_config(name, **options).model_dump()
-    return Budget(
-        options=resolved, parameters=count_parameters(model), flops=count_flops(model), target=target, met=met
-    )
+    return Budget(options=resolved, parameters=count_parameters(model), target=target, met=met)
 
 
 def _build(name: str, options: dict[str, Any], shape: dict[str, Any]) -> StepModel:

@@ -6,17 +6,20 @@ Axes: R replicas, N trajectories, T steps, D observed state.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddl_dyn import plots
 from ddl_dyn.config.files import inner_folder
+from ddl_dyn.engine.threads import one_torch_thread
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.plots.style import Drawing
 from ddl_dyn.results.figures.registry import RunFigure, figures_side_by_side, known_figures, on_page
 from ddl_dyn.results.figures.run_view import ANALYSIS_FILE, RunView
-from ddl_dyn.runs import COMPLETED, Run
+from ddl_dyn.runs import COMPLETED, Run, RunError, read_json
 from ddl_dyn.runs.atomic_files import write_json
 from ddl_dyn.runs.run import FIGURES_FOLDER
 
@@ -24,15 +27,26 @@ if TYPE_CHECKING:
     from ddl_dyn.experiments.setup import Setup
 
 ALL, LIST = "all", "list"
+# Written beside a run by `ddl-dyn portrait RUN --what list`.
+LIST_FILE = "figures.json"
 
 
-def draw_figures(run: Run, what: Sequence[str] | None, folder: Path | None = None) -> list[Path]:
+def draw_figures(
+    run: Run,
+    what: Sequence[str] | None,
+    folder: Path | None = None,
+    *,
+    on_figure: Callable[[int, int, str], None] | None = None,
+    on_path: Callable[[Path], None] | None = None,
+) -> list[Path]:
     """Write figures of a finished run; the paths written.
 
     Args:
         run: a completed run.
         what: names of figures, or `all`; None draws those that are drawn by default, from stored arrays.
         folder: where to; None takes the run's own.
+        on_figure: told before each how many are done, of how many, and its name.
+        on_path: told each path as soon as it is written.
     Raises:
         ValueError: for an unknown name, an unfinished run, or a figure asked for by name that means nothing here.
         FileError: when the run's own folder of figures is a link or no folder.
@@ -42,16 +56,27 @@ def draw_figures(run: Run, what: Sequence[str] | None, folder: Path | None = Non
     folder = inner_folder(run.path, FIGURES_FOLDER) if folder is None else folder
     view = RunView(run, stored_only=what is None)
     paths: list[Path] = []
-    for one in chosen:
-        try:
-            reason = one.unless(view)
-            if not reason:
-                paths += plots.save(one.draw(view), folder / one.name)
-        except Unsuitable as late:
-            reason = str(late)
+    for done, one in enumerate(chosen):
+        if on_figure is not None:
+            on_figure(done, len(chosen), one.name)
+        written, reason = _drawn(view, one, folder)
         if reason and what is not None and list(what) != [ALL]:
             raise _refusal(view, one, reason)
+        for path in written if on_path is not None else ():
+            on_path(path)
+        paths += written
     return paths
+
+
+def _drawn(view: RunView, one: RunFigure, folder: Path) -> tuple[Sequence[Path], str]:
+    """Paths of a figure, or why there is none."""
+    # What is drawn from stored arrays alone brings no torch along.
+    with nullcontext() if view.stored_only else one_torch_thread():
+        try:
+            reason = one.unless(view)
+            return ((), reason) if reason else (plots.save(one.draw(view), folder / one.name), "")
+        except Unsuitable as late:
+            return (), str(late)
 
 
 def figure_of(run: Run, name: str | None, *, given: Setup | None = None) -> Drawing:
@@ -85,9 +110,33 @@ def _refusal(view: RunView, one: RunFigure, reason: str) -> ValueError:
 def available_figures(run: Run) -> Iterator[tuple[str, str, str]]:
     """(name, what it shows, why not) of every figure; the last is empty where the run has it."""
     check_drawable(run)
-    view = RunView(run)
-    for one in known_figures().values():
-        yield one.name, one.shows, one.unless(view)
+    known = _listed(run)
+    if known is None:
+        view = RunView(run)
+        known = [(one.name, one.shows, one.unless(view)) for one in known_figures().values()]
+        # Where a run may not be written to, the list is made again.
+        with suppress(OSError):
+            write_json(run.path / LIST_FILE, {"code": _code(), "figures": known})
+    yield from known
+
+
+def _listed(run: Run) -> list[tuple[str, str, str]] | None:
+    """The list that this code has written beside a run: making it takes the trained map, and seconds."""
+    path = run.path / LIST_FILE
+    try:
+        stored = read_json(path) if path.is_file() else {}
+        found = [(str(name), str(shows), str(why)) for name, shows, why in stored.get("figures", [])]
+    except (RunError, TypeError, ValueError):
+        return None
+    return found if stored.get("code") == _code() and found else None
+
+
+def _code() -> str:
+    """Digest of the files that say which figures there are."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _chosen(what: Sequence[str] | None) -> Iterator[RunFigure]:

@@ -76,11 +76,11 @@ def _gate_time(view: RunView) -> Drawing:
 @figure("discrepancy", "share of the discrepancy that each rewrite spends", unless=_not_audited)
 def _discrepancy(view: RunView) -> Drawing:
     spent, beta = view.arrays["audit_spent"], view.arrays["audit_beta"]
-    # The mean over steps of a rewrite's share; index 0 is the input, of which nothing is spent yet.
+    # The mean over steps of a rewrite's share.
     each = spent.reshape(len(spent), -1, beta.shape[2] * beta.shape[4]).mean(axis=1)
     return plots.discrepancy_spent(
-        {view.model: np.concatenate([np.zeros((len(each), 1)), each], axis=1)},
-        xlabel="rewrite (0: the input)",
+        {view.model: each},
+        xlabel="rewrite",
         ylabel="share of its discrepancy spent",
         title=view.title,
         note=f"1 − rms e⁺ / rms e of each rewrite, mean over {beta.shape[1]} steps; its own k and v. {view.note}",

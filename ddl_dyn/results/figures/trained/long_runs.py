@@ -25,6 +25,25 @@ def _none(view: RunView) -> str:
     return climate.no_long_runs(view.setup)
 
 
+def _no_attractor(view: RunView) -> str:
+    return f"the state has {view.dim} components, not three" if view.dim != 3 else _none(view)
+
+
+@figure("attractor", "the attractor of a long free run in three dimensions, at an angle", unless=_no_attractor)
+def _attractor(view: RunView) -> Drawing:
+    pred, true = view.long_runs
+    return plots.attractor_3d(
+        true[0],
+        {view.model: pred[0, 0]},
+        fixed_points_true=view.fixed_points("_true"),
+        fixed_points_model={view.model: view.fixed_points()},
+        state_names=view.names,
+        kind=view.kind,
+        title=view.title,
+        note=view.space_note,
+    )
+
+
 def _no_section(view: RunView) -> str:
     if not view.setup.is_flow or view.dim < 3:
         return "a Poincaré section is taken of a flow of at least three components"
