@@ -123,9 +123,9 @@ def tangent_growth(phi: DiscreteMap, x: Tensor, frame: Tensor, steps: int) -> tu
         frame: (..., B, D, D), orthonormal columns.
         steps: T ≥ 0.
     Returns:
-        orbit (T+1, ..., B, D), the last orthonormal frame, and log |R_ii| of each step (T, ..., B, D): −inf where R_ii is
-        nothing but round-off, of the product or of the Jacobian at a state that is itself rounded (a superstable point
-        is met only to rounding), NaN where the Jacobian is not finite.
+        orbit (T+1, ..., B, D), the last orthonormal frame, and log |R_ii| of each step (T, ..., B, D): −inf where R_ii
+        is nothing but round-off, of the product or of the Jacobian at a state that is itself rounded (a superstable
+        point is met only to rounding), NaN where the Jacobian is not finite.
     """
     longest = max(1, min(_AT_ONCE, _NUMBERS // (x.numel() * phi.dim)))
     orbits, growth = [x[None]], [x.new_empty((0, *x.shape))]

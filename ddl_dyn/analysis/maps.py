@@ -93,7 +93,7 @@ class DiscreteMap:
         return self.step_and_jacobian(x)[1]
 
     def jacobians(self, path: Tensor) -> Tensor:
-        """J along orbits in one call, since a state's does not depend on the others': (T, ..., B, D) -> (T, ..., B, D, D)."""
+        """J along orbits in one call, as no state's depends on another: (T, ..., B, D) -> (T, ..., B, D, D)."""
         rows = path.movedim(0, -3)
         j = self.jacobian(rows.flatten(-3, -2))
         return j.unflatten(-3, rows.shape[-3:-1]).movedim(-4, 0)

@@ -24,6 +24,8 @@ from ddl_dyn.plots.fields import on_axes, regular_grid
 from ddl_dyn.plots.portrait import Kind
 from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, model_style, new_figure, styled
 
+# Inches: a figure whose text can be read on a phone.
+NARROW = 3.05
 # Paper for skip, orange up to overwrite, and towards purple only where the operator reflects (β > 1).
 _SKIP, _OVERWRITE, _REFLECT = "#ffffff", ("#fdd9a8", "#f0a24a", "#d9741c"), ("#a8487a", "#6b2f93", "#3d1a78")
 _BELOW = LinearSegmentedColormap.from_list("gate_below_one", [_SKIP, *_OVERWRITE])
@@ -55,6 +57,7 @@ def gate_map(
     borders: tuple[float, float] = (0.5, 1.5),
     orbits: ArrayLike | None = None,
     kind: Kind = "flow",
+    columns: int | None = None,
     title: str = "",
     note: str = "",
 ) -> Figure:
@@ -68,6 +71,7 @@ def gate_map(
         borders: β at which "skip" ends and at which "over-relaxed" begins in the drawing.
         orbits: (N, T+1, 2) drawn on top.
         kind: "flow" joins the samples of an orbit, "map" leaves them points.
+        columns: panels in a row; None for as many as fit a printed page.
     """
     b = finite(beta)
     b = b[None] if b.ndim == 2 else b
@@ -89,7 +93,7 @@ def gate_map(
         note,
     )
     look = gate_look(b)
-    cols, figure, axes = layer_panels(len(b), title, caption)
+    cols, figure, axes = layer_panels(len(b), title, caption, columns=columns)
     for l, ax in enumerate(axes):
         shown = on_axes(b[l], first_is_x)
         image = ax.pcolormesh(x, y, shown, shading="gouraud", rasterized=True, **look)
@@ -113,17 +117,20 @@ def _contours(ax: Axes, x: Array, y: Array, values: Array, borders: tuple[float,
             ax.contour(x, y, np.ma.masked_invalid(values), [level], colors="#222222", linestyles=line, linewidths=width)
 
 
-def layer_panels(count: int, title: str, caption: str, *, share: bool = True) -> tuple[int, Figure, list[Axes]]:
+def layer_panels(
+    count: int, title: str, caption: str, *, share: bool = True, columns: int | None = None
+) -> tuple[int, Figure, list[Axes]]:
     """A grid of nearly square panels, at most four a row.
 
     Args:
         count: number of panels.   title, caption: of the figure; empty for none.   share: one scale on all axes.
+        columns: panels in a row; None for as many as fit a printed page.
     Returns:
         (columns, figure, panels).
     """
-    cols = min(count, 4) if count != 6 else 3
+    cols = columns or (min(count, 4) if count != 6 else 3)
     rows = -(-count // cols)
-    width = min(PAGE_WIDTH, max(2.5 * cols + 0.8, 4.0))
+    width = NARROW if columns == 1 else min(PAGE_WIDTH, max(2.5 * cols + 0.8, 4.0))
     height = rows * (width - 0.9) / cols * 0.92 + 0.6 + 0.25 * bool(title)
     figure = new_figure(width, height, title=title, caption=caption)
     axes = list(figure.subplots(rows, cols, sharex=share, sharey=share, squeeze=False).ravel())
@@ -151,13 +158,20 @@ def gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
 
 @styled
 def layer_spectra_plane(
-    frozen: ArrayLike, jacobian: ArrayLike, *, model: str = "ddl", title: str = "", note: str = ""
+    frozen: ArrayLike,
+    jacobian: ArrayLike,
+    *,
+    model: str = "ddl",
+    stacked: bool = False,
+    title: str = "",
+    note: str = "",
 ) -> Figure:
     """Layer eigenvalues against the unit circle: the frozen operator A beside the layer's true Jacobian.
 
     Args:
         frozen: (L, P, d) complex eigenvalues of A = I − βkkᵀ (or of the architecture's frozen operator).
         jacobian: (L, P, H) complex eigenvalues of ∂X⁺/∂X at the same states.
+        stacked: one panel below the other, in a narrow figure.
     """
     sets = [np.asarray(v, dtype=np.complex128) for v in (frozen, jacobian)]
     layers = max(len(s) for s in sets)
@@ -172,9 +186,10 @@ def layer_spectra_plane(
     )
     box = _circle_limits(sets)
     tall = (box[1][1] - box[1][0]) / (box[0][1] - box[0][0])
-    height = 0.43 * PAGE_WIDTH * float(np.clip(tall, 0.5, 1.1)) + 1.25 + 0.2 * bool(title)
-    figure = new_figure(PAGE_WIDTH, height, title=title, caption=caption)
-    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    panel = (NARROW - 0.6 if stacked else 0.43 * PAGE_WIDTH) * float(np.clip(tall, 0.5, 1.1))
+    width, height = (NARROW, 2 * panel + 1.9) if stacked else (PAGE_WIDTH, panel + 1.25)
+    figure = new_figure(width, height + 0.2 * bool(title), title=title, caption=caption)
+    axes = figure.subplots(*((2, 1) if stacked else (1, 2)), sharex=True, sharey=True)
     for ax, values, name in zip(axes, sets, ("frozen operator A", "Jacobian of the layer"), strict=True):
         angle = np.linspace(0, 2 * np.pi, 361)
         ax.plot(np.cos(angle), np.sin(angle), color="#777777", linewidth=0.8, zorder=1, gid="unit-circle")
@@ -192,9 +207,9 @@ def layer_spectra_plane(
             )
             up = (l - (len(values) - 1) / 2) * min(0.09, 0.9 / len(values)) * (box[1][1] - box[1][0]) if real else 0.0
             ax.plot(z.real, z.imag + up, ls="none", color=colour_map(l), alpha=0.7, zorder=2, gid=f"layer-{l}", **look)
-        ax.set(xlim=box[0], ylim=box[1], title=name, xlabel="Re λ")
+        ax.set(xlim=box[0], ylim=box[1], title=name, xlabel="Re λ" if ax is axes[-1] or not stacked else "")
+        ax.set_ylabel("Im λ" if stacked or ax is axes[0] else "")
         ax.set_aspect("equal", adjustable="box")
-    axes[0].set_ylabel("Im λ")
     _layer_key(figure, axes, colour_map, layers)
     return figure
 

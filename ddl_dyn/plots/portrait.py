@@ -274,7 +274,7 @@ def portrait_caption(runs_of: Mapping[str, Array], field: Field | None, note: st
     others = f"one of {seeds} seeds strong, the others faint" if seeds > 1 else "one seed"
     fields = {
         None: "",
-        "arrows": "Arrows: the step Φ(x) − x, longer where it is; learned (dark, of the strong seed) over true (light): where "
+        "arrows": "Arrows: the step Φ(x) − x, longer where it is; learned (dark) over true (light): where "
         "both are seen the learned field is wrong",
         "streamlines": "Streamlines: the step Φ(x) − x",
     }

@@ -82,6 +82,8 @@ def phase_portrait_3d(
 
 # Azimuth and elevation of the eye, in degrees: what textbooks draw the Lorenz attractor from.
 _EYE = (-55.0, 18.0)
+# The edges of the box that stand clear of its inside, as seen from there: the two other components at their ends.
+_NAMED = ((0, 0), (1, 0), (0, 0))
 
 
 @styled
@@ -111,8 +113,8 @@ def attractor_3d(
     box = [limits([truth[:, d]], pad=0.06) for d in range(3)]
     lost = [model_style(k).label for k, v in learned.items() if not np.isfinite(v).all()]
     caption = caption_of(
-        f"One long run of {counted(len(truth) - 1, 'step')} each, past its transient; darker is nearer. What leaves the "
-        "box of the truth is not drawn",
+        f"One long run of {counted(len(truth) - 1, 'step')} each, past its transient; darker is nearer",
+        "What leaves the box of the truth is not drawn",
         f"No longer finite before its end: {', '.join(lost)}" if lost else "",
         note,
     )
@@ -157,8 +159,6 @@ def _seen(states: Array, box: Sequence[tuple[float, float]]) -> Array:
 def _frame(ax: Axes, box: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
     """The box's edges, and at the end of three of them the component's name and range."""
     ends = np.array(box)
-    # The corner that hides none of the three edges from the eye.
-    corner = np.array([1, 0, 0])
     for d in range(3):
         for others in ((0, 0), (0, 1), (1, 0), (1, 1)):
             at = np.insert(np.array(others), d, 0)
@@ -166,7 +166,7 @@ def _frame(ax: Axes, box: Sequence[tuple[float, float]], names: Sequence[str]) -
             edge[1, d] = 1
             places = _seen(np.take_along_axis(ends.T, edge, axis=0), box)
             ax.plot(places[:, 0], places[:, 1], color="#d4d4d4", linewidth=0.6, zorder=0, gid="box")
-            if (np.delete(edge[0], d) == np.delete(corner, d)).all():
+            if others == _NAMED[d]:
                 middle = places[:, :2].mean(axis=0) * 1.16
                 text = f"{names[d]}  {ends[d, 0]:.3g} … {ends[d, 1]:.3g}"
                 turn = float(np.rad2deg(np.arctan2(*(places[1] - places[0])[1::-1])))

@@ -35,6 +35,7 @@ class RunView:
         run: a finished run.
         label: its name in a figure; that of its model where it is empty.
         stored_only: what would need the trained map is left out.
+        narrow: drawn for a page, whose column may be a phone's: panels stand below one another.
         given: the setup with the trained replicas, to spare making it again.
         analysed: what `analyse` has found, in place of what lies beside the run.
     """
@@ -42,6 +43,7 @@ class RunView:
     run: Run
     label: str = ""
     stored_only: bool = False
+    narrow: bool = False
     given: Setup | None = None
     analysed: Mapping[str, Any] | None = None
 

@@ -22,6 +22,7 @@ from ddl_dyn.results.report.document import (
     without_constant,
 )
 from ddl_dyn.results.report.plane import phase_plane
+from ddl_dyn.results.report.space import orbit_space
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.result import at
 
@@ -241,6 +242,7 @@ def _panel(
         charts=panels.task_charts(views, target),
         pictures=tuple(gates_shown),
         plane=phase_plane(setting, f"{target}-plane"),
+        space=orbit_space(setting, f"{target}-space"),
         details=tuple(one for one in details if not one.empty),
     )
     return section, panels.overview_row(setting, views, judged, target, name)

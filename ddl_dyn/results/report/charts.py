@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddl_dyn.metrics.arrays import Array
-from ddl_dyn.plots.bands import band, limits, log_limits
+from ddl_dyn.plots.bands import band, limits, log_limits, strands
 from ddl_dyn.plots.style import model_style
 
 # Size of the drawing in its own units, which are CSS pixels where it is shown unscaled; margins for ticks and labels.
@@ -144,7 +144,9 @@ def drawn(chart: LineChart) -> DrawnChart:
         area = ""
         if curve.low is not None and curve.high is not None:
             area = _area(places, _clipped(y_axis, curve.low), _clipped(y_axis, curve.high))
-        line = svg_line(places, _clipped(y_axis, curve.y))
+        heights = _clipped(y_axis, curve.y)
+        parts = strands(curve.y) if curve.kind == "floor" else [np.arange(len(curve.y))]
+        line = "".join(svg_line(places[part], heights[part]) for part in parts)
         curves.append(DrawnCurve(curve, line, area, _numbers(curve.y[: len(longest)], 4)))
     return DrawnChart(x_axis, y_axis, tuple(curves), _numbers(longest, 6), _numbers(x_axis.place(longest), 5))
 

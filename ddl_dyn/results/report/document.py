@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ddl_dyn.config.formats import DASH
 from ddl_dyn.results.report.charts import LineChart
 from ddl_dyn.results.report.plane import PhasePlane
+from ddl_dyn.results.report.space import OrbitSpace
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class ReportSection:
     """A part of the report. `details` are shown folded on the screen, each under its own title.
 
     Args:
-        panels: small figures that stand side by side.   charts, plane, overview: on a page alone.
+        panels: small figures that stand side by side.   charts, plane, space, overview: on a page alone.
     """
 
     id: str
@@ -157,13 +158,14 @@ class ReportSection:
     panels: tuple[ReportFigure, ...] = ()
     charts: tuple[LineChart, ...] = ()
     plane: PhasePlane | None = None
+    space: OrbitSpace | None = None
     overview: tuple[OverviewRow, ...] = ()
 
     @property
     def empty(self) -> bool:
         """True if there is nothing under the heading."""
         held = (self.text, self.points, self.tables, self.pictures, self.code, self.parts, self.details)
-        return not any((*held, self.panels, self.charts, self.plane, self.overview))
+        return not any((*held, self.panels, self.charts, self.plane, self.space, self.overview))
 
 
 @dataclass(frozen=True)

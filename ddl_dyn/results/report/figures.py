@@ -192,7 +192,7 @@ def run_figures(run: Run, label: str = "", *, web: bool = False) -> tuple[list[R
         web: drawn for a page, in place of those that lie in its figures folder.
     """
     pictures, problems = [], []
-    view = RunView(run, stored_only=True)
+    view = RunView(run, stored_only=True, narrow=web)
     for one in on_page(together=False):
         name, stored = f"run_{run.id}_{one.name}", None if web else _stored(run, one.name)
         alt = f"{run.config.get('model')} on {run.config.get('task')}, run {run.id}: {one.alt}"

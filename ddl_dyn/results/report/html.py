@@ -26,6 +26,8 @@ TEMPLATES = Path(__file__).with_name("templates")
 _WIDTH, _MARGIN, _BOTTOM = 520, 12, 42
 # Height of its frame over the width of the widest, at most.
 _TALLEST = 0.85
+# A figure wider than this, in CSS pixels, scrolls in its own box on a phone.
+_SCROLLED = 420
 # Resolution at which the suite saves its PNG files.
 PNG_DPI = 200
 _SVG_SIZE = re.compile(r' (width|height)="(\d+\.?\d*)pt"')
@@ -119,6 +121,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"data_uri": data_uri, "size": size, "order": order, "percent": percent, "drawn": drawn}
     environment.filters |= {"drawn_plane": drawn_plane, "column_groups": column_groups, "decimal": decimal}
+    environment.globals |= {"SCROLLED": _SCROLLED}
     environment.globals |= {"CHART_WIDTH": CHART_WIDTH, "CHART_HEIGHT": CHART_HEIGHT}
     return environment
 

@@ -36,6 +36,7 @@ def _gates(view: RunView) -> Drawing:
         state_names=view.names[:2],
         orbits=view.true[:4, :, :2],
         kind=view.kind,
+        columns=1 if view.narrow else None,
         title=view.title,
         note=view.plane_note,
     )
@@ -55,7 +56,11 @@ def _no_spectra(view: RunView) -> str:
 )
 def _eigenvalues(view: RunView) -> Drawing:
     return plots.layer_spectra_plane(
-        view.arrays["eigen_operator"], view.arrays["eigen_jacobian"], model=view.model, **view.common
+        view.arrays["eigen_operator"],
+        view.arrays["eigen_jacobian"],
+        model=view.model,
+        stacked=view.narrow,
+        **view.common,
     )
 
 

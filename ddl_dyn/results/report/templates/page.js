@@ -96,6 +96,7 @@
       }
       for (const table of document.querySelectorAll("table.sortable")) quieten(table);
       for (const plane of planes) plane.tell();
+      for (const space of spaces) space.draw();
     });
   }
 
@@ -113,6 +114,18 @@
     cursor.setAttribute("class", "cursor");
     svg.append(cursor);
 
+    // The horizon or radius at which the values are read, for hands and keys that a pointer does not suit.
+    let slider = null;
+    if ("slider" in svg.dataset && svg.closest(".charts")) {
+      const row = document.createElement("label");
+      slider = document.createElement("input");
+      Object.assign(slider, { type: "range", min: 0, max: xs.length - 1, value: xs.length - 1 });
+      row.className = "row";
+      row.append(`${svg.dataset.unit} `, slider);
+      svg.after(row);
+      slider.addEventListener("input", () => show(Number(slider.value)));
+    }
+
     const show = (index) => {
       at = Math.min(Math.max(index, 0), xs.length - 1);
       const top = Number(frame.getAttribute("y"));
@@ -122,6 +135,10 @@
         return at < values.length ? `${curve.dataset.name} ${short(values[at])}` : null;
       });
       read.textContent = `${svg.dataset.unit} ${short(xs[at])}: ${known.filter(Boolean).join(", ")}`;
+      if (slider) {
+        slider.value = at;
+        slider.setAttribute("aria-valuetext", `${svg.dataset.unit} ${short(xs[at])}`);
+      }
     };
     const hide = () => { cursor.removeAttribute("d"); read.textContent = ""; at = null; };
     svg.addEventListener("pointermove", (event) => {
@@ -294,6 +311,134 @@
   }
 
   const planes = Array.from(document.querySelectorAll("figure.plane"), (figure) => new Plane(figure));
+
+  // Orbits in space: seen from any side, far ones paler.
+
+  class Space {
+    constructor(figure) {
+      Object.assign(this, JSON.parse(figure.dataset.space), { figure });
+      this.canvas = figure.querySelector("canvas");
+      this.form = figure.querySelector("form");
+      this.entries = Array.from(figure.querySelectorAll(".run"));
+      for (const run of this.runs) {
+        const bytes = Uint8Array.from(atob(run.units), (letter) => letter.charCodeAt(0));
+        const view = new DataView(bytes.buffer);
+        run.states = Float32Array.from({ length: bytes.length / 2 }, (_, i) => view.getInt16(2 * i, true) / 32000);
+      }
+      figure.hidden = false;
+      this.listen();
+      new ResizeObserver(() => this.draw()).observe(this.canvas);
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    }
+
+    listen() {
+      const { turn, tilt } = this.form.elements;
+      this.form.addEventListener("input", () => this.draw());
+      this.form.addEventListener("submit", (event) => event.preventDefault());
+      const move = (right, up) => {
+        turn.value = (Number(turn.value) + right + 540) % 360 - 180;
+        tilt.value = Number(tilt.value) + up;
+        this.draw();
+      };
+      this.canvas.addEventListener("pointermove", (event) => {
+        if (event.buttons) move(-event.movementX / 2, event.movementY / 2);
+      });
+      this.canvas.addEventListener("pointerdown", (event) => this.canvas.setPointerCapture(event.pointerId));
+      this.canvas.addEventListener("keydown", (event) => {
+        const step = { ArrowLeft: [5, 0], ArrowRight: [-5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        move(...step);
+      });
+    }
+
+    // Right, up (both in box sizes) and nearness of a state whose components lie in [-1, 1].
+    seen(x, y, z) {
+      const along = x * this.cos + y * this.sin;
+      return [
+        -x * this.sin + y * this.cos, z * this.cosTilt - along * this.sinTilt, along * this.cosTilt + z * this.sinTilt,
+      ];
+    }
+
+    draw() {
+      const { turn, tilt, turned, tilted } = this.form.elements;
+      turned.value = `${turn.value}°`;
+      tilted.value = `${tilt.value}°`;
+      [this.cos, this.sin, this.cosTilt, this.sinTilt] = [Math.cos, Math.sin].map((f) => f(turn.value * Math.PI / 180))
+        .concat([Math.cos, Math.sin].map((f) => f(tilt.value * Math.PI / 180)));
+      const dots = window.devicePixelRatio || 1;
+      const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
+      if (!width || !height) return;
+      Object.assign(this.canvas, { width: width * dots, height: height * dots });
+      const pen = this.canvas.getContext("2d");
+      pen.scale(dots, dots);
+      const unit = Math.min(width, height) / 3.7;
+      this.place = (x, y, z) => {
+        const [right, up, near] = this.seen(x, y, z);
+        return [width / 2 + right * unit, height / 2 - up * unit, near];
+      };
+      const colours = getComputedStyle(this.figure);
+      this.frame(pen, colours.getPropertyValue("--line"), colours.getPropertyValue("--soft"));
+      this.runs.forEach((run, r) => {
+        if (!this.entries[r].classList.contains("off")) this.orbits(pen, run, run.colour || colours.getPropertyValue("--ink"));
+      });
+      pen.globalAlpha = 1;
+    }
+
+    frame(pen, line, ink) {
+      pen.lineWidth = 1;
+      pen.font = "13px system-ui, sans-serif";
+      pen.textAlign = "center";
+      for (let d = 0; d < 3; d++) {
+        for (const [a, b] of [[-1, -1], [-1, 1], [1, -1], [1, 1]]) {
+          const ends = [-1, 1].map((value) => {
+            const state = [a, b];
+            state.splice(d, 0, value);
+            return this.place(...state);
+          });
+          pen.strokeStyle = line;
+          pen.beginPath();
+          pen.moveTo(ends[0][0], ends[0][1]);
+          pen.lineTo(ends[1][0], ends[1][1]);
+          pen.stroke();
+        }
+        const end = [-1, -1, -1];
+        end[d] = 1.15;
+        const [x, y] = this.place(...end);
+        pen.fillStyle = ink;
+        pen.fillText(this.names[d], x, y);
+      }
+    }
+
+    orbits(pen, run, colour) {
+      const length = run.states.length / 3 / run.count;
+      pen.strokeStyle = pen.fillStyle = colour;
+      pen.lineWidth = 1.1;
+      // Three passes, from far to near.
+      for (const [from, to, shade] of [[-9, -0.45, 0.3], [-0.45, 0.45, 0.6], [0.45, 9, 0.95]]) {
+        pen.globalAlpha = shade;
+        pen.beginPath();
+        for (let i = 0; i < run.states.length / 3; i++) {
+          const [x, y, z] = run.states.subarray(3 * i, 3 * i + 3);
+          if (x < -1.02 || (this.kind !== "map" && i % length === 0)) continue;
+          const [right, down, near] = this.place(x, y, z);
+          if (near < from || near >= to) continue;
+          if (this.kind === "map") {
+            pen.rect(right - 1, down - 1, 2, 2);
+            continue;
+          }
+          const before = run.states.subarray(3 * i - 3, 3 * i);
+          if (before[0] < -1.02) continue;
+          const start = this.place(...before);
+          pen.moveTo(start[0], start[1]);
+          pen.lineTo(right, down);
+        }
+        if (this.kind === "map") pen.fill(); else pen.stroke();
+      }
+    }
+  }
+
+  const spaces = Array.from(document.querySelectorAll("figure.space"), (figure) => new Space(figure));
 
   // Folded tables and figures belong on paper, unfolded only for that long.
   const folded = () => document.querySelectorAll("details.printed:not([open])");
