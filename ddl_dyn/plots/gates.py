@@ -31,6 +31,9 @@ _SKIP, _OVERWRITE, _REFLECT = "#ffffff", ("#fdd9a8", "#f0a24a", "#d9741c"), ("#a
 _BELOW = LinearSegmentedColormap.from_list("gate_below_one", [_SKIP, *_OVERWRITE])
 _WHOLE = LinearSegmentedColormap.from_list("gate", [_SKIP, *_OVERWRITE, *_REFLECT])
 
+# Ends of a scale that stays below 1, with the number of its ticks.
+_ENDS = {0.02: 5, 0.05: 6, 0.1: 6, 0.2: 5, 0.3: 4, 0.5: 6, 0.75: 4, 1.0: 5}
+
 
 def gate_look(beta: ArrayLike) -> dict[str, Any]:
     """Colour map and range of gates: up to their largest, so that small ones show, and never past one hue below β = 1.
@@ -44,8 +47,7 @@ def gate_look(beta: ArrayLike) -> dict[str, Any]:
     top = float(np.nanmax(b)) if np.isfinite(b).any() else 2.0
     if top > 1.0:
         return {"cmap": _WHOLE, "norm": TwoSlopeNorm(vmin=0.0, vcenter=1.0, vmax=2.0)}
-    ends = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
-    return {"cmap": _BELOW, "norm": Normalize(0.0, next(end for end in ends if end >= top - 1e-9))}
+    return {"cmap": _BELOW, "norm": Normalize(0.0, next(end for end in _ENDS if end >= top - 1e-9))}
 
 
 @styled
@@ -148,7 +150,7 @@ def gate_bar(figure: Figure, image: Any, axes: Sequence[Axes]) -> None:
         figure: gets the bar.   image: matplotlib's mappable, scaled by `gate_look`.   axes: beside which it stands.
     """
     top = float(image.norm.vmax)
-    ticks = [0.0, 0.5, 1.0, 1.5, 2.0] if top > 1 else list(np.linspace(0.0, top, 5 if top != 0.3 else 4))
+    ticks = [0.0, 0.5, 1.0, 1.5, 2.0] if top > 1 else list(np.linspace(0.0, top, _ENDS[top]))
     named = {0.0: "  skip", 1.0: "  overwrite", 2.0: "  reflect"}
     bar = figure.colorbar(image, ax=list(axes), shrink=0.85, aspect=22, pad=0.015, ticks=ticks)
     bar.set_label("gate β")

@@ -105,6 +105,9 @@ def _panel(small: bool) -> tuple[Figure, Axes]:
     figure = new_figure(side, 0.92 * side)
     ax: Axes = figure.subplots()
     if small:
+        # Nothing stands around it that would have to be made room for.
+        figure.set_layout_engine("none")
+        ax.set_position((0.01, 0.01, 0.98, 0.98))
         ax.set(xticks=[], yticks=[])
         for spine in ax.spines.values():
             spine.set_visible(True)

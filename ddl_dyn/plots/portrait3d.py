@@ -106,9 +106,14 @@ def attractor_3d(
         free_runs: (T+1, 3) a long free run of `model`, or one such array per model.
         fixed_points_true, fixed_points_model: (location (3,), stability type) pairs.
         kind: "flow" joins the samples by lines; "map" shows points.
+    Raises:
+        ValueError: when a shape is another.
     """
     truth = finite(true)
     learned = {k: finite(v) for k, v in by_model(free_runs, model).items()}
+    for name, states in {"true": truth, **learned}.items():
+        if states.ndim != 2 or states.shape[1] != 3:
+            raise ValueError(f"{name} must have shape (T+1, 3), one run of three components, got {states.shape}")
     marks = by_model(fixed_points_model, model)
     box = [limits([truth[:, d]], pad=0.06) for d in range(3)]
     lost = [model_style(k).label for k, v in learned.items() if not np.isfinite(v).all()]

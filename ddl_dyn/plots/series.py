@@ -6,6 +6,7 @@ Axes: R replicas, N trajectories, T steps, D state components.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,10 +17,11 @@ from ddl_dyn.config.formats import percent
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.registry import PRIMARY
 from ddl_dyn.plots.bands import band, banded_line, finite, limits, log_limits, positive, spread, strands
-from ddl_dyn.plots.style import PAGE_WIDTH, TRUE_COLOUR, caption_of, legend, model_style, new_figure, styled
+from ddl_dyn.plots.style import PAGE_WIDTH, TRUE_COLOUR, UNDERLAY, caption_of, legend, model_style, new_figure, styled
 
 # Growth over the horizon (natural logarithm) below which a slope would be drawn as a level.
 VISIBLE = 0.3
+_POINTS: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 2.2, "mew": 0}
 
 
 @styled
@@ -72,11 +74,13 @@ def trajectories(
         far = box[0] - 10 * (box[1] - box[0]), box[1] + 10 * (box[1] - box[0])
         for j, n in enumerate(picked):
             ax = axes[d, j]
-            ax.plot(t, x[n, :, d], color=TRUE_COLOUR, linewidth=1.9, label="true", alpha=0.85)
-            if kind == "map":
-                ax.plot(t, x[n, :, d], ls="none", marker="o", ms=2.6, color=TRUE_COLOUR)
+            # A map jumps: its states are points, and a faint line says in which order.
+            look = dict(_POINTS, ms=3.0) if kind == "map" else {"linewidth": 1.9}
+            ax.plot(t, x[n, :, d], color=TRUE_COLOUR, label="true", alpha=0.85, **look)
             for name, curves in bands.items():
-                _seed_band(ax, t, [np.clip(c[j, :, d], *far) for c in curves], name)
+                _seed_band(ax, t, [np.clip(c[j, :, d], *far) for c in curves], name, points=kind == "map")
+            if kind == "map":
+                ax.plot(t, x[n, :, d], color=UNDERLAY, linewidth=0.5, zorder=1)
         axes[d, 0].set_ylabel(labels[d])
         axes[d, 0].set_ylim(*box)
     for ax in axes[-1]:
@@ -85,10 +89,14 @@ def trajectories(
     return figure
 
 
-def _seed_band(ax: Axes, t: Array, curves: Sequence[Array], name: str) -> None:
+def _seed_band(ax: Axes, t: Array, curves: Sequence[Array], name: str, *, points: bool) -> None:
     """Median line and seed band of one model's free runs."""
     median, low, high = curves
     look = model_style(name)
+    if points:
+        ax.vlines(t, low, high, color=look.colour, alpha=0.3, linewidth=2.0)
+        ax.plot(t, median, color=look.colour, label=look.label, **dict(_POINTS, marker=look.marker))
+        return
     ax.fill_between(t, low, high, color=look.colour, alpha=0.22, linewidth=0)
     ax.plot(t, median, color=look.colour, linestyle=look.line, linewidth=1.1, label=look.label)
 

@@ -1,4 +1,4 @@
-"""README's first picture: gate β of a DDL stack over the phase plane of a bouncing ball, beside its phase portrait.
+"""README's first picture: the phase portrait of a bouncing ball that a DDL stack has learned, beside its gate β.
 
     ddl-dyn run with task=bouncing_ball seeds=3
     python docs/figures/readme_gates.py last
@@ -22,8 +22,8 @@ from ddl_dyn.runs import find_run
 
 CAPTION = (
     "Free runs of 100 steps from unseen initial states over the true ones (grey), and gate β of the layer that acts: "
-    "paper where it skips, purple where β > 1 and the operator reflects. Nothing told it where the wall is: β crosses 1 "
-    "(solid) at height 0, and only for a ball that falls."
+    "paper where it skips, purple where β > 1 and the operator reflects. Nothing told the stack where the wall is: β "
+    "crosses 1 (solid) where a ball meets it, and only for one that falls."
 )
 
 

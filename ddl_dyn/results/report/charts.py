@@ -50,6 +50,7 @@ class LineChart:
     Args:
         name: unique on the page.   title, xlabel, ylabel, note: printed.   alt: text in its place.
         log_x, log_y: logarithmic axes.   box: limits of y, where they are not those of all curves.
+        dots: the points of a curve stand alone, as those of a map, which jumps.
     """
 
     name: str
@@ -62,6 +63,7 @@ class LineChart:
     log_y: bool = False
     note: str = ""
     box: tuple[float, float] | None = None
+    dots: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def drawn(chart: LineChart) -> DrawnChart:
             area = _area(places, _clipped(y_axis, curve.low), _clipped(y_axis, curve.high))
         heights = _clipped(y_axis, curve.y)
         parts = strands(curve.y) if curve.kind == "floor" else [np.arange(len(curve.y))]
-        line = "".join(svg_line(places[part], heights[part]) for part in parts)
+        path = svg_dots if chart.dots else svg_line
+        line = "".join(path(places[part], heights[part]) for part in parts)
         curves.append(DrawnCurve(curve, line, area, _numbers(curve.y[: len(longest)], 4)))
     return DrawnChart(x_axis, y_axis, tuple(curves), _numbers(longest, 6), _numbers(x_axis.place(longest), 5))
 

@@ -202,7 +202,7 @@ def _time_charts(views: Sequence[RunView], target: str) -> Iterator[LineChart]:
             f"{target}-time-{d}", f"{name} against time", time, name,
             f"{name} against time from one unseen initial state: truth and {', '.join(c.name for c in curves[1:])}",
             tuple(curves), note="One unseen initial state.",
-            box=(float(truth.min()) - margin, float(truth.max()) + margin),
+            box=(float(truth.min()) - margin, float(truth.max()) + margin), dots=first.kind == "map",
         )  # fmt: skip
 
 

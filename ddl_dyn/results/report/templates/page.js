@@ -389,7 +389,9 @@
       pen.lineWidth = 1;
       pen.font = "13px system-ui, sans-serif";
       pen.textAlign = "center";
+      const centre = this.place(0, 0, 0);
       for (let d = 0; d < 3; d++) {
+        let outermost = [0, 0, -1];
         for (const [a, b] of [[-1, -1], [-1, 1], [1, -1], [1, 1]]) {
           const ends = [-1, 1].map((value) => {
             const state = [a, b];
@@ -401,12 +403,13 @@
           pen.moveTo(ends[0][0], ends[0][1]);
           pen.lineTo(ends[1][0], ends[1][1]);
           pen.stroke();
+          const middle = [0, 1].map((i) => (ends[0][i] + ends[1][i]) / 2 - centre[i]);
+          const away = Math.hypot(...middle) + (middle[1] > 0 ? 1 : 0);
+          if (away > outermost[2]) outermost = [...middle, away];
         }
-        const end = [-1, -1, -1];
-        end[d] = 1.15;
-        const [x, y] = this.place(...end);
+        // A name stands outside the box, by the edge that lies farthest out.
         pen.fillStyle = ink;
-        pen.fillText(this.names[d], x, y);
+        pen.fillText(this.names[d], centre[0] + 1.18 * outermost[0], centre[1] + 1.18 * outermost[1]);
       }
     }
 
