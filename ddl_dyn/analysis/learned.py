@@ -79,7 +79,6 @@ def learned_family(
                 after: Tensor = double.advance(h, l, u).reshape(x.shape)
                 return after
             z = h if normalizer is None else normalizer.normalize(h)
-            # Mapped over replicas as a whole where it is one method.
             z = (
                 double.advance(z, l, u)
                 if config.carry == "observed"

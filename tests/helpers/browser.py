@@ -93,7 +93,7 @@ class Browser:
 
     def press(self, key: str, text: str = "") -> None:
         """Press and release one key."""
-        code = {"Enter": 13, " ": 32, "Tab": 9, "ArrowRight": 39, "End": 35}[key]
+        code = {"Enter": 13, " ": 32, "Tab": 9, "ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35}[key]
         common = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
         self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)

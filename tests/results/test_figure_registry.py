@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ddl_dyn.cli.main import main
-from ddl_dyn.results.figures import stored
-from ddl_dyn.results.figures.catalogue import draw_figures
+from ddl_dyn.results.figures import catalogue, stored
+from ddl_dyn.results.figures.catalogue import available_figures, draw_figures
 from ddl_dyn.results.figures.registry import FIGURES, figure, known_figures
 from ddl_dyn.results.report import write_report
 from ddl_dyn.results.report.figures import run_figures
@@ -64,6 +65,29 @@ def test_a_figure_in_one_file_is_drawn_listed_and_described(tmp_path: Path, caps
     assert not [picture for picture in run_figures(other)[0] if "last states" in picture.alt]
     assert main(["--runs", str(tmp_path / "runs"), "portrait", "1", "--what", "end", "--out", str(tmp_path)]) == 1
     assert "unknown figure 'end' (did you mean 'ends'?)" in capsys.readouterr().err
+
+
+def test_the_list_is_read_from_beside_the_run_where_this_code_has_written_it(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "1")
+    file = run.path / catalogue.LIST_FILE
+    kept = [["portrait", "what it shows", "no reason"]]
+    file.write_text(json.dumps({"code": catalogue._code(), "figures": kept}), encoding="utf-8")
+    assert [list(one) for one in available_figures(run)] == kept
+    # A list that other code has written, or that is none, is made again.
+    for text in (json.dumps({"code": "other", "figures": kept}), "{", '{"code": 1, "figures": 2}'):
+        file.write_text(text, encoding="utf-8")
+        name, shows, _ = next(available_figures(run))
+        assert (name, shows) in {(one.name, one.shows) for one in known_figures().values()}
+
+
+def test_progress_and_paths_are_told_as_they_come(tmp_path: Path) -> None:
+    told: list[object] = []
+    run = write_run(tmp_path, "1")
+    paths = draw_figures(
+        run, ["trajectories", "training"], tmp_path / "out",
+        on_figure=lambda done, count, name: told.append((done, count, name)), on_path=told.append,
+    )  # fmt: skip
+    assert told == [(0, 2, "training"), *paths[:2], (1, 2, "trajectories"), *paths[2:]]
 
 
 def test_a_name_is_registered_once() -> None:

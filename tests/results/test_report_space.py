@@ -66,10 +66,16 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     found.close()
 
 
+@pytest.fixture(scope="module")
+def page(runs: list[Run]) -> Path:
+    whole = write_comparison(runs[0].path.parent, "9", runs)
+    return report.write_page(whole.path, [run.path for run in runs])
+
+
 @pytest.fixture
-def browser(started: Browser, runs: list[Run]) -> Browser:
+def browser(started: Browser, page: Path) -> Browser:
     started.send("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
-    started.open(report.write_page(write_comparison(runs[0].path.parent, "9", runs).path, [run.path for run in runs]))
+    started.open(page)
     return started
 
 

@@ -111,13 +111,16 @@ def available_figures(run: Run) -> Iterator[tuple[str, str, str]]:
     """(name, what it shows, why not) of every figure; the last is empty where the run has it."""
     check_drawable(run)
     known = _listed(run)
-    if known is None:
-        view = RunView(run)
-        known = [(one.name, one.shows, one.unless(view)) for one in known_figures().values()]
-        # Where a run may not be written to, the list is made again.
-        with suppress(OSError):
-            write_json(run.path / LIST_FILE, {"code": _code(), "figures": known})
-    yield from known
+    if known is not None:
+        yield from known
+        return
+    view, found = RunView(run), []
+    for one in known_figures().values():
+        found.append((one.name, one.shows, one.unless(view)))
+        yield found[-1]
+    # Where a run may not be written to, the list is made again.
+    with suppress(OSError):
+        write_json(run.path / LIST_FILE, {"code": _code(), "figures": found})
 
 
 def _listed(run: Run) -> list[tuple[str, str, str]] | None:

@@ -55,7 +55,7 @@ class OrbitSpace:
 
     @property
     def data(self) -> str:
-        """What the page's script reads, as JSON."""
+        """The orbits and their box as JSON, for the page's script."""
         runs = [
             {"colour": run.colour, "count": len(run.units), "units": base64.b64encode(run.units.astype("<i2")).decode()}
             for run in self.runs
