@@ -56,8 +56,7 @@ def trajectories(
         raise ValueError(f"true must have shape (N, T+1, D) with T+1 = {t.size} times, got {x.shape}")
     picked = spread(len(x), chosen)
     names = list(state_names) or [rf"$x_{{{i + 1}}}$" for i in range(x.shape[2])]
-    names = [n.replace("[", "\n[") if len(n) > 12 else n for n in names]
-    labels = [f"{n} [{u}]" if u else n for n, u in zip(names, [*units, *[""] * len(names)], strict=False)]
+    labels = [_label(n, u) for n, u in zip(names, [*units, *[""] * len(names)], strict=False)]
     seeds = sorted({np.shape(p)[0] for p in predictions.values()})
     caption = caption_of(
         f"Free runs from {len(picked)} unseen initial states, one a column; black: truth",
@@ -87,6 +86,12 @@ def trajectories(
         ax.set(xlabel=f"t [{time_unit}]" if time_unit != "time" else "time", xlim=(t[0], t[-1]))
     legend(figure, axes[0, 0])
     return figure
+
+
+def _label(name: str, unit: str) -> str:
+    """Name of a component and its unit; one too long for a row's height is broken before its delay."""
+    name = name.replace("[", "\n[") if len(name) > 12 else name
+    return f"{name} [{unit}]" if unit else name
 
 
 def _seed_band(ax: Axes, t: Array, curves: Sequence[Array], name: str, *, points: bool) -> None:
