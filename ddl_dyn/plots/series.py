@@ -21,6 +21,7 @@ from ddl_dyn.plots.style import PAGE_WIDTH, TRUE_COLOUR, UNDERLAY, caption_of, l
 
 # Growth over the horizon (natural logarithm) below which a slope would be drawn as a level.
 VISIBLE = 0.3
+# A map jumps: its states are points, and a faint line says in which order.
 _POINTS: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 2.2, "mew": 0}
 
 
@@ -73,7 +74,6 @@ def trajectories(
         far = box[0] - 10 * (box[1] - box[0]), box[1] + 10 * (box[1] - box[0])
         for j, n in enumerate(picked):
             ax = axes[d, j]
-            # A map jumps: its states are points, and a faint line says in which order.
             look = dict(_POINTS, ms=3.0) if kind == "map" else {"linewidth": 1.9}
             ax.plot(t, x[n, :, d], color=TRUE_COLOUR, label="true", alpha=0.85, **look)
             for name, curves in bands.items():
