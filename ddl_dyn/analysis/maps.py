@@ -96,7 +96,8 @@ class DiscreteMap:
         """J along orbits in one call, as no state's depends on another: (T, ..., B, D) -> (T, ..., B, D, D)."""
         rows = path.movedim(0, -3)
         j = self.jacobian(rows.flatten(-3, -2))
-        return j.unflatten(-3, rows.shape[-3:-1]).movedim(-4, 0)
+        along: Tensor = j.unflatten(-3, rows.shape[-3:-1]).movedim(-4, 0)
+        return along
 
     def orbit(self, x: Tensor, steps: int) -> Tensor:
         """x, Φ(x), …, Φ^steps(x), stacked in front: (..., D) -> (steps+1, ..., D)."""

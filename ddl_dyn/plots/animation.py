@@ -58,7 +58,7 @@ class OrbitAnimation:
     def _pictures(self) -> list[Image.Image]:
         """The frames: what stands still is drawn once, and the orbits over a copy of it."""
         canvas: Any = self.figure.canvas
-        moving = [line for _, *lines in self.movers for line in lines]
+        moving: list[Any] = [line for _, *lines in self.movers for line in lines]
         pictures = []
         with style():
             self.figure.set_dpi(_DPI)

@@ -176,7 +176,16 @@ def _frame(ax: Axes, box: Sequence[tuple[float, float]], names: Sequence[str]) -
                 text = f"{names[d]}  {ends[d, 0]:.3g} … {ends[d, 1]:.3g}"
                 turn = float(np.rad2deg(np.arctan2(*(places[1] - places[0])[1::-1])))
                 turn = turn - 180 if turn > 90 else turn + 180 if turn < -90 else turn
-                ax.text(*middle, text, rotation=turn, ha="center", va="center", fontsize=6.5, color="#555555")
+                ax.text(
+                    float(middle[0]),
+                    float(middle[1]),
+                    text,
+                    rotation=turn,
+                    ha="center",
+                    va="center",
+                    fontsize=6.5,
+                    color="#555555",
+                )
     ax.set(xlim=(-0.85, 0.85), ylim=(-0.85, 0.85), aspect="equal")
     ax.set_axis_off()
 

@@ -62,8 +62,9 @@ def draw_figures(
         written, reason = _drawn(view, one, folder)
         if reason and what is not None and list(what) != [ALL]:
             raise _refusal(view, one, reason)
-        for path in written if on_path is not None else ():
-            on_path(path)
+        if on_path is not None:
+            for path in written:
+                on_path(path)
         paths += written
     return paths
 

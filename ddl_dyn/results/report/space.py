@@ -57,7 +57,11 @@ class OrbitSpace:
     def data(self) -> str:
         """The orbits and their box as JSON, for the page's script."""
         runs = [
-            {"colour": run.colour, "count": len(run.units), "units": base64.b64encode(run.units.astype("<i2")).decode()}
+            {
+                "colour": run.colour,
+                "count": len(run.units),
+                "units": base64.b64encode(run.units.astype("<i2").tobytes()).decode(),
+            }
             for run in self.runs
         ]
         box = {"low": self.low.tolist(), "high": self.high.tolist(), "names": self.state_names}
