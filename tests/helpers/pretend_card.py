@@ -192,6 +192,12 @@ class Names(TorchFunctionMode):
             # Read where the numbers are, and sent.
             return func(*args, **{**kwargs, "device": None}).to(HIDDEN)
         if args and isinstance(args[0], CardTensor):
+            if func is Tensor.new_tensor:
+                return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs}).to(HIDDEN)
+            if func is Tensor.__deepcopy__:
+                with torch.no_grad():
+                    again = args[0].clone()
+                return args[1].setdefault(id(args[0]), again.requires_grad_(args[0].requires_grad))
             if func is Tensor.tolist:
                 return args[0].cpu().tolist()
             if func in (Tensor.numpy, Tensor.__array__):
