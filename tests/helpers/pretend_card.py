@@ -197,6 +197,7 @@ class Names(TorchFunctionMode):
             if func is Tensor.__deepcopy__:
                 with torch.no_grad():
                     again = args[0].clone()
+                again._is_param = isinstance(args[0], torch.nn.Parameter)
                 return args[1].setdefault(id(args[0]), again.requires_grad_(args[0].requires_grad))
             if func is Tensor.tolist:
                 return args[0].cpu().tolist()
