@@ -89,7 +89,7 @@ def lyapunov_spectrum(
     transient = (0 if x0 is not None else steps // 4) if transient is None else transient
     if steps < 1 or transient < 0:
         raise ValueError(f"steps must be at least 1 and transient at least 0, got {steps} and {transient}")
-    phi = as_map(system, **options)
+    phi = as_map(system, **options).for_calls(steps + transient)
     x0 = _default_starts(system, seed, options) if x0 is None else x0
     with torch.no_grad():
         log_growth, valid = _run(phi, phi.states(x0), steps, transient, seed)
@@ -128,16 +128,21 @@ def tangent_growth(phi: DiscreteMap, x: Tensor, frame: Tensor) -> tuple[Tensor, 
     product = j @ frame
     # LAPACK's answer to a non-finite matrix is undefined; such rows are marked by x or j and carry NaN in the logs.
     good = finite_rows(product, 2)
-    product = torch.where(good[..., None, None], product, torch.eye(phi.dim, dtype=x.dtype, device=x.device))
+    all_good = bool(good.all())
+    if not all_good:
+        product = torch.where(good[..., None, None], product, torch.eye(phi.dim, dtype=x.dtype, device=x.device))
     q, r = torch.linalg.qr(product)
     diagonal = r.diagonal(dim1=-2, dim2=-1).abs()
     rounding = phi.dim * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(product)
-    lost = diagonal <= rounding[..., None]
-    if bool((diagonal < SUSPECT).any()):
-        beside = phi.jacobian(before * (1 + KNOWN))
-        lost |= diagonal <= torch.linalg.vector_norm((beside - j) @ frame, dim=-2)
-    logs = torch.where(lost, torch.full_like(diagonal, -torch.inf), diagonal.clamp_min(1e-300).log())
-    return x, q, torch.where(good[..., None], logs, torch.full_like(logs, torch.nan))
+    if bool((diagonal >= rounding.clamp_min(SUSPECT)[..., None]).all()):
+        logs = diagonal.log()
+    else:
+        lost = diagonal <= rounding[..., None]
+        if bool((diagonal < SUSPECT).any()):
+            beside = phi.jacobian(before * (1 + KNOWN))
+            lost |= diagonal <= torch.linalg.vector_norm((beside - j) @ frame, dim=-2)
+        logs = torch.where(lost, torch.full_like(diagonal, -torch.inf), diagonal.clamp_min(1e-300).log())
+    return x, q, logs if all_good else torch.where(good[..., None], logs, torch.full_like(logs, torch.nan))
 
 
 def _run(phi: DiscreteMap, x: Tensor, steps: int, transient: int, seed: int) -> tuple[Array, NDArray[np.bool_]]:
