@@ -4,8 +4,8 @@
 
 The tests that need a card; losses and gradients beside the processor's in float64 and float32; the kernels beside the
 ordinary code; waits of the host within updates; measured peaks of products and of a copy; updates × replicas a second of
-the suite, a plain loop and JAX by the number of replicas, their share of the peak, and memory. Writes
-benchmarks/results/gpu-CARD.json and .txt. What does not fit into the time is left out and named. Exits with 1 where
+the suite, a plain loop and JAX by the number of replicas, their share of the peak, and memory. Writes gpu-CARD.json and
+.txt in benchmarks/results. What does not fit into the time is left out and named. Exits with 1 where
 something is missing or wrong. Nothing has been run on a card so far: `--device cpu --quick` runs the same code here.
 """
 
@@ -33,7 +33,9 @@ def absent(names: tuple[str, ...]) -> list[str]:
 def hindrances(device: str) -> list[str]:
     """What must be mended before anything can run, a line each."""
     if missing := absent(REQUIRED):
-        return [f"not installed: {', '.join(missing)}; pip install {' '.join(missing)} (torch and triton stay as they are)"]
+        return [
+            f"not installed: {', '.join(missing)}; pip install {' '.join(missing)} (torch and triton stay as they are)"
+        ]
     import torch
 
     found = []
@@ -100,8 +102,14 @@ def measure(args: argparse.Namespace, account: Account) -> dict[str, Any]:
 
 def faults(found: dict[str, Any]) -> list[str]:
     """What is wrong, a line each."""
-    lines = [f"{row['model']} in {row['dtype']}: {row['difference']:.1e}" for row in found["equality"] or () if not row["right"]]
-    lines += [f"kernels of {row['model']}, {row['carry']}: {row['fault']}" for row in found["kernels"] or () if row["fault"]]
+    lines = [
+        f"{row['model']} in {row['dtype']}: {row['difference']:.1e}"
+        for row in found["equality"] or ()
+        if not row["right"]
+    ]
+    lines += [
+        f"kernels of {row['model']}, {row['carry']}: {row['fault']}" for row in found["kernels"] or () if row["fault"]
+    ]
     lines += [f"{row['model']}: the host waits {row['waits']} times" for row in found["waits"] or () if row["waits"]]
     if found.get("tests") and found["tests"]["status"]:
         lines.append(f"tests: {found['tests']['last']}")
@@ -141,7 +149,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--minutes", type=float, default=8.0, help="at most (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results"
+    )
     args = parser.parse_args(argv)
     if missing := absent(OPTIONAL):
         print(f"not installed, and left out: {', '.join(missing)}")

@@ -5,9 +5,10 @@
     t = max(FLOPs / peak, bytes / bandwidth, chain)
 
 The first two are the roofline (Williams, Waterman & Patterson, 2009, Commun. ACM 52, 65, 10.1145/1498765.1498785). The
-chain is what no number of units shortens: T steps forward and back, each a few dependent products of a tile, at so many
-clock cycles. What the fused kernels read and write is counted; registers that spill, launches and the host are not, so
-that a measured time should be longer, by a factor that this file lets one write down. Written before any measurement.
+chain is what no number of units shortens: T steps forward and back, each a few dependent products of a tile. How many
+programs share a multiprocessor follows from the kernels' registers and shared memory, read from their machine code for
+each capability (`benchmarks.gpu.resources`, which needs Triton and a minute). Spilled registers, launches and the host
+are not counted, so that a measured time should be longer. Written before any measurement.
 """
 
 from __future__ import annotations
@@ -19,28 +20,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.resources import Resources, compiled_kernels, resources
 from benchmarks.gpu.speed import flops_of_update
-from benchmarks.throughput.problem import MODELS, Problem
+from benchmarks.throughput.problem import Problem, build
 from benchmarks.throughput.report import layout
 from benchmarks.throughput.roofline import products
 
 
 @dataclass(frozen=True)
 class CardSheet:
-    """What a card's maker says: float32 FLOP/s without tensor cores, bytes/s, multiprocessors, clock in Hz."""
+    """What a card's maker says: float32 FLOP/s without tensor cores, bytes/s, multiprocessors, clock in Hz,
+    and compute capability without its point."""
 
     flops: float
     bytes: float
     multiprocessors: int
     clock: float
+    capability: int
 
 
 # NVIDIA's data sheets: A100 SXM 80 GB, H100 SXM, H200 SXM, B200 (HGX).
 CARDS = {
-    "A100": CardSheet(19.5e12, 2.04e12, 108, 1.41e9),
-    "H100": CardSheet(67e12, 3.35e12, 132, 1.98e9),
-    "H200": CardSheet(67e12, 4.8e12, 132, 1.98e9),
-    "B200": CardSheet(80e12, 8.0e12, 148, 1.97e9),
+    "A100": CardSheet(19.5e12, 2.04e12, 108, 1.41e9, 80),
+    "H100": CardSheet(67e12, 3.35e12, 132, 1.98e9, 90),
+    "H200": CardSheet(67e12, 4.8e12, 132, 1.98e9, 90),
+    "B200": CardSheet(80e12, 8.0e12, 148, 1.97e9, 100),
 }
 # Samples of a program's tile, and float32 multiply-adds of a multiprocessor in a cycle.
 TILE, LANES = 16, 128
@@ -63,29 +67,54 @@ def bytes_of_update(problem: Problem) -> int:
     return 4 * (8 * states + parameters * (2 * tiles + 2 * tiles + 7))
 
 
-def seconds_of_update(problem: Problem, card: CardSheet) -> dict[str, float]:
-    """The three bounds of an update's time, in seconds, and their largest."""
-    tile = sum(i * o for i, o in products(problem)) * TILE / LANES
-    # A step forward, the same again on the way back, and two products for each there.
-    cycles = problem.steps * 4 * (tile + OVERHEAD * len(products(problem)))
-    waves = math.ceil(problem.replicas * math.ceil(problem.batch / TILE) / card.multiprocessors)
+def seconds_of_update(problem: Problem, card: CardSheet, resident: tuple[int, int]) -> dict[str, float]:
+    """The three bounds of an update's time, in seconds, and their largest.
+
+    Args:
+        problem: sizes.   card: its data sheet.
+        resident: programs of the forward and the backward kernel that share a multiprocessor.
+    """
+    tile, steps = sum(i * o for i, o in products(problem)) * TILE / LANES, len(products(problem))
+    programs, cycles = problem.replicas * math.ceil(problem.batch / TILE), 0.0
+    # A step is made once forward; on the way back it is made again, with two products for each of its own.
+    for passes, most in zip((1, 3), resident, strict=True):
+        beside = min(most, math.ceil(programs / card.multiprocessors))
+        waves = math.ceil(programs / (card.multiprocessors * beside))
+        # Programs side by side fill one another's waits, until the lanes are full.
+        cycles += waves * problem.steps * passes * max(beside * tile, tile + OVERHEAD * steps)
     found = {
         "flops": flops_of_update(problem) / card.flops,
         "bytes": bytes_of_update(problem) / card.bytes,
-        "chain": cycles * waves / card.clock,
+        "chain": cycles / card.clock,
     }
     return found | {"seconds": max(found.values())}
 
 
-def predicted() -> list[dict[str, Any]]:
-    """One row a model with kernels, number of replicas and card."""
+def kernel_resources() -> dict[str, dict[int, list[Resources]]]:
+    """Model -> capability -> resources of the forward and the backward kernel."""
+    return {
+        name: {
+            capability: [resources(kernel, capability) for kernel in compiled_kernels(model, capability)]
+            for capability in sorted({card.capability for card in CARDS.values()})
+        }
+        for name in ("ddl", "resnet")
+        for model in [build(Problem(model=name, replicas=1))()]
+    }
+
+
+def predicted(taken: dict[str, dict[int, list[Resources]]]) -> list[dict[str, Any]]:
+    """One row a model with kernels, number of replicas and card.
+
+    Args:
+        taken: as `kernel_resources` gives it.
+    """
     rows = []
-    for model in ("ddl", "resnet"):
-        assert model in MODELS
+    for model, by_capability in taken.items():
         for replicas in REPLICAS:
             problem = Problem(model=model, replicas=replicas, device="cuda")
             for name, card in CARDS.items():
-                found = seconds_of_update(problem, card)
+                forward, backward = (one.resident(card.capability) for one in by_capability[card.capability])
+                found = seconds_of_update(problem, card, (forward, backward))
                 bound = max(("flops", "bytes", "chain"), key=lambda key: found[key])
                 rate = replicas / found["seconds"]
                 rows.append({"model": model, "replicas": replicas, "card": name, **found, "bound": bound, "rate": rate})
@@ -108,12 +137,29 @@ def main(argv: list[str] | None = None) -> int:
     default = Path(__file__).parents[1] / "results" / "gpu-predicted.json"
     parser.add_argument("--out", type=Path, default=default)
     out = parser.parse_args(argv).out
-    rows = predicted()
-    print("predicted, not measured: nothing has run on a card so far\n\n" + table(rows))
+    taken = kernel_resources()
+    rows = predicted(taken)
+    kernels = [
+        [
+            f"{model}, {kind}",
+            str(capability),
+            str(r.registers),
+            str(r.shared),
+            str(r.spilled),
+            str(r.resident(capability)),
+        ]
+        for model, by_capability in taken.items()
+        for capability, pair in by_capability.items()
+        for kind, r in zip(("forward", "backward"), pair, strict=True)
+    ]
+    head = ["kernel", "sm", "registers", "shared B", "spilled B", "resident"]
+    text = f"predicted, not measured: nothing has run on a card so far\n\n{table(rows)}\n\n{layout(head, kernels)}\n"
+    print(text)
     held = {"measured": False, "cards": {name: asdict(card) for name, card in CARDS.items()}, "rows": rows}
+    held["kernels"] = {m: {str(c): [asdict(r) for r in pair] for c, pair in by.items()} for m, by in taken.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(held, indent=1) + "\n")
-    out.with_suffix(".txt").write_text(table(rows) + "\n")
+    out.with_suffix(".txt").write_text(text)
     return 0
 
 

@@ -5,6 +5,7 @@ Axes: R replicas, B batch, T steps, D state.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.throughput.loop import Loop
-from benchmarks.throughput.problem import Data, Problem, build, suite_name, trajectories
+from benchmarks.throughput.problem import AFFINE, Data, Problem, build, suite_name, trajectories
 from benchmarks.throughput.roofline import products
 from benchmarks.throughput.suite import Suite
 from benchmarks.throughput.worker import Finished
@@ -52,8 +53,14 @@ def roofs(device: str, *, size: int, mebibytes: int) -> dict[str, float]:
     for dtype in (torch.float32, torch.float64):
         a = torch.randn(size, size, dtype=dtype, device=device)
         out = torch.empty_like(a)
-        found[f"flops_{str(dtype).removeprefix('torch.')}"] = 2 * size**3 / seconds_each(
-            lambda a=a, out=out: torch.mm(a, a, out=out), device, 0.2  # type: ignore[misc]
+        found[f"flops_{str(dtype).removeprefix('torch.')}"] = (
+            2
+            * size**3
+            / seconds_each(
+                lambda a=a, out=out: torch.mm(a, a, out=out),
+                device,
+                0.2,  # type: ignore[misc]
+            )
         )
     source = torch.zeros(mebibytes * 2**18, device=device)
     target = torch.empty_like(source)
@@ -70,8 +77,6 @@ def contestant(name: str, problem: Problem) -> Any:
     """The suite, the plain loop or JAX on a problem, in this process."""
     replicas = Replicas(build(problem), range(problem.replicas))
     held = replicas.state_dict()
-    from benchmarks.throughput.problem import AFFINE
-
     weights = {
         f"{part}.{kind}": held[suite_name(problem, f"{part}.{kind}")].numpy()
         for part in AFFINE[problem.key]
@@ -107,10 +112,8 @@ def throughput(name: str, problem: Problem, seconds: float, warm: int) -> dict[s
             marks[-1] = time.perf_counter()
             raise Finished
 
-    try:
+    with contextlib.suppress(Finished):
         one.train(after_update)
-    except Finished:
-        pass
     rate = (len(marks) - 1 - warm) * one.per_update / (marks[-1] - marks[warm])
     counted = problem.device == "cuda" and name != "jax"
     return {

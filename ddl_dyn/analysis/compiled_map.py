@@ -44,7 +44,9 @@ def compiled_map(
     x = phi.states(z if normalizer is None else normalizer.denormalize(z))
     for found, expected in zip(made.step_and_jacobian(x), phi.step_and_jacobian(x), strict=True):
         if not float((found - expected).abs().max()) <= AGREEMENT * max(float(expected.abs().max()), 1.0):
-            warnings.warn(f"{phi.name}: machine code disagrees with the map and is not used", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"{phi.name}: machine code disagrees with the map and is not used", RuntimeWarning, stacklevel=2
+            )
             return None
     return made
 

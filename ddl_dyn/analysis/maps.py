@@ -13,7 +13,7 @@ from torch import Tensor
 
 StateMap = Callable[[Tensor], Tensor]
 JointMap = Callable[[Tensor], tuple[Tensor, Tensor]]
-# Calls of a map and its derivative, of some milliseconds each, that repay compiling it, which takes 4 to 7 seconds once.
+# Calls of a map and its derivative, of some milliseconds each, that repay compiling it: 4 to 7 seconds, once.
 COMPILE_ABOVE = 1000
 
 

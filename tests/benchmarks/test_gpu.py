@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import checks, prediction
+from benchmarks.gpu.resources import Resources
 from benchmarks.throughput.problem import Problem
 
 
@@ -53,14 +54,20 @@ def test_no_part_begins_that_the_time_does_not_allow():
     assert account.left_out == ["roofs: out of time"]
 
 
-def test_predictions_are_bounded_as_they_say(tmp_path):
-    path = tmp_path / "p.json"
-    assert prediction.main(["--out", str(path)]) == 0
-    held = json.loads(path.read_text())
-    assert held["measured"] is False
-    for row in held["rows"]:
+def test_predictions_are_bounded_as_they_say():
+    few, many = Resources(255, 18432, 0, 256), Resources(48, 12288, 0, 256)
+    assert (few.resident(80), many.resident(80)) == (1, 5)
+    # Shared memory is what limits: 100 KiB and the KiB that the card keeps for itself, of 164.
+    assert Resources(16, 100 * 1024, 0, 128).resident(80) == 1
+    taken = {"resnet": {capability: [many, few] for capability in (80, 90, 100)}}
+    rows = prediction.predicted(taken)
+    for row in rows:
         assert row["seconds"] == max(row[name] for name in ("flops", "bytes", "chain")) == row[row["bound"]]
+    assert len(rows) == len(prediction.CARDS) * len(prediction.REPLICAS)
     # By hand: one replica of ResNet, D 16, P 64, B 64, T 50: two products of 16 × 64, forward and twice back.
     one = Problem(model="resnet", replicas=1)
     assert prediction.flops_of_update(one) == 6 * 64 * 50 * 2 * 16 * 64
     assert prediction.bytes_of_update(one) == 4 * (8 * 64 * 50 * 16 + (2 * 16 * 64 + 16 + 64) * 23)
+    # Four programs on 108 multiprocessors: 50 steps, four times 256 cycles of products and two overheads.
+    chain = 50 * 4 * (2 * 16 * 64 * 16 / 128 + 2 * prediction.OVERHEAD) / 1.41e9
+    assert prediction.seconds_of_update(one, prediction.CARDS["A100"], (5, 1))["chain"] == pytest.approx(chain)

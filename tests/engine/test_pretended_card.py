@@ -1,4 +1,4 @@
-"""The whole path on a card that is not there: no tensor on the wrong device, no wait within an update, the same numbers.
+"""The whole path on a card that is not there: no tensor on another device, no wait within an update, the same numbers.
 
 A card of one's own is not needed: see `tests.helpers.pretend_card`.
 """

@@ -17,7 +17,7 @@ import contextlib
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -74,7 +74,7 @@ class CardTensor(Tensor):
 class Graph:
     """What `torch.cuda.CUDAGraph` is: operations on memory that stays where it is."""
 
-    made: list[Graph] = []
+    made: ClassVar[list[Graph]] = []
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, Any, Any, list[Tensor]]] = []
