@@ -6,7 +6,7 @@ Trained: 8 replicas × 64 initial states at once by machine code, the same by to
 run), and one orbit after another (`--sample` of them are). Exact: 64 orbits of the Hénon map by this suite, and one by
 the H2 algorithm as DynamicalSystems.jl's `lyapunovspectrum` has it (Geist, Parlitz & Lauterborn, 1990, Prog. Theor.
 Phys. 83, 875, 10.1143/PTP.83.875; Datseris, 2018, J. Open Source Softw. 3, 598, 10.21105/joss.00598), written out in
-numpy: a frame is carried by the Jacobian, factored as QR at every step, and the logarithms of R's diagonal are averaged.
+numpy: a frame is carried by the Jacobian, factored as QR at every step, the logarithms of R's diagonal are averaged.
 Prints milliseconds and ratios of one run; exits with 1 when the batch costs a minute or more, or exponents differ.
 """
 
