@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint docs torture bench study study-report clean
+.PHONY: help install demo test lint docs torture bench gpu study study-report clean
 
 help:
 	@echo "make demo     install if needed, then train and compare; results in demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make docs     run what README, docs/, CONTRIBUTING and examples/ show"
 	@echo "make torture  bad settings, tables and run folders at random, and kills (about an hour); SEED=N repeats one"
 	@echo "make bench    install if needed, with the peers; then measure speed (about an hour)"
+	@echo "make gpu      on a machine with a card: equality, waits, kernels, speed, memory (at most 8 minutes)"
 	@echo "make study    run the cells of the study that stand in no table (hours; may be stopped and continued)"
 	@echo "make study-report  figures, tables and verdicts of docs/study.md from studies/results"
 	@echo "make clean    remove the virtual environment, caches and demo/ (never runs/)"
@@ -54,6 +55,10 @@ torture: install
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks.throughput
+
+# The machine's own Python, whose torch is built for its card.
+gpu:
+	$(PYTHON) -m benchmarks.gpu
 
 study: install
 	$(BIN)/python -m studies list

@@ -65,7 +65,7 @@ def layer_maps(model: Any, *, index: int = 0, inputs: ArrayLike | None = None) -
     """
     if not hasattr(model, "layers_at"):
         raise ValueError(f"{type(model).__name__} has no layers to look at one by one; for replicas use model(r)")
-    double = copy.deepcopy(model).to(torch.float64)
+    double = copy.deepcopy(model).to("cpu", torch.float64)
     held = torch.as_tensor(np.asarray(() if inputs is None else inputs, dtype=np.float64))
     if held.shape != (double.input_dim,):
         raise ValueError(f"the model takes inputs of shape ({double.input_dim},), got {tuple(held.shape)}")
@@ -85,7 +85,7 @@ def layer_spectra(model: Any, x: ArrayLike, *, index: int = 0, inputs: ArrayLike
         x: (B, D), observed states in model units.
     """
     maps = layer_maps(model, index=index, inputs=inputs)
-    double = copy.deepcopy(model).to(torch.float64)
+    double = copy.deepcopy(model).to("cpu", torch.float64)
     with torch.no_grad():
         h = double.lift(torch.as_tensor(np.asarray(x, dtype=np.float64)))
         u = torch.as_tensor(np.asarray(() if inputs is None else inputs, dtype=np.float64)).expand(len(h), -1)

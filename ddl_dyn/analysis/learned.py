@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from ddl_dyn.analysis.compiled_map import compiled_map
 from ddl_dyn.analysis.maps import DiscreteMap, row_jacobian
 from ddl_dyn.engine.normalizer import Normalizer
 from ddl_dyn.engine.replicas import Replicas
@@ -96,6 +97,7 @@ def learned_family(
 
         return DiscreteMap(
             step=step,
+            compiled=lambda: compiled_map(double, member(inputs), held, normalizer=None if latent else normalizer),
             # A floor such as the training mean does not depend on the state: its derivative is zero, not an error.
             joint=lambda x: row_jacobian(step, x, constant=True),
             # An untied stack's steps are others; what is carried must be what the map acts on.

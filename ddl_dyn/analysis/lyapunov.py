@@ -91,7 +91,7 @@ def lyapunov_spectrum(
     transient = (0 if x0 is not None else steps // 4) if transient is None else transient
     if steps < 1 or transient < 0:
         raise ValueError(f"steps must be at least 1 and transient at least 0, got {steps} and {transient}")
-    phi = as_map(system, **options)
+    phi = as_map(system, **options).for_calls(steps + transient)
     x0 = _default_starts(system, seed, options) if x0 is None else x0
     with torch.no_grad():
         log_growth, valid = _run(phi, phi.states(x0), steps, transient, seed)

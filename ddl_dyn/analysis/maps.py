@@ -14,6 +14,8 @@ from torch import Tensor
 StateMap = Callable[[Tensor], Tensor]
 JointMap = Callable[[Tensor], tuple[Tensor, Tensor]]
 PathMap = Callable[[Tensor, int], Tensor]
+# Steps of a map, of half a millisecond each, that repay compiling it: 4 to 7 seconds, once.
+COMPILE_ABOVE = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class DiscreteMap:
         device: where `step` expects its states.
         angles: indices of the components that are angles in radians: values 2π apart are one state.
         chart: coordinates on the invariant manifold that all orbits lie on, where it is smaller than R^D.
+        compiled: gives the same map as machine code, or None where that cannot be had; seconds, the first time.
     Raises:
         ValueError: when dim, dt or replicas is not positive.
     """
@@ -48,6 +51,7 @@ class DiscreteMap:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     angles: tuple[int, ...] = ()
     chart: Chart | None = None
+    compiled: Callable[[], DiscreteMap | None] | None = None
 
     def __post_init__(self) -> None:
         if self.dim < 1 or not self.dt > 0 or (self.replicas is not None and self.replicas < 1):
@@ -108,6 +112,11 @@ class DiscreteMap:
             path.append(self.step(path[-1]))
         return torch.stack(path)
 
+    def for_calls(self, count: int) -> DiscreteMap:
+        """The map to call so many times: as machine code where that is worth its compilation, else as it is."""
+        made = self.compiled() if self.compiled is not None and count >= COMPILE_ABOVE else None
+        return self if made is None else made
+
     def iterate(self, n: int) -> DiscreteMap:
         """The n-th iterate Φⁿ as a map of its own, its Jacobian by the chain rule along the orbit.
 
@@ -129,7 +138,7 @@ class DiscreteMap:
 
         return replace(
             self, step=lambda x: self.orbit(x, n)[-1], joint=joint, path=None, dt=n * self.dt,
-            name=f"{self.name}^{n}", chart=None,
+            name=f"{self.name}^{n}", chart=None, compiled=None,
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """An update as one CUDA graph: hundreds of launches become one, and the host waits for nothing.
 
-Written for CUDA devices and checked there by tests that other machines skip; it has not been run on one yet.
+Written for CUDA devices and checked there by tests that other machines skip, and on a pretended card by all; it has not
+been run on a real one yet.
 """
 
 from __future__ import annotations

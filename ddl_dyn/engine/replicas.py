@@ -165,7 +165,8 @@ class Replicas(ReplicaState):
 
         s, parts = self._start(x0), []
         for first in range(0, T, length):
-            s, states = checkpoint(piece, s, first, use_reentrant=False)
+            # No step draws random numbers, and their state cannot be read while a CUDA graph is recorded.
+            s, states = checkpoint(piece, s, first, use_reentrant=False, preserve_rng_state=False)
             parts.append(states)
         return torch.cat(parts, dim=-2)
 

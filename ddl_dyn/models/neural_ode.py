@@ -105,7 +105,7 @@ class NeuralODE(StepModel):
         x: Tensor = self.read_map(h[..., : self.latent_dim])
         return x
 
-    def field(self, h: Tensor, u: Tensor, layer: int, time: object) -> Tensor:
+    def field(self, h: Tensor, u: Tensor, layer: int, time: Tensor | float) -> Tensor:
         """Vector field F of one layer, per sampling interval.
 
         Args:
@@ -115,7 +115,8 @@ class NeuralODE(StepModel):
         """
         context = join(h, u)
         if self.config.time_dependent:
-            time = torch.as_tensor(time, dtype=context.dtype, device=context.device)
+            # A number of the host's is filled in, not copied: a copy would make an update wait.
+            time = time.to(context) if isinstance(time, Tensor) else context.new_full((), time)
             context = torch.cat((context, time.expand(*context.shape[:-1], 1)), dim=-1)
         out = self.layers[layer](context)
         return torch.cat((h[..., h.shape[-1] // 2 :], out), dim=-1) if self.config.second_order else out

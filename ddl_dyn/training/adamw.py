@@ -26,8 +26,9 @@ class AdamW:
     def __init__(self, flat: Tensor, weight_decay: float, rates: Sequence[float]) -> None:
         self.flat, self.weight_decay = flat, weight_decay
         self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
-        # In float64, so that a replica's rates are those of a run of its own.
-        self.rates = torch.tensor(list(rates), dtype=torch.float64)[:, None]
+        # In float64, so that a replica's rates are those of a run of its own; on the device, where no update waits for
+        # a copy.
+        self.rates = torch.tensor(list(rates), dtype=torch.float64)[:, None].to(flat.device)
         self.updates = 0
         # Numbers of the coming update, where the device finds them without asking the host.
         self.rate, self.first = (flat.new_zeros(self.rates.shape) for _ in range(2))

@@ -52,7 +52,7 @@ def count_flops(model: StepModel) -> int:
     with "latent".
     """
     # The counter hangs a hook on every output that wants gradients, and a view of a parameter has none to hang it on.
-    model = copy.deepcopy(model).requires_grad_(False)
+    model = copy.deepcopy(model).cpu().requires_grad_(False)
     # A model that is solved holds its numbers in buffers.
     weight = next(itertools.chain(model.parameters(), model.buffers()), torch.zeros(()))
     if model.dynamics == "oracle":

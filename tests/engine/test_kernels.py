@@ -140,26 +140,8 @@ def test_weights_are_packed_in_the_order_in_which_the_kernels_look_for_them(name
     assert set(chosen.names) == {n for n in parameters if not (outside and n.startswith(("lift_map", "read_map")))}
 
 
-class AbsentCard:
-    """Answers what Triton asks of a driver before it compiles, for a card that is not there."""
-
-    def __init__(self, capability):
-        from triton.backends.compiler import GPUTarget
-
-        self.target = GPUTarget("cuda", capability, 32)
-
-    def get_current_device(self):
-        return 0
-
-    def get_current_stream(self, device):  # noqa: ARG002
-        return 0
-
-    def get_current_target(self):
-        return self.target
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", [80, 90, 100])
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -169,32 +151,20 @@ class AbsentCard:
     ids=str,
 )
 def test_both_kernels_compile_to_machine_code(name, options, capability, monkeypatch, tmp_path):
-    triton = pytest.importorskip("triton", reason="Triton is made for Linux only")
-    from ddl_dyn.engine.kernels import rollout
-    from ddl_dyn.engine.kernels.plan import plan
+    pytest.importorskip("triton", reason="Triton is made for Linux only")
+    from benchmarks.gpu.resources import compiled_kernels, resources
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(triton.runtime.driver, "_active", AbsentCard(capability))
-    chosen = plan(make_model(name, state_dim=2, **options))
-    f = torch.float32
-    common = {"O": chosen.options, "TILE": rollout.TILE, "num_warps": chosen.warps, "grid": (4, 2)}
-    forward, backward = rollout.forward_kernel, rollout.backward_kernel
-    for kernel in (forward, backward):
-        kernel.device_caches.clear()
-    try:
-        compiled = [
-            forward.warmup(f, f, f, 64, 50, chosen.places, chosen.layer, **common),
-            backward.warmup(f, f, f, f, f, f, 64, 50, chosen.places, chosen.layer, chosen.backward, **common),
-        ]
-    finally:
-        for kernel in (forward, backward):
-            kernel.device_caches.clear()
+    compiled = compiled_kernels(make_model(name, state_dim=2, **options), capability)
     for kernel in compiled:
         assert len(kernel.asm["cubin"]) > 1000
         # TF32 would show as tensor-core instructions.
         assert "mma" not in kernel.asm["ptx"]
         # The least that a block may ask for on any card from capability 8.0 on: 99 KiB.
         assert kernel.metadata.shared <= 99 * 1024
+        taken = resources(kernel, capability)
+        assert 16 <= taken.registers <= 255
+        assert taken.resident(capability) >= 1
 
 
 def test_the_single_update_counts_its_bytes_and_asks_for_a_gpu():
