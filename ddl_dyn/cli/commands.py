@@ -120,6 +120,15 @@ def _analyse(options: argparse.Namespace) -> int:
     return 0
 
 
+def _convert(options: argparse.Namespace) -> int:
+    from ddl_dyn.results.opened import open_run
+
+    run = open_run(options.run, options.runs, trust=options.trust)
+    for path in run.export(options.to, options.out or run.path / "step", seed=options.seed):
+        say(path)
+    return 0
+
+
 def _diff(options: argparse.Namespace) -> int:
     from ddl_dyn.cli.summary import difference, print_difference
     from ddl_dyn.runs import find_run
@@ -253,6 +262,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "watch": _watch,
     "portrait": _portrait,
     "analyse": _analyse,
+    "convert": _convert,
     "diff": _diff,
     "resume": _resume,
     "replay": _replay,

@@ -84,6 +84,11 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     analyse = _add(commands, "analyse", "what a finished run's map does, beside the true one", run=True)
     analyse.add_argument("--steps", type=whole_number, metavar="N", default=2000, help="steps to average over (2000)")
     analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
+    convert = _add(commands, "convert", "write a finished run's step map for use elsewhere", run=True)
+    forms = ("onnx", "torch.export", "numpy")
+    convert.add_argument("--to", choices=forms, required=True, help="onnx, torch.export or a module of plain numpy")
+    convert.add_argument("--seed", type=whole_number, metavar="N", help="of the replica (the one that figures show)")
+    convert.add_argument("--out", metavar="FILE", help="where to (step.* in the run's own folder)")
     differ = _add(commands, "diff", "what differs between two runs", run=True)
     differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
     resume = _add(commands, "resume", "continue a run, comparison or sweep that is not complete", run=True)
@@ -92,7 +97,7 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     replay.add_argument("--tolerance", type=real, metavar="X", help="fail when max |Δ| exceeds this")
     missing = _add(commands, "missing", "what is left of a sweep or comparison and why")
     missing.add_argument("sweep", nargs="?", metavar="SWEEP", help="id or folder of one, or last (all of them)")
-    for parser in (portrait, analyse, resume, replay):
+    for parser in (portrait, analyse, convert, resume, replay):
         trust = "file of code that the run may execute, where its model or task is a user's own; several times"
         parser.add_argument("--trust", metavar="FILE", action="append", default=[], help=trust)
     _add(commands, "tag", "add tags to a run, or remove those that begin with -", run=True).add_argument(

@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -235,6 +236,23 @@ class OpenRun(Run):
         from ddl_dyn.results.inspection.sections import analyse
 
         return analyse(self, steps=STEPS if steps is None else steps, setup=self.setup)
+
+    def export(self, form: str, path: str | os.PathLike[str], *, seed: int | None = None) -> list[Path]:
+        """Write one seed's step map for use elsewhere: physical units in and out, float64, any batch.
+
+        Args:
+            form: `onnx`, `torch.export` or `numpy` (a module that needs numpy alone).
+            path: of the file; its ending may be left out.
+            seed: of the replica; None takes the one with the median validation error, which figures show.
+        Returns:
+            The files written; where a latent state is carried, one of them is the map from a state to it.
+        Raises:
+            ValueError: for an unknown form or seed, a missing library, or a step that is no fixed graph of operations.
+            RunError: as `setup`.
+        """
+        from ddl_dyn.results.portable.files import write_step_map
+
+        return write_step_map(self.setup, form, Path(path), seed)
 
 
 def _repeats_to(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
