@@ -20,7 +20,7 @@ from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.setup import Setup, make_setup
 from ddl_dyn.results.portable import numpy_source
 from ddl_dyn.results.portable.files import write_step_map
-from ddl_dyn.results.portable.step_map import step_map
+from ddl_dyn.results.portable.step_map import make_step_map
 from ddl_dyn.runs import RunError
 from tests.helpers.exact_runs import stored
 from tests.helpers.run_folders import make_run
@@ -247,7 +247,7 @@ def test_a_stored_run_exports_the_seed_that_is_shown(tmp_path: Path) -> None:
     run = open_run("1", tmp_path / "runs")
     paths = run.export("numpy", tmp_path / "henon")
     assert [path.name for path in paths] == ["henon.py", "henon.npz"]
-    assert step_map(run.setup).facts["seed"] == run.replicas.seeds[run.setup.chosen]
+    assert make_step_map(run.setup).facts["seed"] == run.replicas.seeds[run.setup.chosen]
     x0, inputs = starts_of(run.setup)
     np.savez(tmp_path / "given.npz", x0=x0, inputs=inputs)
     subprocess.run(

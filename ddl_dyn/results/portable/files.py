@@ -21,7 +21,7 @@ from ddl_dyn.config.files import replacing
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.results.portable.numpy_source import HELPERS, numpy_function
-from ddl_dyn.results.portable.step_map import TOLERANCE, StepMap, step_map
+from ddl_dyn.results.portable.step_map import TOLERANCE, StepMap, make_step_map
 from ddl_dyn.runs.atomic_files import write_text
 
 SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torch.export": ".pt2", "numpy": ".py"}
@@ -47,7 +47,7 @@ def write_step_map(setup: Setup, form: str, path: Path, seed: int | None = None)
         raise ValueError(f"a file of {form} ends in {suffix}, got {path.name!r}")
     if form == "onnx":
         _require_onnx()
-    found = step_map(setup, seed)
+    found = make_step_map(setup, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     if form == "numpy":
         return _write_numpy(found, path)

@@ -103,7 +103,7 @@ class _Start(nn.Module):
         return self.step.start(x)
 
 
-def step_map(setup: Setup, seed: int | None = None) -> StepMap:
+def make_step_map(setup: Setup, seed: int | None = None) -> StepMap:
     """The step map of one replica of a finished run.
 
     Args:
