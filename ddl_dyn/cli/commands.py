@@ -177,9 +177,14 @@ def _note(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ddl_dyn.runs.export import export
+    from ddl_dyn.runs.export import export, export_parquet
 
     columns = [name for name in options.columns.split(",") if name] if options.columns else None
+    if options.format == "parquet":
+        if not options.out:
+            raise ValueError("a table in parquet is no text for a terminal; say where to with --out FILE")
+        export_parquet(options.runs, Path(options.out), columns)
+        return 0
     text = export(options.runs, options.format, columns)
     if options.out:
         from ddl_dyn.runs.atomic_files import write_text

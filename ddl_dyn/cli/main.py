@@ -85,8 +85,8 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
         "tags", nargs=argparse.REMAINDER, metavar="TAG"
     )
     _add(commands, "note", "set a run's note", run=True).add_argument("text", help="the note; '' removes it")
-    export = _add(commands, "export", "the table of all runs as CSV or LaTeX")
-    export.add_argument("--format", choices=("csv", "latex"), default="csv", help="what to write (csv)")
+    export = _add(commands, "export", "the table of all runs as CSV, LaTeX or parquet")
+    export.add_argument("--format", choices=("csv", "latex", "parquet"), default="csv", help="what to write (csv)")
     export.add_argument("--columns", metavar="NAMES", help="only these columns; several with commas")
     export.add_argument("--out", metavar="FILE", help="where to (standard output)")
     send = _add(commands, "send", "copy runs that have ended to MongoDB, beside their files")

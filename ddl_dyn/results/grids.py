@@ -60,8 +60,8 @@ def sweep(*items: str, runs: str | os.PathLike[str] = "runs", trust: Sequence[st
     Example:
         >>> small = {"n_train": 8, "n_val": 4, "n_test": 4, "n_ood": 0, "steps": 20, "radii": [[]]}
         >>> found = sweep("models=linear", tasks=["henon"], seeds=2, data=small, eval={"short": 5, "long": [10, 20]})
-        >>> found
-        Run sweep-d3eb1ab7c6: sweep of 2 runs (COMPLETED)
+        >>> found.kind, len(found.members), found.status
+        ('sweep', 2, 'COMPLETED')
     """
     from ddl_dyn.experiments.sweep.grid import resolve_sweep
 

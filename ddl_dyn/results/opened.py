@@ -118,11 +118,7 @@ class OpenRun(Run):
 
     @property
     def table(self) -> pd.DataFrame:
-        """Of a comparison or sweep: a row a run, split and horizon, with the columns of comparison.csv.
-
-        Raises:
-            RunError: for a single run; `load_runs` has its numbers.
-        """
+        """Of a comparison or sweep: the rows of comparison.csv; RunError for a single run."""
         from ddl_dyn.results.comparison.notebook import grid_table
 
         if self.kind == "run":
@@ -260,11 +256,10 @@ class OpenRun(Run):
         """Write one seed's step map for use elsewhere: physical units in and out, float64, any batch.
 
         Args:
-            form: `onnx`, `torch.export` or `numpy` (a module that needs numpy alone).
-            path: of the file; its ending may be left out.
+            form: `onnx`, `torch.export` or `numpy` (a module that needs numpy alone).   path: of the file.
             seed: of the replica; None takes the one with the median validation error, which figures show.
         Returns:
-            The files written; where a latent state is carried, one of them is the map from a state to it.
+            The files written; of a latent carry also the map from a state to the one that is carried.
         Raises:
             ValueError: for an unknown form or seed, a missing library, or a step that is no fixed graph of operations.
             RunError: as `setup`.

@@ -101,7 +101,7 @@ def do_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Con
     known = completed(launch.base)
     todo = [cell for cell in cells if cell.digest not in known]
     if config.address is None:
-        check_side_by_side([cell.config for cell in todo], _workers(config, todo))
+        check_side_by_side([cell.config for cell in todo], side_by_side(config, todo))
     if conclude is None and not todo and Run(launch.base / str(launch.run_id)).status == COMPLETED:
         where, failed = str(launch.run_id), Failed()
     else:
@@ -169,10 +169,10 @@ def _do(plan: _Plan, launch: Launch) -> list[Ended]:
             from ddl_dyn.experiments.sweep.ray import run_on_ray
 
             return run_on_ray(jobs, cells, config, on_account=bars.show, on_end=on_end)
-        return run_all(jobs, cells, do_cell, jobs=_workers(config, todo), on_account=bars.show, on_end=on_end)
+        return run_all(jobs, cells, do_cell, jobs=side_by_side(config, todo), on_account=bars.show, on_end=on_end)
 
 
-def _workers(config: GridConfig, todo: Sequence[Cell]) -> int:
+def side_by_side(config: GridConfig, todo: Sequence[Cell]) -> int:
     """Cells that run side by side on this machine."""
     device = "cpu" if all(cell.config.train.device == "cpu" for cell in todo) else "auto"
     return config.jobs or default_jobs(device)

@@ -28,7 +28,7 @@ def grid_table(grid: Run) -> pd.DataFrame:
 
 
 def grid_html(grid: Run, title: str) -> str:
-    """What the runs of a comparison or sweep say, in sentences and a row a run: the test set, over the short horizon.
+    """Findings of a comparison or sweep in sentences, and a row a run: the test set, over the short horizon.
 
     Args:
         grid: the comparison or sweep.   title: of its table.

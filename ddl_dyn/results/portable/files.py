@@ -21,7 +21,7 @@ from ddl_dyn.config.files import replacing
 from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.results.portable.numpy_source import HELPERS, numpy_function
-from ddl_dyn.results.portable.step_map import TOLERANCE, StepMap, make_step_map
+from ddl_dyn.results.portable.step_map import GRAPH_TOLERANCE, StepMap, make_step_map
 from ddl_dyn.runs.atomic_files import write_text
 
 SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torch.export": ".pt2", "numpy": ".py"}
@@ -122,7 +122,9 @@ def _check_numpy(body: str, numbers: dict[str, Array], found: StepMap) -> None:
     given = (found.state, found.inputs) if found.inputs.shape[1] else (found.state,)
     wanted, got = found.step.module()(*given), module["step"](*(tensor.numpy() for tensor in given))
     for a, b in zip(*((each if isinstance(each, tuple) else (each,)) for each in (wanted, got)), strict=True):
-        if not np.allclose(a.numpy(), b, rtol=TOLERANCE, atol=TOLERANCE * (1.0 + np.nanmax(np.abs(b))), equal_nan=True):
+        if not np.allclose(
+            a.numpy(), b, rtol=GRAPH_TOLERANCE, atol=GRAPH_TOLERANCE * (1.0 + np.nanmax(np.abs(b))), equal_nan=True
+        ):
             raise ValueError("the module of numpy gives other numbers than the step; export to another form")
 
 

@@ -21,9 +21,9 @@ from ddl_dyn.experiments.setup import Setup
 from ddl_dyn.models.base import StepModel
 
 # States on which a graph must give what the model gives.
-CHECKED = 64
+EXAMPLES_CHECKED = 64
 # Relative to the largest value: float64 in another order, stretched by steep maps.
-TOLERANCE = 1e-9
+GRAPH_TOLERANCE = 1e-9
 _aten = torch.ops.aten
 _COMPOSITE = (
     "gelu",
@@ -150,7 +150,7 @@ def _examples(setup: Setup) -> tuple[Tensor, Tensor]:
     states = test.states[:, :-1].reshape(-1, setup.task.state_dim)
     inputs = test.inputs.reshape(len(states), setup.task.input_dim)
     # Not a batch of one, which torch takes for a case of its own.
-    rows = np.linspace(0, len(states) - 1, CHECKED).round().astype(int)
+    rows = np.linspace(0, len(states) - 1, EXAMPLES_CHECKED).round().astype(int)
     return torch.as_tensor(states[rows]), torch.as_tensor(inputs[rows])
 
 
@@ -185,12 +185,12 @@ def _graph(module: nn.Module, given: tuple[Tensor, ...], name: str) -> ExportedP
     except Exception as error:  # torch's own, of many types
         first = " ".join(str(error).split())[:200]
         raise ValueError(f"{name}: its step is no fixed graph of tensor operations ({first})") from error
-    part = tuple(tensor[: CHECKED // 2] for tensor in given)
+    part = tuple(tensor[: EXAMPLES_CHECKED // 2] for tensor in given)
     with torch.no_grad():
         wanted, got = module(*part), found.module()(*part)
     for a, b in zip(*((each if isinstance(each, tuple) else (each,)) for each in (wanted, got)), strict=True):
         size = float(torch.nan_to_num(a, posinf=0.0, neginf=0.0).abs().max()) + 1.0
-        if not torch.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE * size, equal_nan=True):
+        if not torch.allclose(a, b, rtol=GRAPH_TOLERANCE, atol=GRAPH_TOLERANCE * size, equal_nan=True):
             raise ValueError(f"{name}: the graph of its step gives other numbers than the step itself")
     return found
 
