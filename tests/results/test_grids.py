@@ -131,7 +131,7 @@ def test_objects_show_themselves_in_a_notebook() -> None:
     for part in ("henon:", "x, y (D = 2)", "doi:"):
         assert part in task._repr_html_()
     replicas = ddl_dyn.Replicas(lambda: make_model("resnet", state_dim=2, hidden_dim=4), seeds=range(3))
-    for part in ("ResNet: h⁺ = h + F(h)", "0, 1, 2", "hidden_dim", "cpu, float32"):
+    for part in ("ResNet: h⁺ = h + s F(h)", "0, 1, 2", "hidden_dim", "cpu, float32"):
         assert part in replicas._repr_html_(), replicas._repr_html_()
     config = ddl_dyn.TrainConfig(updates=4, horizon=2, compile="off", validate_every=2)
     found = fit(replicas, data.train, data.val, config)
