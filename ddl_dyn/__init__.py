@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ddl_dyn.engine.rollout import rollout
     from ddl_dyn.models import MODELS, make_model
     from ddl_dyn.models.delta import delta_operator, delta_update
+    from ddl_dyn.results.grids import compare, sweep
     from ddl_dyn.results.opened import open_run
     from ddl_dyn.runs import load_runs
     from ddl_dyn.tasks import TASKS, Series, make_dataset, make_task
@@ -28,6 +29,7 @@ _SOURCES = {
     "Replicas": ("ddl_dyn.engine.replicas", "Replicas"),
     "Series": ("ddl_dyn.tasks", "Series"),
     "TrainConfig": ("ddl_dyn.config.sections", "TrainConfig"),
+    "compare": ("ddl_dyn.results.grids", "compare"),
     "delta_operator": ("ddl_dyn.models.delta", "delta_operator"),
     "delta_update": ("ddl_dyn.models.delta", "delta_update"),
     "fit": ("ddl_dyn.training.trainer", "fit"),
@@ -38,6 +40,7 @@ _SOURCES = {
     "make_task": ("ddl_dyn.tasks", "make_task"),
     "open_run": ("ddl_dyn.results.opened", "open_run"),
     "rollout": ("ddl_dyn.engine.rollout", "rollout"),
+    "sweep": ("ddl_dyn.results.grids", "sweep"),
 }
 
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
     "Series",
     "TrainConfig",
     "__version__",
+    "compare",
     "delta_operator",
     "delta_update",
     "fit",
@@ -58,6 +62,7 @@ __all__ = [
     "make_task",
     "open_run",
     "rollout",
+    "sweep",
 ]
 
 

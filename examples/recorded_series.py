@@ -1,11 +1,11 @@
-"""Recorded trajectories with a gap: a data frame goes through fit, compare and portrait.
+# %% [markdown]
+# # Recorded trajectories with a gap
+#
+# A data frame goes through fit, compare and portrait.
+#
+# `python examples/recorded_series.py`: about 25 s on one core; writes sensors.npz, sensor_runs/ and sensors.png.
 
-python examples/recorded_series.py       # about 25 s on one core; writes sensors.npz, sensor_runs/ and sensors.png
-"""
-
-import subprocess
-import sys
-
+# %%
 import numpy as np
 import pandas as pd
 import torch
@@ -15,6 +15,7 @@ from ddl_dyn import (
     Replicas,
     Series,
     TrainConfig,
+    compare,
     fit,
     load_runs,
     make_dataset,
@@ -25,6 +26,10 @@ from ddl_dyn import (
 )
 from ddl_dyn.plots import save
 
+# %% [markdown]
+# The recording: two sensors, one of which was off for ten seconds and lost single values now and then.
+
+# %%
 # Two sensors on the same oscillator, started apart, each sampled twice a second for a while.
 truth = make_task("van_der_pol", dt=0.5).simulate(np.array([[2.0, 0.0], [0.1, 0.1]]), steps=600)
 rng = np.random.default_rng(0)
@@ -38,16 +43,20 @@ frame = pd.concat(frames, ignore_index=True)
 frame = frame.drop(index=range(200, 220))
 frame.loc[frame.index[::97], "velocity"] = np.nan
 
-# A series is kept in a file that everything takes by its path: make_task here, run, compare and sweep below.
+# %% [markdown]
+# A series is kept in a file that everything takes by its path: make_task here, run, compare and sweep below. What is
+# missing is refused until the options say what to do; no window crosses the gap.
+
+# %%
 path = Series.from_dataframe(frame, time="clock", values=["position", "velocity"], id="sensor").save("sensors.npz")
 
-# What is missing is refused until the options say what to do; no window crosses the gap.
 options = {"gaps": "split", "missing": "interpolate"}
 task = make_task("observed", path=path, **options)
 data = make_dataset(task, n_train=128, n_val=16, n_test=16, n_ood=0, steps=20)
 print("\n".join(data.notes))
 print(f"training segments of {', '.join(str(len(part)) for part in task.segments['train'])} samples")
 
+# %%
 scale = Normalizer.fit(data.train.states, "component")
 train, val = (part.replace(states=scale.normalize(part.states)) for part in (data.train, data.val))
 replicas = Replicas(lambda: make_model("ddl", state_dim=task.state_dim), seeds=range(3))
@@ -57,23 +66,24 @@ predicted = scale.denormalize(rollout(replicas, start, steps=20).states).numpy()
 error = np.sqrt(np.mean((predicted - data.test.states) ** 2, axis=(1, 2, 3)))
 print(f"error of 20 free steps: {np.median(error):.3f}")
 
-# As in a terminal: `ddl-dyn --runs sensor_runs compare with tasks=observed task_args.path=sensors.npz …`.
-typed = [
-    *("tasks=observed", f"task_args.path={path}", *(f"task_args.{key}={value}" for key, value in options.items())),
-    *("models=ddl,linear", "carries=observed", "seeds=3", "train.updates=60", "train.horizon=5", "train.lr=0.01"),
-    *(
-        "train.lr_grid=[]",
-        "data.n_train=128",
-        "data.n_val=16",
-        "data.n_test=16",
-        "data.steps=20",
-        "eval.short=5",
-        "eval.long=20",
-    ),
-]
-subprocess.run([sys.executable, "-m", "ddl_dyn", "--runs", "sensor_runs", "compare", "with", *typed], check=True)
+# %% [markdown]
+# The same as a comparison, whose runs are kept; in a terminal
+# `ddl-dyn --runs sensor_runs compare with tasks=observed task_args.path=sensors.npz …`. Each run keeps a copy of the
+# series: it can be opened, continued and replayed without sensors.npz.
 
-# Each run keeps a copy of the series: it can be opened, continued and replayed without sensors.npz.
+# %%
+compare(
+    tasks=["observed"],
+    task_args={"path": str(path), **options},
+    models=["ddl", "linear"],
+    seeds=3,
+    train={"updates": 60, "horizon": 5, "lr": 0.01, "lr_grid": []},
+    data={"n_train": 128, "n_val": 16, "n_test": 16, "steps": 20},
+    eval={"short": 5, "long": 20},
+    runs="sensor_runs",
+)
+
+# %%
 runs = load_runs("sensor_runs").set_index("model")
 for name in ("ddl", "linear"):
     print(f"{name} over 5 steps: {np.median(runs.loc[name, 'result.test.nrmse_short']):.3f}")

@@ -1,30 +1,39 @@
-"""Compare and read the verdict: two models on the same data and seeds, and what their difference allows to say.
+# %% [markdown]
+# # Compare and read the verdict
+#
+# Three models on the same data and seeds, and what their difference allows to say.
+#
+# `python examples/verdict.py`: about 15 s on one core; writes example_runs/.
 
-python examples/verdict.py               # about 15 s on one core; writes example_runs/
-"""
-
-import subprocess
-import sys
-
+# %%
 import numpy as np
 
-from ddl_dyn import load_runs
+from ddl_dyn import compare, load_runs
 from ddl_dyn.metrics.decisions import PairedScores, decide
 
-# As in a terminal: `ddl-dyn --runs example_runs compare with …`. A real question wants more data, updates and seeds.
-options = [
-    *("tasks=van_der_pol", "models=ddl,resnet,linear", "carries=observed", "seeds=8", "model_args.layers=1"),
-    *("per_model.ddl.model_args.hidden_dim=16", "per_model.resnet.model_args.hidden_dim=16"),
-    *("train.updates=80", "train.horizon=5", "train.lr=0.01"),
-    *("data.n_train=64", "data.n_val=16", "data.n_test=16", "data.n_ood=0", "data.steps=40", "eval.long=40"),
-]
-subprocess.run([sys.executable, "-m", "ddl_dyn", "--runs", "example_runs", "compare", "with", *options], check=True)
+# %% [markdown]
+# The words are those of the command line, `ddl-dyn --runs example_runs compare with …`, or values of Python. A real
+# question wants more data, updates and seeds.
 
-# One row a run; a column that holds one value a seed holds a list.
+# %%
+found = compare(
+    *("tasks=van_der_pol", "models=ddl,resnet,linear", "seeds=8", "model_args.layers=1"),
+    per_model={name: {"model_args": {"hidden_dim": 16}} for name in ("ddl", "resnet")},
+    train={"updates": 80, "horizon": 5, "lr": 0.01},
+    data={"n_train": 64, "n_val": 16, "n_test": 16, "n_ood": 0, "steps": 40},
+    eval={"long": 40},
+    runs="example_runs",
+)
+print(found.table[["model", "horizon", "median", "low", "high", "verdict"]].to_string())
+
+# %% [markdown]
+# The table has the verdicts. The same from the scores themselves: one row a run, in which a column that holds one value
+# a seed holds a list. Both comparisons are one family: p is corrected for the two of them.
+
+# %%
 runs = load_runs("example_runs").set_index("model")
 errors = {name: np.array(runs.loc[name, "result.test.nrmse_short"]) for name in runs.index}
 
-# Both comparisons are one family: p is corrected for the two of them.
 pairs = [
     PairedScores(label=f"ddl against {name}", first=errors["ddl"], second=errors[name]) for name in ("resnet", "linear")
 ]

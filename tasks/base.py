@@ -6,6 +6,7 @@ Axes: N trajectories, T steps, D state components, U input components.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
+from ddl_dyn.config.notebook import html_table
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.tasks.fields import convert_fields
 
@@ -65,6 +67,14 @@ class Task(ABC):
 
     def __post_init__(self) -> None:
         convert_fields(self, self.key())
+
+    def _repr_html_(self) -> str:
+        title = (inspect.getdoc(type(self)) or "").partition("\n")[0]
+        state = ", ".join(self.state_names[:12]) + (", …" if self.state_dim > 12 else "")
+        rows = [("state", f"{state} (D = {self.state_dim})"), ("sampling interval", f"{self.dt:g} {self.time_unit}")]
+        rows += [("inputs", ", ".join(self.input_names))] if self.input_dim else []
+        rows += [(name, f"{value}") for name, value in self.parameters().items() if name != "dt"]
+        return html_table(f"{self.key()}: {title}", [*rows, ("source", self.source)])
 
     @classmethod
     def key(cls) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ddl_dyn.config.notebook import html_table
 from ddl_dyn.tasks.base import SPLITS, Split, Task
 from ddl_dyn.tasks.integrators import ATOL, RTOL
 from ddl_dyn.tasks.radii import STARTS, check_radii, draw_at_radii
@@ -51,6 +52,13 @@ class Dataset:
         parts = {name: getattr(self, name) for name in SPLITS}
         sizes = ", ".join(f"{name} {len(part)} × {part.steps}" for name, part in parts.items() if part is not None)
         return f"Dataset({self.task.key()}: {sizes} steps)"
+
+    def _repr_html_(self) -> str:
+        parts: dict[str, Trajectories | None] = {name: getattr(self, name) for name in SPLITS}
+        parts |= {f"{radius:g} × the training radius": part for radius, part in self.radii.items()}
+        rows = [(name, len(part), part.steps) for name, part in parts.items() if part is not None]
+        notes = [(note, "", "") for note in self.notes]
+        return html_table(f"data of {self.task.key()}", [*rows, *notes], ("split", "trajectories", "steps"))
 
 
 def make_dataset(

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -24,7 +26,7 @@ def numbers(text: str) -> list[float]:
 
 def test_each_script_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
-        "first_portrait", "own_series", "recorded_series", "verdict",
+        "first_portrait", "gates", "own_series", "recorded_series", "verdict",
     }  # fmt: skip
 
 
@@ -52,6 +54,25 @@ def test_verdict(tmp_path: Path) -> None:
     assert set(found) == {"resnet", "linear"}
     assert set(found.values()) <= {"win", "loss", "tie", "unresolved"}
     assert (tmp_path / "example_runs" / "1" / "index.html").exists()
+
+
+def test_gates(tmp_path: Path) -> None:
+    said = run("gates", tmp_path)
+    found = dict(re.findall(r"^(\w+): .* reversing in (\d+)% of the plane$", said, flags=re.MULTILINE))
+    # The mirror reflects everywhere, the oscillator nowhere.
+    assert int(found["twisted_mirror"]) > 50 > int(found["van_der_pol"])
+    assert all((tmp_path / f"gates_{name}.png").stat().st_size > 10_000 for name in ("mirror", "van_der_pol"))
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_script_is_a_notebook_in_percent_format(path: Path) -> None:
+    cells = re.split(r"^# %%", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert cells[0] == "", "nothing stands before the first cell"
+    told = [cell.splitlines()[1:] for cell in cells if cell.startswith(" [markdown]")]
+    assert told[0][0].startswith("# # "), "it begins with a title"
+    assert len(told) >= 3
+    assert all(line.startswith("#") or not line for cell in told for line in cell)
+    assert len(cells) - 1 - len(told) >= 3, "and has code in cells"
 
 
 def test_recorded_series(tmp_path: Path) -> None:

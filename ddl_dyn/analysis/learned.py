@@ -65,7 +65,7 @@ def learned_family(
         raise ValueError("an untied stack is a different map at every step: say which with index=0, 1, …")
     double = in_float64(model)
     origin = _lifted(model, double, torch.zeros(1, int(template.state_dim), dtype=torch.float64))
-    device, latent = origin.device, _is_latent(template, origin.shape[-1])
+    device, latent = origin.device, is_latent(template, origin.shape[-1])
     dim = int(origin.shape[-1] if latent else template.state_dim)
 
     def member(inputs: ArrayLike) -> DiscreteMap:
@@ -126,7 +126,7 @@ def typical_states(model: Learned, count: int, *, seed: int, normalizer: Normali
     template = _template(model)
     z = torch.randn(count, int(template.state_dim), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     h = _lifted(model, in_float64(model), z)
-    if _is_latent(template, h.shape[-1]):
+    if is_latent(template, h.shape[-1]):
         return h
     return z if normalizer is None else normalizer.denormalize(z)
 
@@ -138,7 +138,7 @@ def _lifted(model: Learned, double: Learned, z: Tensor) -> Tensor:
         return double.lift(z.expand(int(model.size), *z.shape) if isinstance(model, Replicas) else z)
 
 
-def _is_latent(template: StepModel, lifted: int) -> bool:
+def is_latent(template: StepModel, lifted: int) -> bool:
     """True where the step's own space is another than the observed one, so that physical units cannot be kept."""
     config = template.config
     return config.carry == "latent" and (config.lift != "identity" or lifted != template.state_dim)

@@ -137,6 +137,15 @@ def _analyse(options: argparse.Namespace) -> int:
     return 0
 
 
+def _convert(options: argparse.Namespace) -> int:
+    from ddl_dyn.results.opened import open_run
+
+    run = open_run(options.run, options.runs, trust=options.trust)
+    for path in run.export(options.to, options.out or run.path / "step", seed=options.seed):
+        say(path)
+    return 0
+
+
 def _diff(options: argparse.Namespace) -> int:
     from ddl_dyn.cli.summary import difference, print_difference
     from ddl_dyn.runs import find_run
@@ -185,9 +194,14 @@ def _note(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ddl_dyn.runs.export import export
+    from ddl_dyn.runs.export import export, export_parquet
 
     columns = [name for name in options.columns.split(",") if name] if options.columns else None
+    if options.format == "parquet":
+        if not options.out:
+            raise ValueError("a table in parquet is no text for a terminal; say where to with --out FILE")
+        export_parquet(options.runs, Path(options.out), columns)
+        return 0
     text = export(options.runs, options.format, columns)
     if options.out:
         from ddl_dyn.runs.atomic_files import write_text
@@ -270,6 +284,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "watch": _watch,
     "portrait": _portrait,
     "analyse": _analyse,
+    "convert": _convert,
     "diff": _diff,
     "resume": _resume,
     "replay": _replay,

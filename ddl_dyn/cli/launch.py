@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
-from ddl_dyn.config.parsing import ConfigError, merged, parse_updates
-from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.config.parsing import ConfigError, flatten, merged, parse_updates
+from ddl_dyn.config.sections import ModelConfig, RunConfig
+from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, beat_interval, run
-from ddl_dyn.experiments.sweep.config import CompareConfig
-from ddl_dyn.experiments.sweep.grid import resolve_compare, resolve_sweep
+from ddl_dyn.experiments.sweep.config import CompareConfig, GridConfig
+from ddl_dyn.experiments.sweep.grid import Cell, resolve_compare, resolve_sweep
 from ddl_dyn.experiments.sweep.run_grid import run_grid
 from ddl_dyn.experiments.tracking.sacred import Command, make_experiment, parse_command_line, print_config
 from ddl_dyn.runs.trust import check_settings
@@ -25,10 +26,10 @@ from ddl_dyn.runs.trust import check_settings
 def launch_run(arguments: list[str], runs: Path) -> int:
     """Train one model on one task with several seeds at once.
 
-    `with` takes key=value pairs and .json files of such keys; `ddl-dyn run print_config` lists every key. Code that is
-    named in a file alone needs --trust FILE.
+    `with` takes key=value pairs and .json and .toml files of such keys; `ddl-dyn run print_config` lists every key.
+    Code that is named in a file alone needs --trust FILE.
     """
-    command = _parse("run", arguments, launch_run)
+    command = _parse("run", arguments, launch_run, _key_lines())
     if command is None:
         return 0
     config = resolve_run(_settings(command))
@@ -50,14 +51,18 @@ def launch_compare(arguments: list[str], runs: Path) -> int:
 
     `with` takes key=value pairs; tasks=, models= and carries= take lists such as ddl,resnet. Keys under per_task.NAME
     and per_model.NAME hold for that task or model alone; a NAME with dots stands in quotes. What is complete already is
-    not run again. engine=ray takes a Ray cluster. `ddl-dyn compare print_config` lists every key.
+    not run again. engine=ray takes a Ray cluster. --dry-run tells the cells, time and disk. `ddl-dyn compare
+    print_config` lists every key.
     """
+    arguments, dry = _take_dry_run(arguments)
     command = _parse("compare", arguments, launch_compare)
     if command is None:
         return 0
     config, cells = resolve_compare(_settings(command))
     if command.name != "compare":
         return _other(command, "compare", CompareConfig(), config)
+    if dry:
+        return _estimate(cells, config, _launch(command, runs))
     from ddl_dyn.results.comparison.records import conclude
 
     return run_grid(config, cells, _launch(command, runs), conclude)
@@ -69,8 +74,10 @@ def launch_sweep(arguments: list[str], runs: Path) -> int:
     `ddl-dyn sweep FILE.toml` or `with` key=value pairs. tasks=, models= and carries= take lists such as ddl,resnet, and
     so does every key of a run: model_args.layers=1,2,4 makes three cells. Brackets make one value that is a list. Keys
     under per_task.NAME and per_model.NAME hold for that task or model alone; a NAME with dots stands in quotes.
-    engine=ray takes a Ray cluster. Code that is named in a file alone needs --trust FILE.
+    engine=ray takes a Ray cluster. --dry-run tells the cells, time and disk. Code that is named in a file alone needs
+    --trust FILE.
     """
+    arguments, dry = _take_dry_run(arguments)
     arguments, settings = _take_file(arguments)
     command = _parse("sweep", arguments, launch_sweep)
     if command is None:
@@ -78,6 +85,8 @@ def launch_sweep(arguments: list[str], runs: Path) -> int:
     config, cells = resolve_sweep(_settings(command, settings))
     if command.name != "sweep":
         return _other(command, "sweep", config, config)
+    if dry:
+        return _estimate(cells, config, _launch(command, runs))
     return run_grid(config, cells, _launch(command, runs))
 
 
@@ -89,6 +98,19 @@ def _settings(command: Command, read: Mapping[str, object] | None = None) -> dic
     settings = merged(read or {}, parse_updates(command.updates))
     check_settings(settings, command.updates)
     return settings
+
+
+def _take_dry_run(arguments: list[str]) -> tuple[list[str], bool]:
+    """The arguments without --dry-run, and whether it stood there."""
+    return [item for item in arguments if item != "--dry-run"], "--dry-run" in arguments
+
+
+def _estimate(cells: list[Cell], config: GridConfig, launch: Launch) -> int:
+    from ddl_dyn.experiments.sweep.estimate import estimate
+
+    for line in estimate(cells, config, launch.base):
+        say(line)
+    return 0
 
 
 def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
@@ -107,9 +129,23 @@ def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
         raise ConfigError([f"{path} is not TOML: {reason}"]) from error
 
 
-def _parse(name: str, arguments: list[str], command: Callable[..., int]) -> Command | None:
+# The keys that most runs set, for the help of `run`.
+KEYS = (
+    *("task", "model", "seeds", "model_args.layers", "model_args.carry", "data.n_train", "data.steps"),
+    *("train.updates", "train.lr", "train.horizon"),
+)
+
+
+def _key_lines() -> str:
+    """Those keys with their defaults; a model's own may differ, as `ddl-dyn models NAME` says."""
+    known = dict(flatten(RunConfig().model_dump() | {"model_args": ModelConfig().model_dump()}))
+    lines = "\n".join(f"      {key} = {known[key]!r}" for key in KEYS)
+    return f"\n\n    The keys that matter most, with their defaults:\n\n{lines}"
+
+
+def _parse(name: str, arguments: list[str], command: Callable[..., int], more: str = "") -> Command | None:
     """The command line read; None where it asked for help, which is printed."""
-    experiment = make_experiment(name, {}, doc=command.__doc__ or "")
+    experiment = make_experiment(name, {}, doc=(command.__doc__ or "").rstrip() + more)
     parsed = parse_command_line(experiment, f"ddl-dyn {name}", arguments)
     if parsed.help is None:
         return parsed

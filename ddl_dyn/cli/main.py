@@ -78,29 +78,15 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add(commands, "show", "everything about one run", run=True).add_argument(
         "--output", action="store_true", help="also what the run printed"
     )
-    portrait = _add(commands, "portrait", "draw a finished run's figures again", run=True)
-    portrait.add_argument("--what", metavar="NAMES", help="only these figures; several with commas; all; list")
-    portrait.add_argument("--out", metavar="DIR", help="where to (the run's own figures folder)")
-    analyse = _add(commands, "analyse", "what a finished run's map does, beside the true one", run=True)
-    analyse.add_argument("--steps", type=whole_number, metavar="N", default=2000, help="steps to average over (2000)")
-    analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
-    differ = _add(commands, "diff", "what differs between two runs", run=True)
-    differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
-    resume = _add(commands, "resume", "continue a run, comparison or sweep that is not complete", run=True)
-    resume.add_argument("--store", metavar="URL", help="copy the run to MongoDB too: mongodb://…")
-    replay = _add(commands, "replay", "run a finished run again and report max |Δ|", run=True)
-    replay.add_argument("--tolerance", type=real, metavar="X", help="fail when max |Δ| exceeds this")
+    _trained_commands(commands)
     missing = _add(commands, "missing", "what is left of a sweep or comparison and why")
     missing.add_argument("sweep", nargs="?", metavar="SWEEP", help="id or folder of one, or last (all of them)")
-    for parser in (portrait, analyse, resume, replay):
-        trust = "file of code that the run may execute, where its model or task is a user's own; several times"
-        parser.add_argument("--trust", metavar="FILE", action="append", default=[], help=trust)
     _add(commands, "tag", "add tags to a run, or remove those that begin with -", run=True).add_argument(
         "tags", nargs=argparse.REMAINDER, metavar="TAG"
     )
     _add(commands, "note", "set a run's note", run=True).add_argument("text", help="the note; '' removes it")
-    export = _add(commands, "export", "the table of all runs as CSV or LaTeX")
-    export.add_argument("--format", choices=("csv", "latex"), default="csv", help="what to write (csv)")
+    export = _add(commands, "export", "the table of all runs as CSV, LaTeX or parquet")
+    export.add_argument("--format", choices=("csv", "latex", "parquet"), default="csv", help="what to write (csv)")
     export.add_argument("--columns", metavar="NAMES", help="only these columns; several with commas")
     export.add_argument("--out", metavar="FILE", help="where to (standard output)")
     send = _add(commands, "send", "copy runs that have ended to MongoDB, beside their files")
@@ -119,6 +105,30 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
         catalogue.add_argument("--out", metavar="DIR", help="where the figure goes (out)")
         if name == "tasks":
             catalogue.add_argument("--gallery", metavar="DIR", help="write DIR/tasks.md with every task's portrait")
+
+
+def _trained_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Commands that use a run's trained model, whose code may be the user's own."""
+    portrait = _add(commands, "portrait", "draw a finished run's figures again", run=True)
+    portrait.add_argument("--what", metavar="NAMES", help="only these figures; several with commas; all; list")
+    portrait.add_argument("--out", metavar="DIR", help="where to (the run's own figures folder)")
+    analyse = _add(commands, "analyse", "what a finished run's map does, beside the true one", run=True)
+    analyse.add_argument("--steps", type=whole_number, metavar="N", default=2000, help="steps to average over (2000)")
+    analyse.add_argument("--out", metavar="DIR", help="where to (the run's own folder)")
+    convert = _add(commands, "convert", "write a finished run's step map for use elsewhere", run=True)
+    forms = ("onnx", "torch.export", "numpy")
+    convert.add_argument("--to", choices=forms, required=True, help="onnx, torch.export or a module of plain numpy")
+    convert.add_argument("--seed", type=whole_number, metavar="N", help="of the replica (the one that figures show)")
+    convert.add_argument("--out", metavar="FILE", help="where to (step.* in the run's own folder)")
+    differ = _add(commands, "diff", "what differs between two runs", run=True)
+    differ.add_argument("other", metavar="RUN", help="id or folder of the other run")
+    resume = _add(commands, "resume", "continue a run, comparison or sweep that is not complete", run=True)
+    resume.add_argument("--store", metavar="URL", help="copy the run to MongoDB too: mongodb://…")
+    replay = _add(commands, "replay", "run a finished run again and report max |Δ|", run=True)
+    replay.add_argument("--tolerance", type=real, metavar="X", help="fail when max |Δ| exceeds this")
+    for parser in (portrait, analyse, convert, resume, replay):
+        trust = "file of code that the run may execute, where its model or task is a user's own; several times"
+        parser.add_argument("--trust", metavar="FILE", action="append", default=[], help=trust)
 
 
 def _add(

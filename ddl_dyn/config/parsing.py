@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import tomllib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,7 +67,7 @@ class Typed:
 
 
 def parse_updates(items: Sequence[str]) -> dict[str, Any]:
-    """Nested updates from `key.sub=value` items and from JSON files of a configuration; the last one wins.
+    """Nested updates from `key.sub=value` items and from JSON and TOML files of a configuration; the last one wins.
 
     Raises:
         ConfigError: for an item that is neither, or a key that is both a value and a section.
@@ -88,13 +89,16 @@ def parse_updates(items: Sequence[str]) -> dict[str, Any]:
 
 
 def _config_file(name: str) -> dict[str, Any]:
-    if not name.endswith(".json") or not os.path.exists(name):
-        raise ConfigError([f"{name!r} is neither key=value nor a .json file; write e.g. `with model=ddl seeds=5`"])
+    form = os.path.splitext(name)[1].removeprefix(".").upper()
+    if form not in ("JSON", "TOML") or not os.path.exists(name):
+        expected = "neither key=value nor a .json or .toml file"
+        raise ConfigError([f"{name!r} is {expected}; write e.g. `with model=ddl seeds=5`"])
     try:
-        value = json.loads(read_input(name, SETTINGS_LIMIT), object_pairs_hook=_distinct)
+        text = read_input(name, SETTINGS_LIMIT)
+        value = json.loads(text, object_pairs_hook=_distinct) if form == "JSON" else tomllib.loads(text.decode())
     except (OSError, ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise ConfigError([f"{name} cannot be read as JSON: {reason}"]) from error
+        raise ConfigError([f"{name} cannot be read as {form}: {reason}"]) from error
     if not isinstance(value, dict):
         raise ConfigError([f"{name} should hold a JSON object of configuration keys, got {type(value).__name__}"])
     return value

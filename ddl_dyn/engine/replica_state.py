@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import stack_module_state
 
+from ddl_dyn.config.notebook import html_table
 from ddl_dyn.engine.cpp import FreeRun
 from ddl_dyn.engine.replica_map import Method, ReplicaMap
 from ddl_dyn.engine.threads import available_threads
@@ -62,6 +63,13 @@ class ReplicaState:
         shown = ", ".join(map(str, self.seeds[:6])) + (", …" if self.size > 6 else "")
         number = f"{self.count_parameters():,} parameters each"
         return f"Replicas({type(self.template).__name__}, {self.size} seeds: {shown}; {number})"
+
+    def _repr_html_(self) -> str:
+        config = self.template.config
+        rows = [("seeds", ", ".join(map(str, self.seeds))), ("parameters each", f"{self.count_parameters():,}")]
+        rows += [("device, precision", f"{self.device}, {str(self.dtype).removeprefix('torch.')}")]
+        rows += [(name, str(value)) for name, value in config.model_dump().items()]
+        return html_table(f"{type(self.template).__name__}: {self.template.equation}", rows)
 
     @property
     def size(self) -> int:

@@ -11,9 +11,12 @@ from typing import Any, Protocol, TypedDict
 import numpy as np
 
 from ddl_dyn.config.terminal import clean, say
+from ddl_dyn.experiments.notebook_bars import NotebookBars, in_notebook
 
 # Off a terminal: one line per so much of the way, so that a log of a long run stays short.
 PLAIN_LINES = 4
+# Columns from which a terminal has room for all that is said of a run.
+WIDE = 120
 
 
 class Validation(Protocol):
@@ -90,6 +93,13 @@ def sentence(now: Account) -> str:
     )
 
 
+def short_sentence(now: Account) -> str:
+    """The account for a narrow terminal: the time left first, for the end may be cut off."""
+    if now["update"] == 0 or now["seconds_left"] is None:
+        return sentence(now)
+    return f"{duration(now['seconds_left'])} left, update {now['update']}/{now['updates']}, loss {now['loss']:.3g}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as `48 s`, `3 min 20 s` or `2 h 5 min`."""
     whole = max(round(seconds), 0)
@@ -104,18 +114,20 @@ def terminal_bars(stream: Any) -> Any:
     """Empty bars of this suite's form on a terminal, not yet drawn; each has a field `text`."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
+    console = Console(file=stream)
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=24 if console.width >= WIDE else 8),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
-    return Progress(*columns, console=Console(file=stream))
+    return Progress(*columns, console=console)
 
 
 class Bars:
-    """Progress of one or more runs: bars on a terminal, elsewhere a few lines on standard error.
+    """Progress of one or more runs: bars on a terminal and in a notebook, elsewhere a few lines on standard error.
 
     Args:
         titles: one a run, in the order of their numbers.
@@ -136,9 +148,12 @@ class Bars:
         self._tasks: dict[int, Any] = {}
 
     def __enter__(self) -> Bars:
-        if self._stream is None or not self._stream.isatty():
+        if in_notebook():
+            self._bars = NotebookBars()
+        elif self._stream is not None and self._stream.isatty():
+            self._bars = terminal_bars(self._stream)
+        else:
             return self
-        self._bars = terminal_bars(self._stream)
         if self._is_whole:
             count = len(self._titles)
             self._whole = self._bars.add_task("cells", total=max(count, 1), text=f"0/{count}")
@@ -157,7 +172,8 @@ class Bars:
     def _add(self, number: int) -> None:
         from rich.markup import escape
 
-        title = escape(self._titles[number])
+        title = self._titles[number]
+        title = title if isinstance(self._bars, NotebookBars) else escape(title)
         self._tasks[number] = self._bars.add_task(title, total=1, text="waiting", start=False)
 
     def show(self, number: int, now: Account) -> None:
@@ -167,12 +183,16 @@ class Bars:
                 self._add(number)
             task = self._tasks[number]
             self._bars.start_task(task)
-            self._bars.update(task, completed=now["update"], total=max(now["updates"], 1), text=sentence(now))
+            self._bars.update(task, completed=now["update"], total=max(now["updates"], 1), text=self._told(now))
             return
         share = 0 if now.get("trial") else int(PLAIN_LINES * now["update"] / max(now["updates"], 1))
         if share > self._said[number] and not self._is_whole:
             self._said[number] = share
             self.say(f"{self._titles[number]}: {sentence(now)}")
+
+    def _told(self, now: Account) -> str:
+        narrow = not isinstance(self._bars, NotebookBars) and self._bars.console.width < WIDE
+        return short_sentence(now) if narrow else sentence(now)
 
     def end(self, number: int, text: str) -> None:
         """Close the bar of run `number` with a last word."""

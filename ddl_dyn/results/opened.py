@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from ddl_dyn.runs import UNREADABLE, Run, RunError, find_run
 from ddl_dyn.runs.trust import trusting
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ddl_dyn.engine.replicas import Replicas
     from ddl_dyn.engine.rollout import Rollout
     from ddl_dyn.experiments.setup import Setup
@@ -70,12 +73,16 @@ class OpenRun(Run):
         return f"Run {self.id}: {self._title} ({self.status})"
 
     def _repr_html_(self) -> str:
+        if self.status != UNREADABLE and self.kind != "run":
+            from ddl_dyn.results.comparison.notebook import grid_html
+
+            return grid_html(self, repr(self))
         head = f"<p><b>run {html.escape(self.id)}</b>: {html.escape(self._title)} ({self.status})</p>"
         try:
             note = self.entry.get("note")
             below = f"<p>{html.escape(str(note))}</p>" if note else ""
             cell = '<tr><td style="text-align:left">{}</td><td style="text-align:left">{}</td></tr>'
-            pairs = [line.partition(": ")[::2] for line in result_lines(self)] if self.kind == "run" else []
+            pairs = [line.partition(": ")[::2] for line in result_lines(self)]
             rows = "".join(cell.format(*map(html.escape, pair)) for pair in pairs)
             return f"<div>{head}{below}<table>{rows}</table>{self._picture()}</div>"
         except RunError as error:
@@ -94,7 +101,7 @@ class OpenRun(Run):
         from ddl_dyn.results.figures.registry import figures_side_by_side
         from ddl_dyn.results.figures.run_view import RunView
 
-        if self.kind != "run" or not self.arrays:
+        if not self.arrays:
             return ""
         view = RunView(self, stored_only=True)
         try:
@@ -108,6 +115,15 @@ class OpenRun(Run):
             return f"<p>no portrait: {html.escape(str(error))}</p>"
         data = base64.b64encode(drawn.getvalue()).decode()
         return f'<img src="data:image/png;base64,{data}" alt="{html.escape(figure.alt)}">'
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Of a comparison or sweep: the rows of comparison.csv; RunError for a single run."""
+        from ddl_dyn.results.comparison.notebook import grid_table
+
+        if self.kind == "run":
+            raise RunError(f"run {self.id} is no comparison or sweep; load_runs(by='seed') has its numbers")
+        return grid_table(self)
 
     @cached_property
     def setup(self) -> Setup:
@@ -236,6 +252,22 @@ class OpenRun(Run):
 
         return analyse(self, steps=STEPS if steps is None else steps, setup=self.setup)
 
+    def export(self, form: str, path: str | os.PathLike[str], *, seed: int | None = None) -> list[Path]:
+        """Write one seed's step map for use elsewhere: physical units in and out, float64, any batch.
+
+        Args:
+            form: `onnx`, `torch.export` or `numpy` (a module that needs numpy alone).   path: of the file.
+            seed: of the replica; None takes the one with the median validation error, which figures show.
+        Returns:
+            The files written; of a latent carry also the map from a state to the one that is carried.
+        Raises:
+            ValueError: for an unknown form or seed, a missing library, or a step that is no fixed graph of operations.
+            RunError: as `setup`.
+        """
+        from ddl_dyn.results.portable.files import write_step_map
+
+        return write_step_map(self.setup, form, Path(path), seed)
+
 
 def _repeats_to(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
     try:
@@ -247,7 +279,7 @@ def _repeats_to(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
 def open_run(
     reference: str | os.PathLike[str], runs: str | os.PathLike[str] = "runs", *, trust: Sequence[str] = ()
 ) -> OpenRun:
-    """One run by its folder, by its id within `runs` or the beginning of that, or `last`.
+    """One run, comparison or sweep by its folder, by its id within `runs` or the beginning of that, or `last`.
 
     Args:
         reference: `last` is the run that was started last, not counting those of a comparison or sweep.

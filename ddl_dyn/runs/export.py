@@ -1,14 +1,18 @@
-"""The table of runs for other programs: CSV and LaTeX."""
+"""The table of runs for other programs: CSV, LaTeX and parquet."""
 
 from __future__ import annotations
 
+import importlib.util
+import io
+import json
 import math
 import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from ddl_dyn.config.files import replacing
 from ddl_dyn.config.formats import cell, number
 from ddl_dyn.config.hints import nearest_key
 from ddl_dyn.metrics.registry import PRIMARY, PRIMARY_OF_WORDS
@@ -31,21 +35,55 @@ def export(runs: str | os.PathLike[str], form: str, columns: Sequence[str] | Non
         ValueError: for an unknown column, the message naming the nearest.
         RunError: when there are no runs.
     """
-    table = load_runs(Path(runs))
-    if table.empty:
-        raise RunError(f"no runs in {os.fspath(runs)}; there is nothing to export")
+    table = _table(runs)
     if columns is None and form == "latex":
         columns = ["id", "status", "task", "model", "seeds", *_results(table)]
-    if columns is not None:
-        unknown = [name for name in columns if name not in table.columns]
-        if unknown:
-            near = nearest_key(unknown[0], list(table.columns))
-            raise ValueError(f"unknown column {unknown[0]!r}{near}; `ddl-dyn export` without --columns shows them all")
-        table = table[list(columns)]
+    table = _only(table, columns)
     if form == "csv":
         text: str = table.map(cell).rename(columns=cell).to_csv(index=False)
         return text
     return _latex(table)
+
+
+def export_parquet(runs: str | os.PathLike[str], path: Path, columns: Sequence[str] | None = None) -> None:
+    """Write the table of runs as parquet: a row a run and seed, numbers as numbers, lists as JSON.
+
+    Args:
+        runs: the runs folder.   path: of the file.   columns: of `load_runs(by="seed")`; by default all of them.
+    Raises:
+        ValueError: for an unknown column, or where pyarrow is missing.
+        RunError: when there are no runs.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ValueError("parquet needs pyarrow, which is not installed: pip install 'ddl-dyn[parquet]'")
+    table = _only(_table(runs, by="seed"), columns)
+    for name in table.columns:
+        if table[name].map(lambda value: isinstance(value, (list, dict))).any():
+            table[name] = table[name].map(json.dumps)
+        elif table[name].dtype == object and table[name].dropna().map(type).nunique() > 1:
+            # What is a number in one run and a word in another has one type here.
+            table[name] = table[name].map(lambda value: None if value is None else str(value))
+    whole = io.BytesIO()
+    table.to_parquet(whole, index=False)
+    with replacing(path) as file:
+        file.write(whole.getvalue())
+
+
+def _table(runs: str | os.PathLike[str], by: Literal["run", "seed"] = "run") -> pd.DataFrame:
+    table = load_runs(Path(runs), by=by)
+    if table.empty:
+        raise RunError(f"no runs in {os.fspath(runs)}; there is nothing to export")
+    return table
+
+
+def _only(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
+    if columns is None:
+        return table
+    unknown = [name for name in columns if name not in table.columns]
+    if unknown:
+        near = nearest_key(unknown[0], list(table.columns))
+        raise ValueError(f"unknown column {unknown[0]!r}{near}; `ddl-dyn export` without --columns shows them all")
+    return table[list(columns)]
 
 
 def _results(table: pd.DataFrame) -> list[str]:

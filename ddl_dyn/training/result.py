@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ddl_dyn.config.notebook import html_table
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -71,6 +73,12 @@ class FitResult:
         best = ", ".join(f"{value:.3g}" for value in self.best_val[:6]) + (", …" if len(self.best_val) > 6 else "")
         lost = f", {int(self.diverged.sum())} diverged" if self.diverged.any() else ""
         return f"FitResult({self.updates} updates in {self.seconds:.3g} s, best validation errors {best}{lost})"
+
+    def _repr_html_(self) -> str:
+        told = np.where(self.diverged, "diverged", np.where(self.untrained, "never better than untrained", ""))
+        rows = [(r, f"{self.best_val[r]:.4g}", int(self.best_update[r]), told[r]) for r in range(len(self.best_val))]
+        head = ("replica", "best validation error", "at update", "")
+        return html_table(f"{self.updates} updates in {self.seconds:.3g} s", rows, head)
 
     @property
     def untrained(self) -> np.ndarray:

@@ -117,7 +117,7 @@ def test_a_run_is_copied_whole_as_sacred_lays_it_out(standing: Server, tmp_path:
     document = held(standing, stored)["document"]
     # The layout that readers of Sacred's databases know.
     assert document["format"] == MongoObserver.VERSION
-    assert document["experiment"]["name"] == "run"
+    assert document["experiment"]["name"] == f"{document['info']['model']} on {document['info']['task']}"
     assert document["info"]["tags"] == ["a"]
     assert document["meta"]["run"] == "1"
     expected = sorted(stored.result["test"]["nrmse_short"])[1]

@@ -66,7 +66,7 @@ def test_a_wheel_holds_the_tasks_and_their_data_inside_the_package(tmp_path: Pat
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("ddl_dyn", "tasks"):
+    for name in ("ddl_dyn", "tasks", "docs", "benchmarks"):
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     pip = ("-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet", "-w", str(out), str(source))
     done = in_folder(tmp_path, *pip)
@@ -75,7 +75,10 @@ def test_a_wheel_holds_the_tasks_and_their_data_inside_the_package(tmp_path: Pat
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(unpacked)
-    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"ddl_dyn"}
+    inside = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
+    assert {name.partition("/")[0] for name in inside} == {"ddl_dyn"}
+    beside = {name.partition(".data/data/")[2] for name in names - inside}
+    assert {"share/doc/ddl-dyn/results.md", "share/doc/ddl-dyn/benchmarks/architectures.toml"} <= beside
     for path in sorted((ROOT / "tasks").rglob("*")):
         if path.is_file() and path.suffix in (".py", ".csv"):
             assert f"ddl_dyn/tasks/{path.relative_to(ROOT / 'tasks')}" in names

@@ -51,15 +51,43 @@ class _Plan:
 Failed = list[tuple[Cell, str]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class GridOutcome:
+    """A grid that has been done.
+
+    Args:
+        run_id: of the grid's own run.   cells, done, failed: all cells, those done now, and the failed ones among them.
+    """
+
+    run_id: str
+    cells: int
+    done: int
+    failed: int
+
+
 def run_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Conclude | None = None) -> int:
+    """Do the cells of a grid as `do_grid` does, and say what came of it.
+
+    Args:
+        config, cells, launch, conclude: as for `do_grid`.
+    Returns:
+        0, or 1 when a cell is not complete.
+    """
+    found = do_grid(config, cells, launch, conclude)
+    if conclude is None or found.failed:
+        counts = f"{found.done - found.failed} done, {found.cells - found.done} reused, {found.failed} failed"
+        say(f"{config.word} {found.run_id}: {'1 cell' if found.cells == 1 else f'{found.cells} cells'}: {counts}")
+        say(f"next: {_next(config, found.run_id, launch.base, bool(found.failed))}")
+    return 1 if found.failed else 0
+
+
+def do_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Conclude | None = None) -> GridOutcome:
     """Do the cells that are not done yet, and keep the grid as a run of its own.
 
     Args:
         config, cells: what `resolve_sweep` or `resolve_compare` returned.
         launch: where and how; with a run_id, that of the comparison to continue.
         conclude: makes a comparison's table, figure and page of its finished runs; None for a sweep.
-    Returns:
-        0, or 1 when a cell is not complete.
     Raises:
         ConfigError: when the cells that run side by side do not fit into memory together.
         StoreError: when runs cannot be written, or another process does the same grid now.
@@ -73,7 +101,7 @@ def run_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Co
     known = completed(launch.base)
     todo = [cell for cell in cells if cell.digest not in known]
     if config.address is None:
-        check_side_by_side([cell.config for cell in todo], _workers(config, todo))
+        check_side_by_side([cell.config for cell in todo], side_by_side(config, todo))
     if conclude is None and not todo and Run(launch.base / str(launch.run_id)).status == COMPLETED:
         where, failed = str(launch.run_id), Failed()
     else:
@@ -81,11 +109,7 @@ def run_grid(config: GridConfig, cells: list[Cell], launch: Launch, conclude: Co
         if conclude is not None and len(todo) < len(cells):
             say(f"{len(cells) - len(todo)} of {len(cells)} runs are complete already", file=sys.stderr)
         where, failed = _keep(_Plan(config=config, cells=cells, run_ids=run_ids, todo=todo), launch, conclude)
-    if conclude is None or failed:
-        counts = f"{len(todo) - len(failed)} done, {len(cells) - len(todo)} reused, {len(failed)} failed"
-        say(f"{config.word} {where}: {'1 cell' if len(cells) == 1 else f'{len(cells)} cells'}: {counts}")
-        say(f"next: {_next(config, where, launch.base, bool(failed))}")
-    return 1 if failed else 0
+    return GridOutcome(run_id=where, cells=len(cells), done=len(todo), failed=len(failed))
 
 
 def _keep(plan: _Plan, launch: Launch, conclude: Conclude | None) -> tuple[str, Failed]:
@@ -145,10 +169,10 @@ def _do(plan: _Plan, launch: Launch) -> list[Ended]:
             from ddl_dyn.experiments.sweep.ray import run_on_ray
 
             return run_on_ray(jobs, cells, config, on_account=bars.show, on_end=on_end)
-        return run_all(jobs, cells, do_cell, jobs=_workers(config, todo), on_account=bars.show, on_end=on_end)
+        return run_all(jobs, cells, do_cell, jobs=side_by_side(config, todo), on_account=bars.show, on_end=on_end)
 
 
-def _workers(config: GridConfig, todo: Sequence[Cell]) -> int:
+def side_by_side(config: GridConfig, todo: Sequence[Cell]) -> int:
     """Cells that run side by side on this machine."""
     device = "cpu" if all(cell.config.train.device == "cpu" for cell in todo) else "auto"
     return config.jobs or default_jobs(device)

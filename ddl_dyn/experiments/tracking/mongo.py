@@ -133,7 +133,7 @@ def send(run: Run, client: object, address: Address, *, files: bool = True) -> A
         observer.metrics.delete_many({"run_id": known["_id"]})
         observer.overwrite = known
     observer.started_event(
-        ex_info={"name": entry.get("name") or run.kind, "base_dir": "", "sources": [], "dependencies": []},
+        ex_info={"name": _name(run), "base_dir": "", "sources": [], "dependencies": []},
         command=run.kind,
         host_info=_plain(entry.get("host") or {}),
         start_time=_moment(entry.get("start_time")),
@@ -148,6 +148,13 @@ def send(run: Run, client: object, address: Address, *, files: bool = True) -> A
         _send_files(run, observer)
     _close(run, status, observer)
     return observer
+
+
+def _name(run: Run) -> str:
+    """Of the experiment, by which viewers list runs: the user's own, or what is done."""
+    entry = run.entry
+    done = f"{entry.get('model')} on {entry.get('task')}" if run.kind == "run" else run.kind
+    return str(entry.get("name") or done)
 
 
 def _close(run: Run, status: str, observer: Any) -> None:

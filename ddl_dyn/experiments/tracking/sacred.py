@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ __all__ = [
 SETTINGS.CONFIG.ENFORCE_KEYS_MONGO_COMPATIBLE = False
 # Stands for a dot in a key where Sacred would split there.
 DOT = "\u2024"
+# Sacred colours what it prints wherever it goes; in a file or a pipe that is noise.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # "fd" loses output at random and tears progress bars.
 SETTINGS.CAPTURE_MODE = "sys"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
@@ -106,7 +109,8 @@ def print_config(
     with contextlib.redirect_stdout(text):
         experiment = make_experiment(name, _dotless(defaults))
         experiment.run("print_config", config_updates=_dotless(config), options=dict(options))
-    print(text.getvalue().replace(DOT, "."), end="")
+    told = text.getvalue().replace(DOT, ".")
+    print(told if sys.stdout.isatty() else _COLOURS.sub("", told), end="")
 
 
 def _dotless(value: object) -> Any:
