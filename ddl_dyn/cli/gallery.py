@@ -20,6 +20,7 @@ from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots import task_portrait
 from ddl_dyn.tasks import TASKS, FlowTask, MapTask, Task, make_task
 from ddl_dyn.tasks.exponents import ChaoticFlow
+from ddl_dyn.tasks.flows.dysts import Dysts
 from ddl_dyn.tasks.series.bundled import DATA
 
 _DPI = 100
@@ -89,18 +90,19 @@ VIEWS: dict[str, View] = {
 }
 
 
-def portrait_of_task(name: str) -> Any:
+def portrait_of_task(name: str, **params: Any) -> Any:
     """The portrait of a task at its defaults, from true trajectories of its training split.
 
     Args:
         name: a key of `tasks.TASKS`, or `path/to/file.py:Class`.
+        params: of the task, in place of its defaults.
     Returns:
         The figure.
     Raises:
         ValueError: for an unknown name, or a task that needs a parameter.
     """
     view = VIEWS.get(name, View())
-    task = make_task(name, **EXAMPLES.get(name, {}), **view.params)
+    task = make_task(name, **EXAMPLES.get(name, {}), **view.params, **params)
     n, steps = view.trajectories or _count(task), view.steps or _steps(task)
     # An observed series wants a window of every split.
     rest = 1 if task.recorded else 0
@@ -113,7 +115,7 @@ def portrait_of_task(name: str) -> Any:
         states = np.concatenate([states[:, :-1], states[:, 1:]], axis=2).reshape(_DRAWN, -1, 2)
         times = np.arange(states.shape[1], dtype=float)
         names, kind = (f"{names[0]}[t]", f"{names[0]}[t+1]"), "map"
-    changed = ", ".join(f"{key} = {value}" for key, value in view.params.items() if key != "dt")
+    changed = ", ".join(f"{key} = {value}" for key, value in (view.params | params).items() if key != "dt")
     figure = task_portrait(
         times,
         states,
@@ -138,7 +140,7 @@ def _shown(task: Task, states: Array, view: View) -> tuple[Array, tuple[str, ...
 
 
 def _count(task: Task) -> int:
-    if isinstance(task, ChaoticFlow):
+    if isinstance(task, ChaoticFlow | Dysts):
         return 1
     if task.state_dim == 1:
         # Many short orbits show the whole graph of a line map, one long orbit its attractor alone.
@@ -152,18 +154,23 @@ def _steps(task: Task) -> int:
     if not isinstance(task, FlowTask):
         # A chaotic map needs many points to show its attractor; one with a period repeats them.
         return {1: 12, 2: 500}.get(task.state_dim, 60) if task.family == "map" else 60
-    turns = 25 if isinstance(task, ChaoticFlow) else 3
+    turns = 25 if isinstance(task, ChaoticFlow | Dysts) else 3
     return int(np.clip(turns * task.timescale / task.dt, 60, 3000))
+
+
+def drawn_tasks() -> list[str]:
+    """Names of the registry that the gallery shows: all but the systems of another package."""
+    return [name for name, cls in TASKS.items() if not required_parameters(cls) or name in EXAMPLES]
 
 
 def write_gallery(folder: Path) -> Iterator[Path]:
     """Write `tasks.md` and `figures/tasks/NAME.png` for every task of the registry; yields each path when written."""
     figures = folder / "figures" / "tasks"
     figures.mkdir(parents=True, exist_ok=True)
-    for name in TASKS:
+    for name in drawn_tasks():
         yield write_portrait(name, figures / f"{name}.png")
     page = folder / "tasks.md"
-    page.write_text(page_text(TASKS), encoding="utf-8")
+    page.write_text(page_text(drawn_tasks()), encoding="utf-8")
     yield page
 
 
