@@ -157,6 +157,9 @@ def _orbit(task: Dysts) -> Array:
     orbit = solved.y.T[SAMPLES * _DROPPED :]
     if not solved.success or not np.isfinite(orbit).all():
         raise ValueError(f"system={found.name} of dysts leaves the finite numbers from the state that it stores")
+    for at in task.circles:
+        # At this accuracy the circle drifts; the angle is all that matters.
+        orbit[:, at : at + 2] /= np.hypot(orbit[:, at], orbit[:, at + 1])[:, None]
     return orbit
 
 
