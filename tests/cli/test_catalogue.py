@@ -173,7 +173,9 @@ def test_the_gallery_in_docs_says_what_the_registry_says() -> None:
     named = [re.search(r"\*\*(\w+)\*\*", row).group(1) for row in rows]  # type: ignore[union-attr]
     # It is drawn anew with every release, and shows all tasks then.
     unreleased = "\n## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert set(named) <= set(TASKS) if unreleased else set(named) == set(gallery.drawn_tasks()), "run `ddl-dyn tasks --gallery docs`"
+    assert set(named) <= set(TASKS) if unreleased else set(named) == set(gallery.drawn_tasks()), (
+        "run `ddl-dyn tasks --gallery docs`"
+    )
     for name, row in zip(named, rows, strict=True):
         path = re.search(r'src="([^"]+)"', row).group(1)  # type: ignore[union-attr]
         assert path == f"figures/tasks/{name}.png"

@@ -18,7 +18,12 @@ pytestmark = pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ com
 
 TRAINED = [name for name, cls in MODELS.items() if not cls.closed_form]
 # A user's file decides on its own dimensions.
-SHAPES = sorted({(t.state_dim, t.input_dim) for t in (make_task(name) for name, cls in TASKS.items() if not required_parameters(cls))})
+SHAPES = sorted(
+    {
+        (t.state_dim, t.input_dim)
+        for t in (make_task(name) for name, cls in TASKS.items() if not required_parameters(cls))
+    }
+)
 DRAWS = 3
 OWN = {
     "ddl": {

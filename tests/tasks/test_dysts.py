@@ -32,7 +32,9 @@ def test_without_the_package_one_line_says_what_to_install(
     stored_facts.cache_clear()
     find_system.cache_clear()
     there = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "dysts" else there(name, *more))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "dysts" else there(name, *more)
+    )
     for words in (["tasks", "--dysts"], ["run", "with", "task=dysts", "task_args.system=Chen"]):
         assert main(words) == 1
         said = capsys.readouterr().err

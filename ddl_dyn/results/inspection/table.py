@@ -58,8 +58,10 @@ def latent_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  
     for name, key in (("largest exponent along the manifold", "on"), ("largest exponent across it", "off")):
         yield f"{name} [1/step]", "", over_seeds([max(row, default=math.nan) for row in part[key]])
     yield "neutral directions", "", over_seeds(part["neutral"])
-    yield f"drift from the manifold after {len(part['drift'][0]) - 1} steps", "0", over_seeds(
-        [row[-1] for row in part["drift"]]
+    yield (
+        f"drift from the manifold after {len(part['drift'][0]) - 1} steps",
+        "0",
+        over_seeds([row[-1] for row in part["drift"]]),
     )
     if part["energies"] is not None:
         yield "dimension that k spans", "", over_seeds([1 / sum(e * e for e in row) for row in part["energies"]])
