@@ -97,11 +97,14 @@ def divergence(task: Dysts, steps: int) -> tuple[float, float]:
     for step in range(before + steps):
         gap *= apart / np.linalg.norm(gap, axis=1, keepdims=True)
         ends = integrate(task.vector_field, np.concatenate([x, x + gap]), task.times(1))[:, 1]
-        x, gap = ends[:_ORBITS], ends[_ORBITS:] - ends[:_ORBITS]
+        x, gap = ends[: len(x)], ends[len(x) :] - ends[: len(x)]
+        # A start whose orbit runs away is left out.
+        kept = np.isfinite(x).all(axis=1)
+        x, gap, total = x[kept], gap[kept], total[kept]
         if step >= before:
             total += np.log(np.linalg.norm(gap, axis=1) / apart)
     each = total / (steps * task.dt)
-    return float(each.mean()), float(each.std(ddof=1) / np.sqrt(_ORBITS))
+    return float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
 
 
 def drawn(seed: int) -> list[str]:

@@ -20,7 +20,7 @@ SAMPLES = 100
 # The orbit that starts are taken from, and what of it is dropped, in periods.
 _LENGTH, _DROPPED = 40, 5
 # How far a start is moved from the orbit, towards another state of it.
-_MOVED = 0.1
+_MOVED = 0.02
 # Half widths of the attractor's box at which starts of ood are tried, and how many are; those from which the orbit is
 # found within so many after some periods are kept.
 _OUTSIDE, _TRIED, _BACK, _PERIODS = (1.05, 1.5), 64, 2.0, 3
@@ -42,7 +42,7 @@ class Dysts(FlowTask):
     Regime: chaos, for all but a few; the stored exponents are estimates and not always near (docs/tasks.md).
     Time scale: the stored period of the dominant oscillation; dt is a hundredth of it unless given.
     Facts: c² + s² of a carried angle is conserved.
-    Initial states: a state of one long orbit on the attractor, moved by up to a tenth of the way to another (train);
+    Initial states: a state of one long orbit on the attractor, moved by up to a fiftieth of the way to another (train);
     1.05 to 1.5 half widths of the attractor's box from its centre, where the orbit comes back from there (ood).
     """
 
@@ -154,7 +154,7 @@ def _orbit(task: Dysts) -> Array:
             lambda t, x: task.vector_field(t, x[None])[0], times[[0, -1]], start[0], "LSODA", times,
             rtol=1e-6, atol=1e-9 * (scale or 1.0),
         )  # fmt: skip
-    orbit = solved.y.T[SAMPLES * _DROPPED :]
+    orbit: Array = solved.y.T[SAMPLES * _DROPPED :]
     if not solved.success or not np.isfinite(orbit).all():
         raise ValueError(f"system={found.name} of dysts leaves the finite numbers from the state that it stores")
     for at in task.circles:
@@ -195,4 +195,5 @@ def _returning(task: Dysts) -> tuple[Array, Array]:
         good = distance(ended.reshape(tried.shape)) <= _BACK
     if not (plain.any() and good.any()):
         raise ValueError(f"system={task.system} of dysts: no state outside its attractor was found that returns to it")
-    return tried[good], np.where(plain, centre, 0.0)
+    found: Array = tried[good]
+    return found, np.where(plain, centre, 0.0)

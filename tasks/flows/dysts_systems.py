@@ -26,7 +26,7 @@ RowField = Callable[[Array], Array]
 JUMPS = ("FluidTrampoline", "SprottMore", "StickSlipOscillator")
 # States on which a right-hand side is tried: a prime number, which no array of parameters has for its length.
 _TRIED = 11
-# Two values of one right-hand side whose arguments differ by a period: rounding of sin(2π + x), amplified by its factors.
+# Share by which values a period apart may differ: rounding of sin(2π + x), amplified by its factors.
 _SAME = 1e-9
 
 
@@ -35,7 +35,8 @@ class DystsSystem:
     """A system of dysts.
 
     Args:
-        name: there.   state_names: its D components.   field: (N, D) -> (N, D).   start: (D,), a state on the attractor.
+        name: there.   state_names: its D components.   field: (N, D) -> (N, D).
+        start: (D,), a state on the attractor.
         periods: (component, period) of each angle, which grows without bound.
         parameters: by name, numbers or arrays.   period: of the dominant oscillation.
         exponent: stored estimate of the largest Lyapunov exponent.   spectrum: stored exponents, empty where none are.

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from ddl_dyn import Replicas, make_model
+from ddl_dyn.cli.facts import required_parameters
 from ddl_dyn.engine.compile import program_of
 from ddl_dyn.engine.cpp import toolchain
 from ddl_dyn.models import MODELS
-from ddl_dyn.cli.facts import required_parameters
 from ddl_dyn.tasks import TASKS, make_task
 
 pytestmark = pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler")

@@ -177,9 +177,8 @@ def test_a_latent_carry_has_a_latent_map_in_numbers_rows_and_a_figure(base: Path
     apart = analysis.manifold_distance(subject.replicas, z, 3)
     np.testing.assert_allclose(np.array(part["drift"])[:, 3], np.quantile(apart[..., 3], 0.5, 1, method="inverted_cdf"))
     titles = [name for name, _, _ in table.latent_rows(part, {})]
-    assert titles[:3] == ["largest exponent along the manifold [1/step]", "largest exponent across it [1/step]"] + [
-        "neutral directions"
-    ]
+    along, across = (f"largest exponent {where} [1/step]" for where in ("along the manifold", "across it"))
+    assert titles[:3] == [along, across, "neutral directions"]
     view = RunView(made, given=subject, analysed={"latent": part})
     assert known_figures()["latent"].unless(view) == ""
     assert "Exponents over 40 steps" in caption(known_figures()["latent"].draw(view))
