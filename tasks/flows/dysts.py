@@ -175,7 +175,8 @@ def _returning(task: Dysts) -> tuple[Array, Array]:
     centre, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-12)
 
     def distance(x: Array) -> Array:
-        return np.abs((x - centre) / half)[:, plain].max(axis=1, initial=0.0)
+        out: Array = np.abs((x - centre) / half)[:, plain].max(axis=1, initial=0.0)
+        return out
 
     rng = np.random.default_rng(0)
     tried = orbit[rng.integers(len(orbit), size=_TRIED)]
