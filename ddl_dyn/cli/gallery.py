@@ -200,15 +200,16 @@ This page is written by `ddl-dyn tasks --gallery docs`; do not edit it.
 DYSTS = """\
 ## Systems of the package dysts
 
-`task=dysts task_args.system=Chen` takes a system of [dysts](https://github.com/GilpinLab/dysts) by its name there, in an
-environment with the extra `dysts` (it wants pandas 2). Its right-hand side and parameters are the package's, the
-integration is ours. `ddl-dyn tasks --dysts` lists the systems, with the reason where one is no task (delay equations, right-hand sides
-that jump or depend on time itself, states that grow without bound); `ddl-dyn tasks --dysts Chen` prints parameters, time
-scale, stored exponents and source. An angle that grows without bound is carried as its cosine and sine.
+`task=dysts task_args.system=Chen` takes a system of [dysts](https://github.com/GilpinLab/dysts) by its name there, in
+an environment with the extra `dysts` (it wants pandas 2). Its right-hand side and parameters are the package's, the
+integration is ours. `ddl-dyn tasks --dysts` lists the systems, with the reason where one is no task (delay equations,
+right-hand sides that jump or depend on time itself, states that grow without bound); `ddl-dyn tasks --dysts Chen`
+prints parameters, time scale, stored exponents and source. An angle that grows without bound is carried as its cosine
+and sine.
 
 The exponents that dysts stores come without errors and are to be taken with care. Of 19 systems drawn at random
-(`python benchmarks/dysts_exponents.py`, 16 orbits over 30 periods, starts moved by up to a tenth of the attractor), all
-ran end to end, and 13 have our largest exponent within three standard errors of one of the two stored values: 6 of
+(`python benchmarks/dysts_exponents.py`, 16 orbits over 30 periods, starts moved by up to a tenth of the attractor),
+all ran end to end, and 13 have our largest exponent within three standard errors of one of the two stored values: 6 of
 `maximum_lyapunov_estimated`, 8 of the first of `lyapunov_spectrum_estimated`, one of both. For the other six a second
 way of ours, without tangents, agrees with the first within three standard errors of their difference:
 

@@ -16,7 +16,7 @@ from ddl_dyn.tasks.flows.dysts_systems import DystsSystem, dysts_version, find_s
 from ddl_dyn.tasks.flows.oscillators import FLOW
 
 # Samples a period, as many as the package's own trajectories have unless told otherwise.
-SAMPLES = 100
+_SAMPLES = 100
 # The orbit that starts are taken from, and what of it is dropped, in periods.
 _LENGTH, _DROPPED = 40, 5
 # How far a start is moved from the orbit, towards another state of it.
@@ -57,7 +57,7 @@ class Dysts(FlowTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.dt is None:
-            object.__setattr__(self, "dt", self.found.period / SAMPLES)
+            object.__setattr__(self, "dt", self.found.period / _SAMPLES)
         else:
             find_system(self.system)
 
@@ -146,7 +146,7 @@ def _orbit(task: Dysts) -> Array:
     for (i, period), at in zip(found.periods, task.circles, strict=True):
         angle = 2 * np.pi / period * found.start[i]
         start[0, at], start[0, at + 1] = np.cos(angle), np.sin(angle)
-    times = found.period / SAMPLES * np.arange(SAMPLES * (_DROPPED + _LENGTH) + 1)
+    times = found.period / _SAMPLES * np.arange(_SAMPLES * (_DROPPED + _LENGTH) + 1)
     scale = float(np.abs(start).max())
     # One trajectory, which may be stiff, for starts that are moved from it: an implicit method of low accuracy is fast.
     with np.errstate(all="ignore"):
@@ -154,7 +154,7 @@ def _orbit(task: Dysts) -> Array:
             lambda t, x: task.vector_field(t, x[None])[0], times[[0, -1]], start[0], "LSODA", times,
             rtol=1e-6, atol=1e-9 * (scale or 1.0),
         )  # fmt: skip
-    orbit: Array = solved.y.T[SAMPLES * _DROPPED :]
+    orbit: Array = solved.y.T[_SAMPLES * _DROPPED :]
     if not solved.success or not np.isfinite(orbit).all():
         raise ValueError(f"system={found.name} of dysts leaves the finite numbers from the state that it stores")
     for at in task.circles:

@@ -20,10 +20,10 @@ import numpy as np
 from ddl_dyn.config.hints import nearest_name
 from ddl_dyn.metrics.arrays import Array
 
-RowField = Callable[[Array], Array]
+StateField = Callable[[Array], Array]
 
 # Their right-hand sides hold a sign or a step that nothing multiplies by zero where it jumps.
-JUMPS = ("FluidTrampoline", "SprottMore", "StickSlipOscillator")
+DISCONTINUOUS = ("FluidTrampoline", "SprottMore", "StickSlipOscillator")
 # States on which a right-hand side is tried: a prime number, which no array of parameters has for its length.
 _TRIED = 11
 # Share by which values a period apart may differ: rounding of sin(2π + x), amplified by its factors.
@@ -45,7 +45,7 @@ class DystsSystem:
 
     name: str
     state_names: tuple[str, ...]
-    field: RowField
+    field: StateField
     start: Array
     periods: tuple[tuple[int, float], ...]
     parameters: Mapping[str, Any]
@@ -97,7 +97,7 @@ def find_system(name: str) -> DystsSystem:
     stored = facts[name]
     if stored["delay"]:
         raise _refusal(name, "a delay equation, whose state is a history; task mackey_glass is one of these")
-    if name in JUMPS:
+    if name in DISCONTINUOUS:
         raise _refusal(name, "its right-hand side jumps, and an integrator of smooth fields loses its order there")
     system = _instance(name)
     field = _batched(system, int(stored["embedding_dimension"]))

@@ -14,7 +14,7 @@ from ddl_dyn.cli.main import main
 from ddl_dyn.tasks import make_dataset, make_task
 from ddl_dyn.tasks.contract import check_task
 from ddl_dyn.tasks.flows.dysts import Dysts
-from ddl_dyn.tasks.flows.dysts_systems import JUMPS, _batched, _instance, find_system, stored_facts
+from ddl_dyn.tasks.flows.dysts_systems import DISCONTINUOUS, _batched, _instance, find_system, stored_facts
 
 installed = pytest.mark.skipif(importlib.util.find_spec("dysts") is None, reason="dysts is not installed")
 # Ours, by name there, with the parameters by their names there.
@@ -119,7 +119,7 @@ def test_what_is_no_task_is_refused_in_one_line(name: str, words: str) -> None:
 
 
 @installed
-@pytest.mark.parametrize("name", JUMPS)
+@pytest.mark.parametrize("name", DISCONTINUOUS)
 def test_the_systems_that_jump_do(name: str) -> None:
     system, state = _instance(name), {"FluidTrampoline": 0, "SprottMore": 2, "StickSlipOscillator": 1}
     x = np.full((2, 3), 0.7)

@@ -21,7 +21,7 @@ _RADII = (1.0, 10.0, 100.0, 1000.0)
 
 
 def why_none(setup: Setup) -> str:
-    """Why there is no latent map beside the observed one; empty where there is."""
+    """Reason why there is no latent map beside the observed one; empty where there is."""
     template = setup.replicas.template
     if setup.replicas.carry != "latent" or template.carried_dim <= template.state_dim:
         return "the observed state is carried; a latent map needs carry=latent and a lift"
