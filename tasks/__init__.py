@@ -15,6 +15,7 @@ from ddl_dyn.tasks.flows.conservative import HardeningDuffing, HenonHeiles, Pend
 from ddl_dyn.tasks.flows.cycles import Brusselator, FitzhughNagumo, StuartLandau, VanDerPol
 from ddl_dyn.tasks.flows.delay import MackeyGlass
 from ddl_dyn.tasks.flows.driven import Duffing, Ueda
+from ddl_dyn.tasks.flows.dysts import Dysts
 from ddl_dyn.tasks.flows.families import Lorenz63Family, VanDerPolFamily
 from ddl_dyn.tasks.flows.oscillators import CubicSpiral, DampedSpiral, Harmonic, Torus
 from ddl_dyn.tasks.flows.population import Kuramoto, LotkaVolterra
@@ -116,6 +117,8 @@ TASKS: dict[str, type[Task]] = {
     "sunspots": Sunspots,
     "ecg": Ecg,
     "observed": Observed,
+    # systems of another package
+    "dysts": Dysts,
 }
 
 

@@ -27,6 +27,7 @@ CONFINED = {
     "ray": ("experiments/sweep/ray.py",),
     "pymongo": ("experiments/tracking/",),
     "pyarrow": ("tasks/series/files.py",),
+    "dysts": ("tasks/flows/dysts_systems.py",),
 }
 LIGHT = {"torch", "torchdiffeq", "matplotlib", "sacred", "pandas"}
 LINES, FUNCTION_LINES, ENTRIES = 300, 60, 14

@@ -136,7 +136,7 @@ def test_the_workflows_call_parts_of_the_check() -> None:
 def test_an_unknown_part_is_refused() -> None:
     done = subprocess.run([ROOT / ".ci" / "run", "slwo"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "error: .ci/run takes demo, quick, lint, docs or slow, got 'slwo'\n"
+    assert done.stderr == "error: .ci/run takes demo, quick, lint, docs, dysts or slow, got 'slwo'\n"
 
 
 def test_the_version_is_one() -> None:

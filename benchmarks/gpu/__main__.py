@@ -3,10 +3,10 @@
     python -m benchmarks.gpu [--device cuda] [--minutes 8] [--quick]
 
 The tests that need a card; losses and gradients beside the processor's in float64 and float32; the kernels beside the
-ordinary code; waits of the host within updates; measured peaks of products and of a copy; updates × replicas a second of
-the suite, a plain loop and JAX by the number of replicas, their share of the peak, and memory. Writes gpu-CARD.json and
-.txt in benchmarks/results. What does not fit into the time is left out and named. Exits with 1 where
-something is missing or wrong. Nothing has been run on a card so far: `--device cpu --quick` runs the same code here.
+ordinary code; waits of the host within updates; measured peaks of products and of a copy; updates × replicas a second
+of the suite, a plain loop and JAX by the number of replicas, their share of the peak, and memory. Writes gpu-CARD.json
+and .txt in benchmarks/results. What does not fit into the time is left out and named. Exits with 1 where something is
+missing or wrong. Nothing has been run on a card so far: `--device cpu --quick` runs the same code here.
 """
 
 from __future__ import annotations

@@ -74,6 +74,54 @@ def _range(cls: type[Task], field: dataclasses.Field[object]) -> str:
     return "" if bounds == Bounds() else f"  in {bounds}"
 
 
+def print_systems(name: str | None) -> None:
+    """All systems of the package dysts, one a line, or the datasheet of one.
+
+    Raises:
+        ValueError: when the package is not installed, the name unknown, or the system no task.
+    """
+    from ddl_dyn.tasks.flows.dysts_systems import find_system, stored_facts
+
+    if name is None:
+        rows = [(key, *_system_row(key, facts)) for key, facts in stored_facts().items()]
+        _print_table(("system", "D", "largest exponent", "period", "what it is, or why it is no task"), rows)
+        return
+    found, task = find_system(name), _system_task(name)
+    print(f"{name}: {found.description}\n")
+    print(_wrapped(f"run: ddl-dyn run with task=dysts task_args.system={name}"))
+    print(_wrapped(f"state: {_several(task.state_names)} (D = {task.state_dim})"))
+    for key, value in found.parameters.items():
+        print(_wrapped(f"parameter {key} = {value}"))
+    print(f"time scale: {found.period:.6g}, the stored period; task_args.dt = {task.dt:.6g}")
+    print(f"largest exponent, stored: {found.exponent:.6g}")
+    if found.spectrum:
+        print(_wrapped(f"spectrum of exponents, stored: {', '.join(f'{value:.4g}' for value in found.spectrum)}"))
+    print(_wrapped(f"source: {found.citation}"))
+
+
+def _system_task(name: str) -> Task:
+    from ddl_dyn.tasks import make_task
+
+    return make_task("dysts", system=name)
+
+
+def _system_row(name: str, facts: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Dimension, exponent, period, and what the system is or why it is no task."""
+    stored = f"{facts['maximum_lyapunov_estimated']:.4g}", f"{facts['period']:.4g}"
+    try:
+        return str(_system_task(name).state_dim), *stored, facts["description"]
+    except ValueError as reason:
+        return "–", *stored, str(reason).rpartition(" is no task: ")[2]
+
+
+def draw_system(name: str, folder: Path) -> Path:
+    """Draw the portrait of a system of dysts into a folder."""
+    from ddl_dyn.cli.gallery import portrait_of_task
+    from ddl_dyn.plots import save
+
+    return save(portrait_of_task("dysts", system=name), folder / name)[0]
+
+
 def draw_task(name: str, folder: Path) -> Path | None:
     """Draw a task's portrait into a folder; None where the task cannot be built without a parameter."""
     from ddl_dyn.cli.gallery import EXAMPLES, portrait_of_task

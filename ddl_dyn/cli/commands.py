@@ -245,16 +245,19 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _tasks(options: argparse.Namespace) -> int:
-    from ddl_dyn.cli.catalogue import draw_task, print_tasks
+    from ddl_dyn.cli.catalogue import draw_system, draw_task, print_systems, print_tasks
 
     if options.gallery:
-        if options.name or options.out:
-            raise ValueError("--gallery writes every task's portrait; drop NAME and --out")
+        if options.name or options.out or options.dysts:
+            raise ValueError("--gallery writes every task's portrait; drop NAME, --dysts and --out")
         from ddl_dyn.cli.gallery import write_gallery
 
         for path in write_gallery(Path(options.gallery)):
             say(path)
         return 0
+    if options.dysts:
+        print_systems(options.name)
+        return _draw(options, draw_system, "")
     print_tasks(options.name)
     return _draw(options, draw_task, "no portrait: a parameter is required")
 

@@ -58,7 +58,7 @@ def obstruction_of(cls: type[Task] | Task) -> str:
 def size_and_time(name: str, cls: type[Task]) -> tuple[str, str]:
     """D and time scale at the default parameters, found without integration."""
     if required_parameters(cls):
-        return "–", "by the file"
+        return "–", "by the system" if "system" in required_parameters(cls) else "by the file"
     if name in FOUND:
         return str(FOUND[name][0]), reading(cls, FOUND[name][1])
     task = cls()  # type: ignore[call-arg]  # every field has a default here

@@ -105,6 +105,9 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
         catalogue.add_argument("--out", metavar="DIR", help="where the figure goes (out)")
         if name == "tasks":
             catalogue.add_argument("--gallery", metavar="DIR", help="write DIR/tasks.md with every task's portrait")
+            catalogue.add_argument(
+                "--dysts", action="store_true", help="list the systems of the package dysts, or describe the one NAMEd"
+            )
 
 
 def _trained_commands(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -9,6 +9,7 @@ from ddl_dyn.plots.defects import drift_curves, law_defects, perturbation_growth
 from ddl_dyn.plots.depth import discrepancy_spent, gate_over_depth_time, signal_propagation, state_through_depth
 from ddl_dyn.plots.forming import field_forming, map_forming
 from ddl_dyn.plots.gates import gate_map, layer_spectra_plane
+from ddl_dyn.plots.latent import latent_map
 from ddl_dyn.plots.panel import course_panel, plane_panel
 from ddl_dyn.plots.plane import basin_map, direction_field, nullclines, poincare_section
 from ddl_dyn.plots.portrait import phase_portrait
@@ -39,6 +40,7 @@ __all__ = [
     "gate_map",
     "gate_over_depth_time",
     "interval_chart",
+    "latent_map",
     "law_defects",
     "layer_spectra_plane",
     "map_forming",

@@ -8,13 +8,14 @@ import torch
 
 from ddl_dyn.analysis import fixed_points, from_task, lyapunov_spectrum, match_cycles, orientation, predict_for
 from ddl_dyn.analysis.exact import central_difference
+from ddl_dyn.cli.facts import required_parameters
 from ddl_dyn.models.neural_ode import NeuralODE, NeuralODEConfig
 from ddl_dyn.tasks import TASKS, make_task
 
 AUTONOMOUS = sorted(
     name
     for name, cls in TASKS.items()
-    if not cls.input_names and cls.state_kind == "continuous" and cls.family != "observed"
+    if not cls.input_names and cls.state_kind == "continuous" and not required_parameters(cls) and not cls.recorded
 )
 
 

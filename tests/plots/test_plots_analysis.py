@@ -275,3 +275,22 @@ def test_a_categorical_task_is_a_space_time_map() -> None:
     assert np.array_equal(np.asarray(mesh.get_array()).reshape(3, 4), states[0].T)
     with pytest.raises(ValueError, match="states must have shape"):
         plots.task_portrait(np.arange(5.0), states)
+
+
+def test_the_latent_map_shows_every_exponent_and_the_span() -> None:
+    on, off = np.array([[0.1, -0.2], [0.12, -0.25]]), np.array([[-0.3, -np.inf], [-0.31, -0.5]])
+    drift = np.stack([np.linspace(0.1, 1.0, 11), np.linspace(0.1, 2.0, 11)])
+    radii, far = [1.0, 10.0], np.ones((2, 2, 4)) * [1.1, 1.0, 0.9, 0.5]
+    energies = np.array([[0.5, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    figure = draw(plots.latent_map(on, off, drift, radii, far, energies, neutral=[1, 2], note="run 7"))
+    exponents = [line.get_xydata() for line in gids(figure, "exponents")]
+    assert [sorted(set(points[:, 0])) for points in exponents] == [[1, 2], [3, 4]]
+    assert sorted(exponents[0][:, 1]) == sorted(on.ravel())
+    # −∞ stands at the lower border.
+    assert exponents[1][:, 1].min() == pytest.approx(figure.axes[0].get_ylim()[0])
+    assert labels(figure) == ["along the manifold", "across it"]
+    assert "Neutral directions (above −0.005 per step): 1 to 2. run 7." in caption(figure)
+    assert sorted(line.get_ydata()[-1] for line in gids(figure, "moduli")) == [0.5, 0.9, 1.0, 1.1]
+    # Medians of 2 and 1 dimensions.
+    assert figure.axes[3].get_title("left") == "span of k: 1.5 of 4 dimensions"
+    assert len(draw(plots.latent_map(on, off, drift, radii, far)).axes) == 3

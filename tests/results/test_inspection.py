@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from ddl_dyn import analysis
 from ddl_dyn.cli.main import main
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, run
@@ -19,13 +20,15 @@ from ddl_dyn.experiments.setup import restore_setup
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.results.figures.catalogue import available_figures, draw_figures
 from ddl_dyn.results.figures.registry import known_figures
+from ddl_dyn.results.figures.run_view import RunView
 from ddl_dyn.results.figures.trained.long_runs import _crossings, _maxima
-from ddl_dyn.results.inspection import climate, constants, dynamics
+from ddl_dyn.results.inspection import climate, constants, dynamics, latent, table
 from ddl_dyn.results.inspection.sections import SECTIONS, analyse, rows
 from ddl_dyn.results.inspection.table import over_seeds
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.tasks import make_task
 from tests.helpers.exact_runs import DATA, exact, exact_map, stored
+from tests.helpers.figure_structure import caption
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +159,37 @@ def test_a_latent_carry_has_exponents_but_no_points(base: Path) -> None:
         dynamics.compare_cycles(subject)
 
 
+def test_a_latent_carry_has_a_latent_map_in_numbers_rows_and_a_figure(base: Path) -> None:
+    train = {"updates": 2, "horizon": 2, "compile": "off"}
+    options = {"carry": "latent", "latent_dim": 5, "layers": 1}
+    made = stored(base, "manifold", task="harmonic", model_args=options, train=train)
+    assert "`ddl-dyn analyse` measures its latent map" in known_figures()["latent"].unless(
+        RunView(made, stored_only=True)
+    )
+    subject = restore_setup(made)
+    part = latent.latent(subject, 40)
+    assert [np.shape(part[name]) for name in ("exponents", "on", "off", "energies")] == [(2, 5), (2, 2), (2, 3), (2, 5)]
+    assert np.shape(part["drift"]) == (2, 201)
+    assert np.shape(part["far"]) == (2, len(part["radii"]), 5)
+    np.testing.assert_allclose(np.sum(part["energies"], axis=1), 1.0, rtol=1e-12)
+    # Independent: the same numbers from the analysis itself.
+    z = subject.normalizer.normalize(subject.starts(8))
+    apart = analysis.manifold_distance(subject.replicas, z, 3)
+    np.testing.assert_allclose(np.array(part["drift"])[:, 3], np.quantile(apart[..., 3], 0.5, 1, method="inverted_cdf"))
+    titles = [name for name, _, _ in table.latent_rows(part, {})]
+    along, across = (f"largest exponent {where} [1/step]" for where in ("along the manifold", "across it"))
+    assert titles[:3] == [along, across, "neutral directions"]
+    view = RunView(made, given=subject, analysed={"latent": part})
+    assert known_figures()["latent"].unless(view) == ""
+    assert "Exponents over 40 steps" in caption(known_figures()["latent"].draw(view))
+
+
+def test_an_observed_carry_has_no_latent_map(henon: Run) -> None:
+    with pytest.raises(Unsuitable, match="the observed state is carried"):
+        latent.latent(restore_setup(henon), 40)
+    assert "the observed state is carried" in known_figures()["latent"].unless(RunView(henon))
+
+
 def test_analyse_writes_and_prints(
     henon: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,7 +231,9 @@ def test_list_says_what_can_be_drawn(henon: Run, capsys: pytest.CaptureFixture[s
     answers = {name: why_not for name, _, why_not in available_figures(henon)}
     assert list(answers) == list(known_figures())
     no = {name for name, why_not in answers.items() if why_not}
-    assert no == {"portrait_3d", "cobweb", "tracking", "poincare", "bifurcation", "defects", "drift", "radius"}
+    assert no == {"portrait_3d", "cobweb", "tracking", "poincare", "bifurcation", "defects", "drift", "radius"} | {
+        "latent"
+    }
     assert main(["--runs", str(henon.path.parent), "portrait", "henon", "--what", "list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(known_figures())
 

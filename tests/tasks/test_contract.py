@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from ddl_dyn.cli.facts import required_parameters
 from ddl_dyn.tasks import TASKS, FlowTask, MapTask, Task, make_dataset, make_task
 from ddl_dyn.tasks.base import Obstruction
 from ddl_dyn.tasks.flows.families import ConditionedTask
 from ddl_dyn.tasks.series.observed import Observed
 
-NAMES = [name for name in TASKS if name != "observed"]
+NAMES = [name for name, cls in TASKS.items() if not required_parameters(cls)]
 SIMULATED = [name for name in NAMES if not issubclass(TASKS[name], Observed)]
 N, STEPS = 4, 12
 

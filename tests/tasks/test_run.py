@@ -26,7 +26,7 @@ TINY = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(TASKS))
+@pytest.mark.parametrize("name", sorted(set(TASKS) - {"dysts"}))
 def test_a_run_on_every_task_ends_with_errors_and_arrays(name):
     config = resolve_run({"task": name, "task_args": NEEDS.get(name, {})} | TINY)
     outcome = execute(make_setup(config), Callbacks())

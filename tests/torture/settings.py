@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ddl_dyn.cli.facts import required_parameters
 from ddl_dyn.config.parsing import keys_of
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.models import MODELS, model_class
@@ -117,7 +118,7 @@ def _value(rng: np.random.Generator, words: list[str]) -> tuple[str, bool]:
 def make(seed: int, number: int) -> Case:
     """The case of that number."""
     rng = np.random.default_rng([seed, number])
-    task = str(rng.choice([name for name in TASKS if name != "observed"]))
+    task = str(rng.choice([name for name, cls in TASKS.items() if not required_parameters(cls)]))
     model = str(rng.choice(list(MODELS)))
     fields = _fields(model, task)
     names = [key for key in fields if key not in ("task", "model", "task_args", "model_args", *SECTIONS)]

@@ -191,7 +191,7 @@ def write_analysis(found: Mapping[str, object], setup: Setup, folder: Path) -> l
     write_json(folder / ANALYSIS_FILE, dict(found))
     view = RunView(setup.run, given=setup, analysed=found)
     paths = [folder / ANALYSIS_FILE]
-    for name, section in (("survival", "survival"), ("error", "spectrum")):
+    for name, section in (("survival", "survival"), ("error", "spectrum"), ("latent", "latent")):
         if section in found:
             paths += plots.save(known_figures("stored")[name].draw(view), figures / name)
     return paths

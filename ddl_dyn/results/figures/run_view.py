@@ -85,6 +85,15 @@ class RunView:
         return None if self.setup.obstacle else dynamics.spectrum(self.setup)
 
     @cached_property
+    def latent(self) -> Mapping[str, Any] | None:
+        """The latent map as `latent.latent` gives it: as analysed, or worked out; None where there is none."""
+        if "latent" in self.analysis or self.stored_only:
+            return self.analysis.get("latent")
+        from ddl_dyn.results.inspection import latent
+
+        return None if latent.why_none(self.setup) else latent.latent(self.setup, LONG)
+
+    @cached_property
     def arrays(self) -> Arrays:
         """Stored arrays by name."""
         return self.run.arrays

@@ -11,7 +11,7 @@ from ddl_dyn.engine.threads import one_torch_thread
 from ddl_dyn.experiments.setup import Setup, restore_setup
 from ddl_dyn.experiments.unsuitable import Unsuitable
 from ddl_dyn.metrics.arrays import Array
-from ddl_dyn.results.inspection import climate, constants, dynamics, table
+from ddl_dyn.results.inspection import climate, constants, dynamics, latent, table
 from ddl_dyn.runs import Run
 
 
@@ -41,6 +41,7 @@ class InspectionSection(NamedTuple):
 # In the order of the printed table.
 SECTIONS: dict[str, InspectionSection] = {
     "spectrum": InspectionSection(lambda work: dynamics.spectrum(work.setup, work.steps), table.spectrum_rows),
+    "latent": InspectionSection(lambda work: latent.latent(work.setup, work.steps), table.latent_rows),
     "cycles": InspectionSection(lambda work: dynamics.compare_cycles(work.setup), table.cycles_rows),
     "limit_cycle": InspectionSection(
         lambda work: dynamics.compare_limit_cycle(work.setup, work.steps), table.limit_cycle_rows

@@ -53,6 +53,21 @@ def spectrum_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
     yield "D_KY", "" if theirs is None else _text(theirs["kaplan_yorke"]), over_seeds(ours["kaplan_yorke"])
 
 
+def latent_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:  # noqa: ARG001
+    """Rows of the latent map: exponents across the manifold, neutral directions, drift, span of k, the far field."""
+    for name, key in (("largest exponent along the manifold", "on"), ("largest exponent across it", "off")):
+        yield f"{name} [1/step]", "", over_seeds([max(row, default=math.nan) for row in part[key]])
+    yield "neutral directions", "", over_seeds(part["neutral"])
+    yield (
+        f"drift from the manifold after {len(part['drift'][0]) - 1} steps",
+        "0",
+        over_seeds([row[-1] for row in part["drift"]]),
+    )
+    if part["energies"] is not None:
+        yield "dimension that k spans", "", over_seeds([1 / sum(e * e for e in row) for row in part["energies"]])
+    yield "largest |eigenvalue| far away", "", over_seeds([max(row[-1]) for row in part["far"]])
+
+
 def cycles_rows(part: dict[str, Any], found: dict[str, Any]) -> Iterator[Row]:
     """Rows of the fixed points and n-cycles, with recall, precision and multipliers."""
     r = found["chosen"]
