@@ -23,6 +23,8 @@ from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, new_figure, styl
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#44AA99", "#666666")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 DASHES = (":", "--", "-.", (0, (6, 2, 1, 2, 1, 2)))
+# Times a panel's largest median: where a bar is cut, so that one seed that ran away does not set everyone's axis.
+_BEYOND = 10.0
 _OUTCOMES = ("win", "tie", "unresolved", "loss", "")
 OUTCOME_COLOURS = ("#2b8cbe", "#d9d9d9", "#ffffff", "#e6845a", "#f7f7f7")
 
@@ -67,7 +69,7 @@ def scores_against(
         raise ValueError("scores_against needs one panel or more, got none")
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    caption = caption_of(f"Medians over seeds; bars hold {100 * level:.4g} % of them", note)
+    caption = caption_of(f"Medians over seeds; bars hold {100 * level:.4g} % of them, ▴: a bar that goes on", note)
     figure = new_figure(PAGE_WIDTH, 2.1 * rows + 0.8, title=title, caption=caption)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     places = sorted({float(x) for panel in panels for line in panel.lines.values() for x in line})
@@ -94,6 +96,7 @@ def _scores(
     # Side by side, so that equal scores do not hide one another.
     shift = 0.012 * (np.log(places[-1] / places[0]) if log_x and len(places) > 1 else (places[-1] - places[0]) or 1.0)
     known: list[float] = []
+    top = _BEYOND * _largest_median(panel, level)
     for label, line in panel.lines.items():
         number = labels.index(label)
         xs = np.array(sorted(line))
@@ -103,8 +106,10 @@ def _scores(
         drawn = np.isfinite(middle)
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         ax.plot(at[drawn], middle[drawn], label=label, markersize=4, linewidth=1.0, color=colour, marker=marker)
-        ends = np.where(np.isfinite(high), high, middle)
+        ends = np.minimum(np.where(np.isfinite(high), high, np.inf), top)
         ax.vlines(at[drawn], low[drawn], ends[drawn], color=colour, linewidth=0.8, alpha=0.6)
+        cut = drawn & (ends == top)
+        ax.plot(at[cut], ends[cut], linestyle="none", marker="^", markersize=3, color=colour, alpha=0.6)
         known += [*middle[drawn], *low[drawn], *ends[drawn]]
     for dashes, (name, value) in zip(itertools.cycle(DASHES), panel.levels.items()):
         ax.axhline(value, color="#777777", linestyle=dashes, linewidth=1.0, label=name)
@@ -119,6 +124,13 @@ def _scores(
         low, high = log_limits([known])
         ax.set_ylim(low, high)
         _plain_powers(ax.yaxis, low, high)
+
+
+def _largest_median(panel: Panel, level: float) -> float:
+    every = [
+        band(np.asarray(scores, dtype=float), level)[0] for line in panel.lines.values() for scores in line.values()
+    ]
+    return max((value for value in every if np.isfinite(value)), default=np.inf)
 
 
 def _plain_powers(axis: Axis, low: float, high: float) -> None:

@@ -22,6 +22,7 @@ TASKS = {
     "fitzhugh_nagumo": "FitzHugh–Nagumo",
     "hardening_duffing": "hardening Duffing",
 }
+TRAINING = "parameters; training"
 NRMSE = f"NRMSE, {SHORT} steps"
 # A task whose linear baseline is below this is no evidence about models that are not linear.
 EVIDENCE = 0.1
@@ -80,6 +81,15 @@ def share(cell: Cell) -> str:
     """Median number of rewrites a step with β > 1."""
     values = cell.trained("reversing")
     return f"{np.median(values):.2f}" if values.size and cell.line["model"] == "ddl" else ""
+
+
+def training(cell: Cell) -> str:
+    """Parameters; seeds that failed to train; whether the tuned rate still lies on the edge of the extended grid."""
+    failed = cell.trained("failed_to_train")
+    parts = [cell.line["parameters"]]
+    parts += [f"{int(failed.sum())} of {failed.size} failed"] if failed.any() else []
+    parts += ["rate on the edge"] if cell.line["edge"] == "True" else []
+    return "; ".join(parts)
 
 
 def folded(title: str, text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.decisions import Decision
 from ddl_dyn.plots.sweep import outcome_matrix
-from studies.answers.common import NRMSE, folded, marked, rewrite_of, tasks
+from studies.answers.common import NRMSE, TRAINING, folded, marked, rewrite_of, tasks, training
 from studies.cells import SHORT, Cell
 from studies.report import LONG, compare, draw, median_text, table, verdict_table
 
@@ -45,10 +45,10 @@ def question_1(cells: Sequence[Cell]) -> str:
             parts.append(folded("Every comparison over 20 steps", verdict_table(found)))
     rows = [
         [PROTOCOLS[protocol_of(c)], marked(cells, c.task), rewrite_of(c), c.line["latent_dim"],
-         median_text(c, c.scores()), median_text(c, c.scores(steps=LONG))]
+         median_text(c, c.scores()), median_text(c, c.scores(steps=LONG)), training(c)]
         for c in cells
     ]  # fmt: skip
-    header = ["protocol", "task", "model", "H", NRMSE, f"NRMSE, {LONG} steps"]
+    header = ["protocol", "task", "model", "H", NRMSE, f"NRMSE, {LONG} steps", TRAINING]
     return "\n\n".join([*parts, folded("Every cell", table(header, rows))])
 
 

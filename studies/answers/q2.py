@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scores_against
-from studies.answers.common import NRMSE, error, folded, name, rewrite_of, share, tasks
+from studies.answers.common import NRMSE, TRAINING, error, folded, marked, name, rewrite_of, share, tasks, training
 from studies.cells import Cell
 from studies.report import compare, draw, median_text, table, verdict_table
 
@@ -28,9 +28,16 @@ def question_2(cells: Sequence[Cell]) -> str:
             ]
     figure = scores_against(panels, axis="training trajectories", score=NRMSE, log_x=True)
     rows = [
-        [name(c.task), str(c.config["data"]["n_train"]), rewrite_of(c), median_text(c, error(c)), share(c)]
+        [
+            marked(cells, c.task),
+            str(c.config["data"]["n_train"]),
+            rewrite_of(c),
+            median_text(c, error(c)),
+            share(c),
+            training(c),
+        ]
         for c in cells
-    ]
-    header = ["task", "n", "model", NRMSE, "rewrites with β > 1 a step"]
+    ]  # fmt: skip
+    header = ["task", "n", "model", NRMSE, "rewrites with β > 1 a step", TRAINING]
     picture = draw(figure, "q2", "Error against the number of training trajectories")
     return "\n\n".join([picture, verdict_table(compare(pairs, error)), folded("Every cell", table(header, rows))])

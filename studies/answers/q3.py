@@ -11,6 +11,7 @@ from ddl_dyn.plots.sweep import Panel, scores_against
 from studies.answers.common import (
     LINEAR,
     NRMSE,
+    TRAINING,
     accuracy,
     by_cap,
     error,
@@ -21,6 +22,7 @@ from studies.answers.common import (
     name,
     share,
     tasks,
+    training,
 )
 from studies.cells import Cell
 from studies.report import compare, draw, median_text, table, verdict_table
@@ -56,12 +58,14 @@ def question_3(cells: Sequence[Cell]) -> str:
             if both:
                 pairs.append((f"{marked(cells, task)}, {value}: β < 2 against β < 1", *both))
     rows = [
-        [name(c.task), value_of(c), f"{c.option('gate_max'):g}", median_text(c, error(c)), share(c)] for c in swept
-    ] + [[name(c.task), value_of(c), "", median_text(c, error(c)), share(c)] for c in cells if c not in swept]
+        [name(c.task), value_of(c), f"{c.option('gate_max'):g}" if c in swept else "", median_text(c, error(c)),
+         share(c), training(c)]
+        for c in [*swept, *(c for c in cells if c not in swept)]
+    ]  # fmt: skip
     longest = max((cell.lengths("accuracy")[-1] for cell in cells if cell.lengths("accuracy")), default=0)
     of_words = f"; of S₃, the share of wrong states after {longest} tokens" if longest else ""
     note = f"Error is the NRMSE over 20 steps{of_words}. {LINEAR}"
-    header = ["task", "v", "largest β", "error", "rewrites with β > 1 a step"]
+    header = ["task", "v", "largest β", "error", "rewrites with β > 1 a step", TRAINING]
     return "\n\n".join(
         [*pictures, verdict_table(compare(pairs, error)), note, folded("Every cell", table(header, rows))]
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scores_against
-from studies.answers.common import by_cap, error, folded, name, tasks
+from studies.answers.common import TRAINING, by_cap, error, folded, name, tasks, training
 from studies.cells import Cell
 from studies.report import compare, draw, median_text, table, verdict_table
 
@@ -37,10 +37,19 @@ def question_4(cells: Sequence[Cell]) -> str:
     rows = [
         [name(c.task), CAPS[c.option("gate_max")] if c in driven else control(c), str(c.option("layers")),
          *(median_text(c, at_length(c, place), 3) for place in (0, -1)), str(c.lengths("accuracy")[-1]),
-         median_text(c, c.trained("longest_length"), 3)]
+         median_text(c, c.trained("longest_length"), 3), training(c)]
         for c in cells
     ]  # fmt: skip
-    header = ["task", "model", "layers", "accuracy, 20 tokens", "accuracy, longest words", "their tokens", SOLVED]
+    header = [
+        "task",
+        "model",
+        "layers",
+        "accuracy, 20 tokens",
+        "accuracy, longest words",
+        "their tokens",
+        SOLVED,
+        TRAINING,
+    ]
     at_first = compare(pairs, lambda cell: 1.0 - at_length(cell, 0))
     return "\n\n".join(
         [

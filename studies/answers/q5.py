@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scores_against
-from studies.answers.common import NRMSE, folded, name, rewrite_of, tasks
+from studies.answers.common import NRMSE, TRAINING, folded, name, rewrite_of, tasks, training
 from studies.cells import Cell
 from studies.report import compare, draw, median_text, table, verdict_table
 
@@ -41,10 +41,10 @@ def question_5(cells: Sequence[Cell]) -> str:
     ends = ("far_smallest", "far_largest")
     rows = [
         [name(c.task), rewrite_of(c), median_text(c, c.scores()), *(median_text(c, at(c, r)) for r in radii),
-         *(median_text(c, c.trained(end)) for end in ends)]
+         *(median_text(c, c.trained(end)) for end in ends), training(c)]
         for c in cells
     ]  # fmt: skip
-    header = ["task", "model", "radius 1", *(f"radius {float(r):g}" for r in radii), "far σ_min", "far σ_max"]
+    header = ["task", "model", "radius 1", *(f"radius {float(r):g}" for r in radii), "far σ_min", "far σ_max", TRAINING]
     picture = draw(figure, "q5", "Error against the radius of the starts")
     found = verdict_table(compare(pairs, lambda cell: at(cell, far)))
     return "\n\n".join([picture, found, FAR, folded("Every cell", table(header, rows))])

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.plots.sweep import Panel, scatter, scores_against
-from studies.answers.common import NRMSE, find, folded, name, rewrite_of, tasks
+from studies.answers.common import NRMSE, TRAINING, find, folded, name, rewrite_of, tasks, training
 from studies.cells import Cell
 from studies.report import LONG, compare, draw, median_text, table, verdict_table
 
@@ -50,10 +50,10 @@ def question_6(cells: Sequence[Cell]) -> str:
     rows = [
         [name(c.task), rewrite_of(c), f"{c.option('reencode') or 0:g}", median_text(c, c.scores()),
          median_text(c, c.scores(steps=LONG)), median_text(c, c.trained("neutral")),
-         median_text(c, c.trained("distance_100"))]
+         median_text(c, c.trained("distance_100")), training(c)]
         for c in cells
     ]  # fmt: skip
-    header = ["task", "model", "μ", NRMSE, f"NRMSE, {LONG} steps", "neutral exponents", "distance, 100 steps"]
+    header = ["task", "model", "μ", NRMSE, f"NRMSE, {LONG} steps", "neutral exponents", "distance, 100 steps", TRAINING]
     found = verdict_table(compare(pairs, lambda cell: cell.scores(steps=LONG)))
     correlation = (
         f"Rank correlation of neutral exponents with the distance at 100 steps, over {len(every[0])} cells: {rho:.2f}."
