@@ -1,1 +1,1 @@
-"""What a card is asked for (equality, waits, kernels, throughput, memory), and what is predicted of it."""
+"""Test and measurement of a card (equality, waits, kernels, throughput, memory), and predictions for it."""

@@ -4,9 +4,9 @@
 
 The tests that need a card; losses and gradients beside the processor's in float64 and float32; the kernels beside the
 ordinary code; waits of the host within updates; measured peaks of products and of a copy; updates × replicas a second
-of the suite, a plain loop and JAX by the number of replicas, their share of the peak, and memory. Writes gpu-CARD.json
-and .txt in benchmarks/results. What does not fit into the time is left out and named. Exits with 1 where something is
-missing or wrong. Nothing has been run on a card so far: `--device cpu --quick` runs the same code here.
+of the suite, a plain loop and JAX by the number of replicas, their share of the peak, memory. Writes gpu-CARD.json and
+gpu-CARD.txt in benchmarks/results. What does not fit into the time is left out and named. Exits with 1 where something
+is missing or wrong. Nothing has been run on a card so far: `--device cpu --quick` runs the same code here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def absent(names: tuple[str, ...]) -> list[str]:
 
 
 def hindrances(device: str) -> list[str]:
-    """What must be mended before anything can run, a line each."""
+    """Faults to be mended before anything can run, a line each."""
     if missing := absent(REQUIRED):
         return [
             f"not installed: {', '.join(missing)}; pip install {' '.join(missing)} (torch and triton stay as they are)"
@@ -47,11 +47,10 @@ def hindrances(device: str) -> list[str]:
 
 
 class Account:
-    """What was found, and the time that is left for more."""
+    """Time that is left, and parts that were left out."""
 
     def __init__(self, minutes: float) -> None:
         self.end = time.perf_counter() + 60 * minutes
-        self.found: dict[str, Any] = {}
         self.left_out: list[str] = []
 
     def take(self, name: str, seconds: float, find: Callable[[], Any]) -> Any:
@@ -101,7 +100,7 @@ def measure(args: argparse.Namespace, account: Account) -> dict[str, Any]:
 
 
 def faults(found: dict[str, Any]) -> list[str]:
-    """What is wrong, a line each."""
+    """Faults that were found, a line each."""
     lines = [
         f"{row['model']} in {row['dtype']}: {row['difference']:.1e}"
         for row in found["equality"] or ()

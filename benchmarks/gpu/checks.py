@@ -1,4 +1,4 @@
-"""Is a card right? Losses and gradients beside the processor's, kernels beside the ordinary code, waits of an update.
+"""Correctness of a card: losses and gradients beside the processor's, kernels beside the ordinary code, waits.
 
 Axes: R replicas, B batch, T steps, D state.
 """

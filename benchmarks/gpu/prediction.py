@@ -29,7 +29,7 @@ from benchmarks.throughput.roofline import products
 
 @dataclass(frozen=True)
 class CardSheet:
-    """What a card's maker says: float32 FLOP/s without tensor cores, bytes/s, multiprocessors, clock in Hz,
+    """Data sheet of a card: float32 FLOP/s without tensor cores, bytes/s, multiprocessors, clock in Hz,
     and compute capability without its point."""
 
     flops: float

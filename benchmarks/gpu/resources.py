@@ -1,4 +1,4 @@
-"""What the kernels take of a multiprocessor, from their machine code for cards that need not be there.
+"""Resources of the kernels on a multiprocessor, from their machine code for cards that need not be there.
 
 Triton compiles for a capability that it is told, and NVIDIA's assembler says what it made of it.
 """
@@ -23,7 +23,7 @@ SHARED = {80: 164 * 1024, 90: 228 * 1024, 100: 228 * 1024}
 
 @dataclass(frozen=True)
 class Resources:
-    """What one program of a kernel takes.
+    """Needs of one program of a kernel.
 
     Args:
         registers: of a thread.   shared: bytes.   threads: of a program.
@@ -60,7 +60,7 @@ class AbsentCard:
         return 0
 
     def get_current_target(self) -> Any:
-        """What is compiled for."""
+        """Target of the compiler."""
         return self.target
 
 
@@ -100,7 +100,7 @@ def compiled_kernels(model: Any, capability: int) -> list[Any]:
 
 
 def resources(kernel: Any, capability: int) -> Resources:
-    """What a compiled kernel takes.
+    """Needs of a compiled kernel.
 
     Raises:
         RuntimeError: when NVIDIA's assembler says something else than it used to.

@@ -1,4 +1,4 @@
-"""How fast is a card? Updates × replicas a second by the number of replicas, memory, and the two measured roofs.
+"""Speed of a card: updates × replicas a second by the number of replicas, memory, and the two measured roofs.
 
 Axes: R replicas, B batch, T steps, D state.
 """

@@ -20,7 +20,7 @@ from ddl_dyn.engine.replicas import Replicas
 from ddl_dyn.models.base import StepModel
 
 # Of the largest entry: two ways to sum in float64 differ by 1e-14, a wrong derivative by anything.
-AGREEMENT = 1e-10
+_AGREEMENT = 1e-10
 
 
 def compiled_map(
@@ -43,7 +43,7 @@ def compiled_map(
     z = torch.randn(3, phi.dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     x = phi.states(z if normalizer is None else normalizer.denormalize(z))
     for found, expected in zip(made.step_and_jacobian(x), phi.step_and_jacobian(x), strict=True):
-        if not float((found - expected).abs().max()) <= AGREEMENT * max(float(expected.abs().max()), 1.0):
+        if not float((found - expected).abs().max()) <= _AGREEMENT * max(float(expected.abs().max()), 1.0):
             warnings.warn(
                 f"{phi.name}: machine code disagrees with the map and is not used", RuntimeWarning, stacklevel=2
             )

@@ -80,11 +80,8 @@ def learned_family(
                 after: Tensor = double.advance(h, l, u).reshape(x.shape)
                 return after
             z = h if normalizer is None else normalizer.normalize(h)
-            z = (
-                double.advance(z, l, u)
-                if config.carry == "observed"
-                else double.read(double.step(double.lift(z), l, u))
-            )
+            observed = config.carry == "observed"
+            z = double.advance(z, l, u) if observed else double.read(double.step(double.lift(z), l, u))
             return (z if normalizer is None else normalizer.denormalize(z)).reshape(x.shape)
 
         def path(x: Tensor, steps: int) -> Tensor:

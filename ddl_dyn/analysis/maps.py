@@ -15,7 +15,7 @@ StateMap = Callable[[Tensor], Tensor]
 JointMap = Callable[[Tensor], tuple[Tensor, Tensor]]
 PathMap = Callable[[Tensor, int], Tensor]
 # Steps of a map, of half a millisecond each, that repay compiling it: 4 to 7 seconds, once.
-COMPILE_ABOVE = 10_000
+CALLS_TO_COMPILE = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ class DiscreteMap:
 
     def for_calls(self, count: int) -> DiscreteMap:
         """The map to call so many times: as machine code where that is worth its compilation, else as it is."""
-        made = self.compiled() if self.compiled is not None and count >= COMPILE_ABOVE else None
+        made = self.compiled() if self.compiled is not None and count >= CALLS_TO_COMPILE else None
         return self if made is None else made
 
     def iterate(self, n: int) -> DiscreteMap:

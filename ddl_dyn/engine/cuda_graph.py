@@ -22,10 +22,12 @@ class GraphedUpdate:
         update: (uniform random numbers, horizon) -> None; works in place on tensors that stay where they are, and never
             looks at a number.
         example: the random numbers of one update, on a CUDA device.
+        model: whose evaluations of a vector field (`nfe`) a replay, which runs no Python, counts as well.
     """
 
-    def __init__(self, update: Callable[[Tensor, int], None], example: Tensor) -> None:
-        self._update, self._given = update, torch.empty_like(example)
+    def __init__(self, update: Callable[[Tensor, int], None], example: Tensor, model: object = None) -> None:
+        self._update, self._given, self._model = update, torch.empty_like(example), model
+        self._evaluations: dict[int, int] = {}
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self._made: dict[int, int] = {}
         self._stream = torch.cuda.Stream(example.device)
@@ -41,10 +43,15 @@ class GraphedUpdate:
                 self._update(self._given, horizon)
             torch.cuda.current_stream().wait_stream(self._stream)
             return
-        if horizon not in self._graphs:
+        if horizon in self._graphs:
+            if each := self._evaluations[horizon]:
+                vars(self._model)["nfe"] += each
+        else:
+            before = getattr(self._model, "nfe", 0)
             graph = torch.cuda.CUDAGraph()
             # Recording executes nothing: the replay below makes the update.
             with torch.cuda.graph(graph, stream=self._stream):
                 self._update(self._given, horizon)
             self._graphs[horizon] = graph
+            self._evaluations[horizon] = getattr(self._model, "nfe", 0) - before
         self._graphs[horizon].replay()

@@ -24,7 +24,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 DASHES = (":", "--", "-.", (0, (6, 2, 1, 2, 1, 2)))
 # Times a panel's largest median: where a bar is cut, so that one seed that ran away does not set everyone's axis.
-_BEYOND = 10.0
+_BEYOND = 3.0
 _OUTCOMES = ("win", "tie", "unresolved", "loss", "")
 OUTCOME_COLOURS = ("#2b8cbe", "#d9d9d9", "#ffffff", "#e6845a", "#f7f7f7")
 
@@ -167,7 +167,14 @@ def outcome_matrix(
     numbers = [[_OUTCOMES.index(outcome) for outcome in line] for line in outcomes]
     figure = new_figure(PAGE_WIDTH, 0.34 * len(rows) + 1.3, title=title, caption=caption_of(note))
     ax = figure.subplots()
-    ax.imshow(numbers, cmap=ListedColormap(OUTCOME_COLOURS), vmin=-0.5, vmax=len(_OUTCOMES) - 0.5, aspect="auto")
+    ax.imshow(
+        numbers,
+        cmap=ListedColormap(OUTCOME_COLOURS),
+        vmin=-0.5,
+        vmax=len(_OUTCOMES) - 0.5,
+        aspect="auto",
+        origin="upper",
+    )
     for i, line in enumerate(texts or outcomes):
         for j, text in enumerate(line):
             ax.text(j, i, text, ha="center", va="center", fontsize=7)

@@ -94,7 +94,7 @@ class Trainer:
         self.forcing.fill_(forcing_at(self.config, self.update))
         uniform, horizon = self.windows.uniform(self.update), horizon_at(self.config, self.update)
         if self._graph is None and uniform.is_cuda and not self.replicas.template.joint:
-            self._graph = GraphedUpdate(self._update, uniform)
+            self._graph = GraphedUpdate(self._update, uniform, self.runs.model_on_call)
         (self._graph or self._update)(uniform, horizon)
         self.loss_count += 1
         self.update += 1

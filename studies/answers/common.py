@@ -21,6 +21,9 @@ TASKS = {
     "stuart_landau": "Stuart–Landau",
     "fitzhugh_nagumo": "FitzHugh–Nagumo",
     "hardening_duffing": "hardening Duffing",
+    "rossler": "Rössler",
+    "ikeda": "Ikeda",
+    "duffing_map": "Duffing map",
 }
 TRAINING = "parameters; training"
 NRMSE = f"NRMSE, {SHORT} steps"

@@ -11,6 +11,9 @@ from studies.answers.common import NRMSE, TRAINING, folded, marked, rewrite_of, 
 from studies.cells import SHORT, Cell
 from studies.report import LONG, compare, draw, median_text, table, verdict_table
 
+COLOURS = (
+    "Ratios of medians; blue: DDL wins, orange: it loses, grey: a tie, white: unresolved. The last tasks chose settings"
+)
 # Tasks on which settings may be chosen; the others are reported.
 CHOOSING = ("van_der_pol", "lorenz63", "henon", "twisted_mirror")
 PROTOCOLS = {
@@ -78,5 +81,5 @@ def matrix(cells: Sequence[Cell], found: dict[tuple[str, str], Decision], stem: 
     columns = list(dict.fromkeys(other for _, other in found))
     outcomes = [[found[r, c].verdict if (r, c) in found else "" for c in columns] for r in rows]
     texts = [[f"{found[r, c].ratio.estimate:.2g}" if (r, c) in found else "" for c in columns] for r in rows]
-    figure = outcome_matrix([marked(cells, r) for r in rows], columns, outcomes, texts=texts, title=alt)
+    figure = outcome_matrix([marked(cells, r) for r in rows], columns, outcomes, texts=texts, title=alt, note=COLOURS)
     return draw(figure, stem, alt)

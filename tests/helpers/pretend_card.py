@@ -72,7 +72,7 @@ class CardTensor(Tensor):
 
 
 class Graph:
-    """What `torch.cuda.CUDAGraph` is: operations on memory that stays where it is."""
+    """Stand-in of `torch.cuda.CUDAGraph`: operations on memory that stays where it is."""
 
     made: ClassVar[list[Graph]] = []
 
