@@ -130,7 +130,7 @@ def _largest_median(panel: Panel, level: float) -> float:
     every = [
         band(np.asarray(scores, dtype=float), level)[0] for line in panel.lines.values() for scores in line.values()
     ]
-    return max((value for value in every if np.isfinite(value)), default=np.inf)
+    return float(max((value for value in every if np.isfinite(value)), default=np.inf))
 
 
 def _plain_powers(axis: Axis, low: float, high: float) -> None:

@@ -23,7 +23,7 @@ from ddl_dyn.runs import find_run
 CAPTION = (
     "Free runs of 100 steps from unseen initial states over the true ones (grey), and gate β of the layer that acts: "
     "paper where it skips, purple where β > 1 and the operator reflects. Nothing told the stack where the wall is: β "
-    "crosses 1 (solid) where a ball meets it, and only for one that falls."
+    "passes 1 (solid line) only near it, and only for a ball that falls, here with some speed."
 )
 
 
