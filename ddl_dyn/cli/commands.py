@@ -194,6 +194,7 @@ def _note(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from ddl_dyn.runs.atomic_files import write_text
     from ddl_dyn.runs.export import export, export_parquet
 
     columns = [name for name in options.columns.split(",") if name] if options.columns else None
@@ -201,14 +202,10 @@ def _export(options: argparse.Namespace) -> int:
         if not options.out:
             raise ValueError("a table in parquet is no text for a terminal; say where to with --out FILE")
         export_parquet(options.runs, Path(options.out), columns)
-        return 0
-    text = export(options.runs, options.format, columns)
-    if options.out:
-        from ddl_dyn.runs.atomic_files import write_text
-
-        write_text(Path(options.out), text)
+    elif options.out:
+        write_text(Path(options.out), export(options.runs, options.format, columns))
     else:
-        say(text, end="")
+        say(export(options.runs, options.format, columns), end="")
     return 0
 
 

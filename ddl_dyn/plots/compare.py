@@ -97,7 +97,8 @@ def _check(rows: Sequence[_Row]) -> None:
 
 def _leaves(rows: Sequence[_Row]) -> bool:
     """True if anything may be marked at a border."""
-    values = np.array([[float(r["median"]), float(r["high"])] for r in rows if not model_style(r["model"]).floor])
+    shown = [r for r in rows if not model_style(r["model"]).floor]
+    values = np.array([[float(r["median"]), float(r["high"])] for r in shown]).reshape(-1, 2)
     medians = values[np.isfinite(values[:, 0]), 0]
     far = bool(medians.size) and bool((medians > _FAR * np.median(medians)).any())
     return far or bool((~np.isfinite(values) | (values == 0)).any())

@@ -36,7 +36,7 @@ def stored(base: Path, name: str, **updates: object) -> Run:
 
 def setup_of(data: Dataset, normalizer: Normalizer, replicas: object) -> Setup:
     """A setup around given replicas, as if restored from a run without arrays."""
-    budget = Budget(options={}, parameters=0, flops=0, target=None, met=True)
+    budget = Budget(options={}, parameters=0, target=None, met=True)
     parts: dict[str, Any] = {"replicas": replicas, "stored": SimpleNamespace(arrays={})}
     return Setup(config=RunConfig(task=data.task.key()), data=data, normalizer=normalizer, budget=budget, **parts)
 

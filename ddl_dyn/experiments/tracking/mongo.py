@@ -152,9 +152,11 @@ def send(run: Run, client: object, address: Address, *, files: bool = True) -> A
 
 def _name(run: Run) -> str:
     """Of the experiment, by which viewers list runs: the user's own, or what is done."""
-    entry = run.entry
-    done = f"{entry.get('model')} on {entry.get('task')}" if run.kind == "run" else run.kind
-    return str(entry.get("name") or done)
+    entry, kind = run.entry, run.kind
+    # Sacred calls an experiment by its command where nobody named it.
+    if entry.get("name") not in (None, "", kind):
+        return str(entry["name"])
+    return f"{entry.get('model')} on {entry.get('task')}" if kind == "run" else kind
 
 
 def _close(run: Run, status: str, observer: Any) -> None:

@@ -75,7 +75,7 @@ def orbit_space(setting: Setting, name: str) -> OrbitSpace | None:
         setting: whose runs are read.   name: unique on the page.
     """
     views = [RunView(entry.run, label=entry.label, stored_only=True) for entry in setting.entries]
-    views = [view for view in views if {"test_true", "test_pred"} <= set(view.arrays)]
+    views = [view for view in views if _three_components(view)]
     if not views or views[0].dim != 3 or views[0].categorical:
         return None
     first = views[0]
@@ -86,6 +86,12 @@ def orbit_space(setting: Setting, name: str) -> OrbitSpace | None:
         colour = model_style(view.label).colour
         runs.append(SpaceRun(view.label, spoken(view.label), colour, _units(view.pred[0, chosen], low, high)))
     return OrbitSpace(name, low, high, tuple(first.names), first.kind, tuple(runs))
+
+
+def _three_components(view: RunView) -> bool:
+    """Whether a run keeps free runs (R, N, T+1, 3) over true ones (N, T+1, 3): a stored array may have any shape."""
+    shapes = [np.shape(view.arrays.get(name, ())) for name in ("test_true", "test_pred")]
+    return [len(shape) for shape in shapes] == [3, 4] and all(shape[-1] == 3 for shape in shapes)
 
 
 def _units(states: Array, low: Array, high: Array) -> NDArray[np.int16]:
