@@ -34,8 +34,10 @@ def trained_map(run: Run) -> dict[str, Array]:
     if "tracking" in run.result or not (latent or identity):
         return {}
     setup = restore_setup(run)
-    found = _orientation(setup) if identity else {}
-    if latent and setup.replicas.template.carried_dim > setup.task.state_dim:
+    # A memory beside the state, as a reservoir has, makes the map one of a larger space without a lift too.
+    wider = setup.replicas.template.carried_dim > setup.task.state_dim
+    found = _orientation(setup) if identity and not wider else {}
+    if latent and wider:
         found = _off_manifold(setup)
     return {name: np.nan_to_num(values, nan=np.inf) for name, values in found.items()}
 

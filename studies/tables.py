@@ -41,6 +41,8 @@ ACCURACIES = {
 }
 # Digits of a cell's hash: 64 bits.
 DIGITS = 16
+# Tables whose answers read no measures of trained maps; exponents of a reservoir's 300 units would take minutes a cell.
+WITHOUT_MAPS = ("q1", "models")
 ERRORS = ("nrmse", "start_median", "start_beyond")
 
 
@@ -87,7 +89,7 @@ def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
         if cell in wanted and cell not in known:
             run = Run(base / run_id)
             cells.append(_cell(cell, run))
-            scores += _scores(cell, run)
+            scores += _scores(cell, run, maps=question not in WITHOUT_MAPS)
             count += 1
     if count:
         _write(path_of(question, "cells", folder), CELLS, cells)
@@ -127,7 +129,7 @@ def _cell(cell: str, run: Run) -> dict[str, Any]:
     }
 
 
-def _scores(cell: str, run: Run) -> Iterator[dict[str, Any]]:
+def _scores(cell: str, run: Run, *, maps: bool) -> Iterator[dict[str, Any]]:
     config, result = run.config, run.result
     count = int(config["seeds"])
     sets = replica_data_sets(run, count)
@@ -157,5 +159,5 @@ def _scores(cell: str, run: Run) -> Iterator[dict[str, Any]]:
     for path, length in ACCURACIES.items():
         yield from lines(at(result, path), measure="accuracy", **nowhere | {"steps": at(result, length)})
     yield from lines(at(result, "training.failed_to_train"), measure="failed_to_train", **nowhere)
-    for name, found in trained_map(run).items():
+    for name, found in trained_map(run).items() if maps else ():
         yield from lines(found.tolist(), measure=name, **nowhere)

@@ -109,7 +109,8 @@ def _scores(
         ends = np.minimum(np.where(np.isfinite(high), high, np.inf), top)
         ax.vlines(at[drawn], low[drawn], ends[drawn], color=colour, linewidth=0.8, alpha=0.6)
         cut = drawn & (ends == top)
-        ax.plot(at[cut], ends[cut], linestyle="none", marker="^", markersize=3, color=colour, alpha=0.6)
+        if cut.any():
+            ax.plot(at[cut], ends[cut], linestyle="none", marker="^", markersize=3, color=colour, alpha=0.6)
         known += [*middle[drawn], *low[drawn], *ends[drawn]]
     for dashes, (name, value) in zip(itertools.cycle(DASHES), panel.levels.items()):
         ax.axhline(value, color="#777777", linestyle=dashes, linewidth=1.0, label=name)

@@ -89,7 +89,7 @@ def orbit_space(setting: Setting, name: str) -> OrbitSpace | None:
 
 
 def _three_components(view: RunView) -> bool:
-    """Whether a run keeps free runs (R, N, T+1, 3) over true ones (N, T+1, 3): a stored array may have any shape."""
+    """True where a run keeps free runs (R, N, T+1, 3) over true ones (N, T+1, 3): a stored array may have any shape."""
     shapes = [np.shape(view.arrays.get(name, ())) for name in ("test_true", "test_pred")]
     return [len(shape) for shape in shapes] == [3, 4] and all(shape[-1] == 3 for shape in shapes)
 

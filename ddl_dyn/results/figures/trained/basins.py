@@ -30,6 +30,15 @@ def _no_basins(view: RunView) -> str:
     return ""
 
 
+def _chosen_map(view: RunView) -> analysis.DiscreteMap:
+    """The map of the replica shown, alone: the others would cost as much each."""
+    setup = view.setup
+    if setup.replicas.size == 1:
+        return setup.learned
+    model, normalizer = setup.replicas.model(view.chosen), setup.normalizer.of_replica(view.chosen)
+    return analysis.from_replicas(model, normalizer=normalizer, inputs=setup.held)
+
+
 @figure("basins", "basins of attraction in the plane, or a slice", unless=_no_basins)
 def _basins(view: RunView) -> Drawing:
     setup = view.setup
@@ -41,9 +50,7 @@ def _basins(view: RunView) -> Drawing:
     # A basin is told to within `reach`: more digits of a flow than these change nothing.
     exact = analysis.from_task(setup.member, rtol=1e-7, atol=1e-8) if setup.is_flow else setup.truth
     truth = analysis.basin_labels(exact, grid, attractors, **search)
-    model, normalizer = setup.replicas.model(view.chosen), setup.normalizer.of_replica(view.chosen)
-    learned = analysis.from_replicas(model, normalizer=normalizer, inputs=setup.held)
-    ours = analysis.basin_labels(learned, grid, attractors, **search)
+    ours = analysis.basin_labels(_chosen_map(view), grid, attractors, **search)
     overlap = analysis.basin_overlap(ours, truth, len(attractors))
     shape = (BASIN, BASIN)
     return plots.basin_map(
