@@ -12,7 +12,8 @@ def test_scores_are_drawn_at_their_medians_with_bars_and_levels():
     scores = {0.5: [1.0, 2.0, 3.0], 2.0: [4.0, 5.0, np.inf]}
     figure = scores_against([Panel(title="a", lines={"one": scores}, levels={"linear": 2.5})], axis="β", score="error")
     ax = figure.axes[0]
-    line, level = ax.lines
+    line, cut, level = ax.lines
+    assert (list(cut.get_xdata()), list(cut.get_ydata())) == ([2.0], [15.0]), "a bar to infinity ends at a mark"
     np.testing.assert_allclose(line.get_ydata(), [2.0, 5.0])
     np.testing.assert_allclose(line.get_xdata(), [0.5, 2.0])
     assert list(level.get_ydata()) == [2.5, 2.5]
