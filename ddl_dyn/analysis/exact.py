@@ -119,13 +119,11 @@ def _flow_of(task: FlowTask, name: str, rtol: float, atol: float) -> DiscreteMap
         found = _integrate(field, rows, dt, rtol, atol, steps) if np.isfinite(rows).all() else None
         if found is None:
             # A row that blows up leaves the finite numbers at a step of its own.
-            states = [x]
-            for _ in range(steps):
-                states.append(step(states[-1]))
-            return torch.stack(states[1:])
+            return single.orbit(x, steps)[1:]
         return _tensor(found, x).reshape(steps, *x.shape)
 
-    return DiscreteMap(step=step, joint=joint, path=path, dim=dim, dt=dt, name=name)
+    single = DiscreteMap(step=step, joint=joint, dim=dim, dt=dt, name=name)
+    return replace(single, path=path)
 
 
 def variational_field(task: FlowTask) -> tuple[RowField, RowField]:

@@ -153,10 +153,10 @@ def basin_labels(
         raise ValueError("basins need at least one attractor, got none")
     phi = as_map(system, **options)
     with torch.no_grad():
-        end, left = phi.states(x), steps
-        while left:
-            # Whole orbits of a grid would fill the memory.
-            end, left = phi.orbit(end, min(left, _AT_ONCE))[-1], max(left - _AT_ONCE, 0)
+        end = phi.states(x)
+        # Whole orbits of a grid would fill the memory.
+        for done in range(0, steps, _AT_ONCE):
+            end = phi.orbit(end, min(_AT_ONCE, steps - done))[-1]
         good = torch.isfinite(end).all(-1)
         end = torch.where(good[..., None], end, torch.zeros_like(end))
         nearest = torch.stack(

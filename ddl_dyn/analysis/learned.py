@@ -73,24 +73,25 @@ def learned_family(
         if held.shape != (width,):
             raise ValueError(f"the model takes inputs of shape ({width},), got {tuple(held.shape)}")
 
-        def step(x: Tensor) -> Tensor:
+        def model_rows(x: Tensor) -> Tensor:
             h = x.reshape(x.shape[0], -1, x.shape[-1]) if replicas else x.reshape(-1, x.shape[-1])
+            return h if latent or normalizer is None else normalizer.normalize(h)
+
+        def in_units(h: Tensor) -> Tensor:
+            return h if latent or normalizer is None else normalizer.denormalize(h)
+
+        def step(x: Tensor) -> Tensor:
+            h = model_rows(x)
             u = held.expand(*h.shape[:-1], width)
-            if latent:
-                after: Tensor = double.advance(h, l, u).reshape(x.shape)
-                return after
-            z = h if normalizer is None else normalizer.normalize(h)
-            observed = config.carry == "observed"
-            z = double.advance(z, l, u) if observed else double.read(double.step(double.lift(z), l, u))
-            return (z if normalizer is None else normalizer.denormalize(z)).reshape(x.shape)
+            carried = latent or config.carry == "observed"
+            after = double.advance(h, l, u) if carried else double.read(double.step(double.lift(h), l, u))
+            return in_units(after).reshape(x.shape)
 
         def path(x: Tensor, steps: int) -> Tensor:
-            h = x.reshape(x.shape[0], -1, x.shape[-1]) if replicas else x.reshape(-1, x.shape[-1])
-            z = h if normalizer is None else normalizer.normalize(h)
+            h = model_rows(x)
             with torch.no_grad():
-                z = double.unroll(z, held.expand(*h.shape[:-1], steps, width))
-            states = (z if normalizer is None else normalizer.denormalize(z)).movedim(-2, 0)
-            return states.reshape(steps, *x.shape)
+                states = double.unroll(h, held.expand(*h.shape[:-1], steps, width))
+            return in_units(states).movedim(-2, 0).reshape(steps, *x.shape)
 
         return DiscreteMap(
             step=step,

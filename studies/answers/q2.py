@@ -28,14 +28,8 @@ def question_2(cells: Sequence[Cell]) -> str:
             ]
     figure = scores_against(panels, axis="training trajectories", score=NRMSE, log_x=True)
     rows = [
-        [
-            marked(cells, c.task),
-            str(c.config["data"]["n_train"]),
-            rewrite_of(c),
-            median_text(c, error(c)),
-            share(c),
-            training(c),
-        ]
+        [marked(cells, c.task), str(c.config["data"]["n_train"]), rewrite_of(c), median_text(c, error(c)), share(c),
+         training(c)]
         for c in cells
     ]  # fmt: skip
     header = ["task", "n", "model", NRMSE, "rewrites with β > 1 a step", TRAINING]

@@ -40,16 +40,8 @@ def question_4(cells: Sequence[Cell]) -> str:
          median_text(c, c.trained("longest_length"), 3), training(c)]
         for c in cells
     ]  # fmt: skip
-    header = [
-        "task",
-        "model",
-        "layers",
-        "accuracy, 20 tokens",
-        "accuracy, longest words",
-        "their tokens",
-        SOLVED,
-        TRAINING,
-    ]
+    measured = ["accuracy, 20 tokens", "accuracy, longest words", "their tokens", SOLVED]
+    header = ["task", "model", "layers", *measured, TRAINING]
     at_first = compare(pairs, lambda cell: 1.0 - at_length(cell, 0))
     return "\n\n".join(
         [

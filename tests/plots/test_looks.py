@@ -1,4 +1,4 @@
-"""What keeps a figure readable: scales of gates, ticks in decimals, floors that jump, points beyond a panel."""
+"""Readable figures: scales of gates, ticks in decimals, floors that jump, points beyond a panel."""
 
 from __future__ import annotations
 

@@ -91,7 +91,19 @@ class RunView:
             return self.analysis.get("latent")
         from ddl_dyn.results.inspection import latent
 
-        return None if latent.why_none(self.setup) else latent.latent(self.setup, LONG)
+        return None if self.no_latent else latent.latent(self.setup, LONG)
+
+    @cached_property
+    def no_latent(self) -> str:
+        """Reason why `latent` is None, without working the map out; empty where there is one."""
+        if "latent" in self.analysis:
+            return ""
+        if self.stored_only:
+            unknown = "it was not analysed; `ddl-dyn analyse` measures its latent map"
+            return str(self.analysis.get("skipped", {}).get("latent", unknown))
+        from ddl_dyn.results.inspection import latent
+
+        return latent.why_none(self.setup)
 
     @cached_property
     def arrays(self) -> Arrays:

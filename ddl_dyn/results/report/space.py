@@ -76,7 +76,7 @@ def orbit_space(setting: Setting, name: str) -> OrbitSpace | None:
     """
     views = [RunView(entry.run, label=entry.label, stored_only=True) for entry in setting.entries]
     views = [view for view in views if _three_components(view)]
-    if not views or views[0].dim != 3 or views[0].categorical:
+    if not views or views[0].categorical:
         return None
     first = views[0]
     chosen = spread(len(first.true), _STARTS)

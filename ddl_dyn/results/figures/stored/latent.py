@@ -11,10 +11,7 @@ from ddl_dyn.results.figures.run_view import RunView
 def _none(view: RunView) -> str:
     if view.run.config.get("model_args", {}).get("carry") != "latent":
         return "the observed state is carried; a latent map needs carry=latent"
-    if view.latent is not None:
-        return ""
-    skipped = view.analysis.get("skipped", {})
-    return str(skipped.get("latent", "it was not analysed; `ddl-dyn analyse` measures its latent map"))
+    return view.no_latent
 
 
 @figure(
