@@ -5,6 +5,7 @@ Order of running: the questions that decide most come first. `models` is no ques
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def files(question: str) -> list[Path]:
     return found
 
 
-def sweeps(question: str) -> list[tuple[SweepConfig, list[Cell]]]:
+@functools.cache
+def sweeps(question: str) -> tuple[tuple[SweepConfig, list[Cell]], ...]:
     """Configuration and cells of each sweep file of a question."""
-    return [resolve_sweep(tomllib.loads(path.read_text(encoding="utf-8"))) for path in files(question)]
+    return tuple(resolve_sweep(tomllib.loads(path.read_text(encoding="utf-8"))) for path in files(question))

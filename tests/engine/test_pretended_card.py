@@ -111,7 +111,8 @@ def executed(name, carry, device):
     """A run's record, arrays and exponents of its trained map."""
     own = {"carry": carry} | ({"layers": 1} if not MODELS[name].closed_form else {})
     plain = {
-        "task": "henon",
+        # The stack of reflections exists for tasks that are made of them.
+        "task": "rotoreflection" if name == "householder_stack" else "henon",
         "model": name,
         "seeds": 2,
         "model_args": {k: v for k, v in own.items() if k in MODELS[name].Config.model_fields},
