@@ -281,6 +281,27 @@ def test_libraries_are_kept_for_the_next_process(tmp_path):
         assert found == [(p.name, p.stat().st_mtime_ns) for p in tmp_path.iterdir()]
 
 
+def test_operations_are_known_that_something_else_has_dispatched_before():
+    # Torch makes one object of an overload's first use; a table keyed by a second one would find nothing.
+    code = (
+        "import torch\n"
+        "from torch.utils._python_dispatch import TorchDispatchMode\n"
+        "class Seen(TorchDispatchMode):\n"
+        "    def __torch_dispatch__(self, func, types, args=(), kwargs=None):\n"
+        "        seen.append(func)\n"
+        "        return func(*args, **kwargs or {})\n"
+        "seen, x = [], torch.ones(2)\n"
+        "with Seen():\n"
+        "    for f in (torch.gt, torch.lt, torch.ge, torch.le, torch.eq, torch.ne):\n"
+        "        f(x, 0.0), f(x, x)\n"
+        "    x + x, x * 2, x / x, x ** 2, torch.tanh(x), torch.where(x > 0, x, x), x.floor(), x.fmod(2.0)\n"
+        "from ddl_dyn.engine.cpp.pointwise import FORMS, MADE\n"
+        "missing = [str(func) for func in seen if func not in FORMS and func not in MADE]\n"
+        "assert len(seen) >= 20 and not missing, missing\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize(("solver", "layers", "substeps"), [("rk4", 1, 1), ("midpoint", 2, 3), ("euler", 1, 2)])
 def test_evaluations_of_the_field_are_counted_compiled_or_not(solver, layers, substeps):
     replicas = scrambled("neural_ode", solver=solver, layers=layers, substeps=substeps)

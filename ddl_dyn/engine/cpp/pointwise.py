@@ -73,7 +73,7 @@ FORMS: dict[Any, str] = COSTLY_FORMS | {
     **{getattr(_aten, name).default: _lanewise(name) for name in ("floor", "ceil", "trunc")},
     _aten.round.default: _lanewise("nearbyint"),
     **{
-        getattr(_aten, name).__getattr__(kind): f"({{0}} {sign} {{1}})"
+        getattr(getattr(_aten, name), kind): f"({{0}} {sign} {{1}})"
         for name, sign in (("gt", ">"), ("lt", "<"), ("ge", ">="), ("le", "<="), ("eq", "=="), ("ne", "!="))
         for kind in ("Scalar", "Tensor")
     },
