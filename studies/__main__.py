@@ -30,7 +30,7 @@ def run(questions: list[str], base: Path, jobs: int | None) -> int:
     for question in questions:
         for config, cells in sweeps(question):
             wanted = [cell.digest for cell in cells]
-            known = tables.done(question, RESULTS)
+            known = tables.done(RESULTS)
             missing = [cell for cell in cells if cell.digest[: tables.DIGITS] not in known]
             print(f"{question}: {len(cells) - len(missing)} of {len(cells)} cells are in the tables", flush=True)
             try:
@@ -47,7 +47,7 @@ def show(questions: list[str]) -> int:
     """Cells done and missing of each question."""
     for question in questions:
         cells = [cell for _, each in sweeps(question) for cell in each]
-        known = tables.done(question, RESULTS)
+        known = tables.done(RESULTS)
         left = [cell for cell in cells if cell.digest[: tables.DIGITS] not in known]
         print(f"{question}: {len(cells) - len(left)} of {len(cells)} cells done")
         for cell in left[:5]:

@@ -30,5 +30,5 @@ def files(question: str) -> list[Path]:
 
 @functools.cache
 def sweeps(question: str) -> tuple[tuple[SweepConfig, list[Cell]], ...]:
-    """Configuration and cells of each sweep file of a question."""
-    return tuple(resolve_sweep(tomllib.loads(path.read_text(encoding="utf-8"))) for path in files(question))
+    """Configuration and cells of each sweep file of a question; their data are checked when they are run."""
+    return tuple(resolve_sweep(tomllib.loads(path.read_text(encoding="utf-8")), data=False) for path in files(question))

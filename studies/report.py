@@ -6,7 +6,7 @@ Writes docs/study/*.png and the parts of docs/study.md and docs/models.md betwee
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,16 @@ PAGES, FIGURES = (DOCS / "study.md", DOCS / "models.md"), DOCS / "study"
 LONG = 100
 
 
-def load(question: str, folder: Path) -> list[Cell]:
-    """The cells of a question that stand in its tables, in the order of its sweep files."""
+def load(folder: Path) -> dict[str, Cell]:
+    """Every cell that stands in a table, by the hash of its configuration as it is read today."""
+    cells = [cell for name in tables.names(folder) for cell in read_cells(name, folder)]
+    return {found: cell for cell in cells if (found := tables.digest(cell.line["config"]))}
+
+
+def of_question(question: str, known: Mapping[str, Cell]) -> list[Cell]:
+    """The cells of a question that are known, in the order of its sweep files."""
     order = [cell.digest[: tables.DIGITS] for _, cells in sweeps(question) for cell in cells]
-    found = {tables.digest(cell.line["config"]): cell for cell in read_cells(question, folder)}
-    return [found[digest] for digest in order if digest in found]
+    return [known[digest] for digest in order if digest in known]
 
 
 def median_text(cell: Cell, values: NDArray[np.float64], digits: int = 2) -> str:
@@ -100,20 +105,25 @@ def draw(figure: Any, name: str, alt: str) -> str:
 
 def main(folder: Path) -> int:
     """Write the results of every question whose tables are there."""
-    from studies.answers import ANSWERS, SECOND_READINGS
+    from studies.answers import ANSWERS, SECOND_READINGS, second_runs
 
+    known = load(folder)
     for question, answer in ANSWERS.items():
-        cells = load(question, folder)
+        cells = of_question(question, known)
         if cells:
             wanted = sum(len(each) for _, each in sweeps(question))
-            partly = f"**{len(cells)} of {wanted} cells are done; p is corrected over the comparisons that are there.**"
+            partly = f"**{len(cells)} of {wanted} cells are done; whatever is compared, is compared over these.**"
             put(question, "\n\n".join([*([partly] if len(cells) < wanted else []), answer(cells)]))
             print(f"{question}: {len(cells)} of {wanted} cells")
         else:
             print(f"{question}: no table")
     for question, (answer, sources) in SECOND_READINGS.items():
-        cells = [cell for source in sources for cell in load(source, folder)]
+        # Questions share cells.
+        cells = list({id(cell): cell for source in sources for cell in of_question(source, known)}.values())
         if cells:
             put(question, answer(cells))
             print(f"{question}: from {len(cells)} cells of {' and '.join(sources)}")
+    again = read_cells(tables.REPEATS, folder)
+    put(tables.REPEATS, second_runs(known, again))
+    print(f"cells run twice: {len(again)}")
     return 0

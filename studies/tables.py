@@ -1,5 +1,8 @@
 """Tables of finished cells: one CSV of cells and one of scores a question, small enough to be kept with the code.
 
+Questions share cells: each stands once, in the table of the question that ran it first, and is read for all. Where a
+cell was run a second time, the second result stands in the tables `repeats` and in no comparison.
+
 `cells.csv` has a line a cell: the first digits of the hash of its canonical configuration, the commit, its size, its
 tuned learning rate and the configuration as JSON. `scores.csv` has a line a cell, seed, test set, radius and horizon. A
 cell that stands in the tables is done: its configuration, completed with the defaults of settings that came later, is
@@ -9,6 +12,7 @@ the wanted one. Whether it still gives the same numbers is for `replay` to say.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,6 +47,8 @@ ACCURACIES = {
 DIGITS = 16
 # Tables whose answers read no measures of trained maps; exponents of a reservoir's 300 units would take minutes a cell.
 WITHOUT_MAPS = ("q1", "models")
+# What a second run of a cell gave.
+REPEATS = "repeats"
 ERRORS = ("nrmse", "start_median", "start_beyond")
 
 
@@ -60,11 +66,19 @@ def read(question: str, table: str, folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def done(question: str, folder: Path) -> set[str]:
-    """Hashes of the cells that stand in a question's table, each of its configuration as it is read today."""
-    return {found for line in read(question, "cells", folder) if (found := digest(line["config"]))}
+def names(folder: Path) -> list[str]:
+    """Questions that have tables."""
+    found = (path.name.removesuffix("_cells.csv") for path in sorted(folder.glob("*_cells.csv")))
+    return [name for name in found if name != REPEATS]
 
 
+def done(folder: Path) -> set[str]:
+    """Hashes of the cells that stand in a table, each of its configuration as it is read today."""
+    lines = (line for name in names(folder) for line in read(name, "cells", folder))
+    return {found for line in lines if (found := digest(line["config"]))}
+
+
+@functools.cache
 def digest(stored: str) -> str | None:
     """First digits of the hash of a stored configuration as it is read today; None where it no longer is one."""
     try:
@@ -74,14 +88,14 @@ def digest(stored: str) -> str | None:
 
 
 def add(question: str, base: Path, wanted: Iterable[str], folder: Path) -> int:
-    """Add the finished runs of a folder to a question's tables.
+    """Add the finished runs of a folder to a question's tables, but for cells that stand in a table already.
 
     Args:
         question: its name.   base: of the runs.   wanted: hashes of the question's cells.   folder: of the tables.
     Returns:
         Cells added.
     """
-    known, wanted = done(question, folder), {each[:DIGITS] for each in wanted}
+    known, wanted = done(folder), {each[:DIGITS] for each in wanted}
     cells, scores = read(question, "cells", folder), read(question, "scores", folder)
     count = 0
     for whole, run_id in completed(base).items():

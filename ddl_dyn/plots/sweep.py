@@ -14,13 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from ddl_dyn.plots.bands import band, log_limits, mark_places
 from ddl_dyn.plots.style import PAGE_WIDTH, caption_of, legend, new_figure, styled
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#44AA99", "#666666")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#000000", "#666666")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 DASHES = (":", "--", "-.", (0, (6, 2, 1, 2, 1, 2)))
 # Times a panel's largest median: where a bar is cut, so that one seed that ran away does not set everyone's axis.
@@ -52,6 +53,7 @@ def scores_against(
     score: str,
     log_x: bool = False,
     log_y: bool = True,
+    bound: float | None = None,
     level: float = 0.95,
     title: str = "",
     note: str = "",
@@ -61,6 +63,7 @@ def scores_against(
     Args:
         panels: one or more; labels keep their colour and marker in all of them.
         axis, score: printed on the axes.   log_x, log_y: logarithmic axes.
+        bound: largest value that a score can take, such as 1 of an accuracy; None where it has none.
         level: share of the replicas inside a bar.   title, note: printed above and below.
     Raises:
         ValueError: when there is no panel, or a level outside (0, 1].
@@ -69,20 +72,22 @@ def scores_against(
         raise ValueError("scores_against needs one panel or more, got none")
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    caption = caption_of(f"Medians over seeds; bars hold {100 * level:.4g} % of them, ▴: a bar that goes on", note)
+    goes_on = "" if bound is not None else ", ▴: a bar that goes on"
+    caption = caption_of(f"Medians over seeds; bars hold {100 * level:.4g} % of them{goes_on}", note)
     figure = new_figure(PAGE_WIDTH, 2.1 * rows + 0.8, title=title, caption=caption)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     places = sorted({float(x) for panel in panels for line in panel.lines.values() for x in line})
     labels = list(dict.fromkeys(label for panel in panels for label in panel.lines))
     for i, panel in enumerate(panels):
-        _scores(axes[i // columns, i % columns], panel, labels, places, level, log_x=log_x, log_y=log_y)
+        ax = axes[i // columns, i % columns]
+        _scores(ax, panel, labels, places, level, log_x=log_x, log_y=log_y, bound=bound)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
     for j in range(columns):
         # The lowest visible panel of a column carries the axis.
         last = max(i for i in range(len(panels)) if i % columns == j)
-        ax = axes[last // columns, j]
-        ax.set_xlabel(axis)
+        axes[last // columns, j].set_xlabel(axis)
+    for ax in axes.flat:
         ax.tick_params(labelbottom=True)
     for i in range(rows):
         axes[i, 0].set_ylabel(score)
@@ -91,12 +96,14 @@ def scores_against(
 
 
 def _scores(
-    ax: Axes, panel: Panel, labels: Sequence[str], places: Sequence[float], level: float, *, log_x: bool, log_y: bool
-) -> None:
-    # Side by side, so that equal scores do not hide one another.
-    shift = 0.012 * (np.log(places[-1] / places[0]) if log_x and len(places) > 1 else (places[-1] - places[0]) or 1.0)
+    ax: Axes, panel: Panel, labels: Sequence[str], places: Sequence[float], level: float, *, log_x: bool, log_y: bool,
+    bound: float | None,
+) -> None:  # fmt: skip
+    # Side by side, so that equal scores do not hide one another, but near the place that they belong to.
+    apart = np.diff(np.log(places) if log_x else places)
+    shift = min(0.012 * apart.sum(), 0.25 * apart.min() / len(labels)) if apart.size else 0.012
     known: list[float] = []
-    top = _BEYOND * _largest_median(panel, level)
+    top = bound if bound is not None else _BEYOND * _largest_median(panel, level)
     for label, line in panel.lines.items():
         number = labels.index(label)
         xs = np.array(sorted(line))
@@ -108,7 +115,7 @@ def _scores(
         ax.plot(at[drawn], middle[drawn], label=label, markersize=4, linewidth=1.0, color=colour, marker=marker)
         ends = np.minimum(np.where(np.isfinite(high), high, np.inf), top)
         ax.vlines(at[drawn], low[drawn], ends[drawn], color=colour, linewidth=0.8, alpha=0.6)
-        cut = drawn & (ends == top)
+        cut = drawn & (ends == top) & (bound is None)
         if cut.any():
             ax.plot(at[cut], ends[cut], linestyle="none", marker="^", markersize=3, color=colour, alpha=0.6)
         known += [*middle[drawn], *low[drawn], *ends[drawn]]
@@ -125,6 +132,8 @@ def _scores(
         low, high = log_limits([known])
         ax.set_ylim(low, high)
         _plain_powers(ax.yaxis, low, high)
+    elif bound is not None:
+        ax.set_ylim(min(0.0, *known), 1.04 * bound)
 
 
 def _largest_median(panel: Panel, level: float) -> float:
@@ -179,7 +188,12 @@ def outcome_matrix(
     for i, line in enumerate(texts or outcomes):
         for j, text in enumerate(line):
             ax.text(j, i, text, ha="center", va="center", fontsize=7)
-    ax.set_xticks(range(len(columns)), columns)
+            if not outcomes[i][j]:
+                # White alone would look like an open verdict.
+                empty = Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#cccccc", linewidth=0)
+                ax.add_patch(empty)
+    # Words below one another where the columns are many.
+    ax.set_xticks(range(len(columns)), [c.replace(" ", "\n") if len(columns) > 5 else c for c in columns])
     ax.set_yticks(range(len(rows)), rows)
     ax.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)

@@ -110,4 +110,6 @@ def rewrite_of(cell: Cell) -> str:
         kinds = [cell.option("branch"), cell.option("activation"), cell.option("shortcut")]
         special = [kind for kind in kinds if kind not in ("mlp", "tanh", "identity", None)]
         return " ".join(["ResNet", *special])
-    return {"highway": "Highway", "neural_ode": "neural ODE"}.get(cell.line["model"], cell.line["model"])
+    return {"highway": "Highway", "neural_ode": "neural ODE", "lstm": "LSTM"}.get(
+        cell.line["model"], cell.line["model"]
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.decisions import Decision
 from ddl_dyn.plots.sweep import outcome_matrix
@@ -12,11 +14,13 @@ from studies.cells import SHORT, Cell
 from studies.report import LONG, compare, draw, median_text, table, verdict_table
 
 COLOURS = (
-    "Ratios of medians; blue: DDL wins, orange: it loses, grey: a tie, white: open. "
-    "Lowest four rows: settings may be chosen there"
+    "Ratios of medians; blue: DDL wins, orange: it loses, grey: a tie, white: open, hatched: not run; "
+    "*: settings may be chosen on this task"
 )
 # Tasks on which settings may be chosen; the others are reported.
 CHOOSING = ("van_der_pol", "lorenz63", "henon", "twisted_mirror")
+# These have no lift under any protocol.
+CLOSED_FORM = ("nvar", "esn")
 PROTOCOLS = {
     "identity": "lift = identity", "observed": "carry = observed, H = 8", "latent": "carry = latent, H = 8",
 }  # fmt: skip
@@ -32,7 +36,8 @@ def question_1(cells: Sequence[Cell]) -> str:
             known = {rewrite_of(c): c for c in here if c.task == task}
             for other, cell in known.items():
                 if "DDL" in known and other != "DDL":
-                    label = f"{marked(cells, task)}, {said}: DDL against {other}"
+                    failed = "" if np.isfinite(np.median(at(SHORT)(cell))) else ", which failed"
+                    label = f"{marked(cells, task)}, {said}: DDL against {other}{failed}"
                     labelled[label] = (protocol, task, other)
                     pairs.append((label, known["DDL"], cell))
     parts: list[str] = []
@@ -68,14 +73,19 @@ def at(steps: int) -> Callable[[Cell], Array]:
 
 
 def protocol_of(cell: Cell) -> str:
-    """`identity` without a lift, else the carried state."""
-    return "identity" if cell.option("lift") == "identity" else str(cell.option("carry") or "observed")
+    """`identity` without a lift, else the carried state; closed forms stand beside models of the same carried state."""
+    lifted = cell.option("lift") != "identity" or cell.line["model"] in CLOSED_FORM
+    return str(cell.option("carry") or "observed") if lifted else "identity"
 
 
 def counts(found: Sequence[Decision]) -> str:
     """Wins, losses, ties and open comparisons in words."""
     number = {word: sum(d.verdict == word for d in found) for word in ("win", "loss", "tie", "unresolved")}
-    return f"{number['win']} wins, {number['loss']} losses, {number['tie']} ties, {number['unresolved']} unresolved"
+    failed = sum(d.verdict == "win" and d.ratio.estimate == 0 for d in found)
+    said = f" ({failed} against a model that failed)" if failed else ""
+    return (
+        f"{number['win']} wins{said}, {number['loss']} losses, {number['tie']} ties, {number['unresolved']} unresolved"
+    )
 
 
 def matrix(cells: Sequence[Cell], found: dict[tuple[str, str], Decision], stem: str, alt: str) -> str:
@@ -83,6 +93,17 @@ def matrix(cells: Sequence[Cell], found: dict[tuple[str, str], Decision], stem: 
     rows = sorted(dict.fromkeys(task for task, _ in found), key=lambda task: task in CHOOSING)
     columns = list(dict.fromkeys(other for _, other in found))
     outcomes = [[found[r, c].verdict if (r, c) in found else "" for c in columns] for r in rows]
-    texts = [[f"{found[r, c].ratio.estimate:.2g}" if (r, c) in found else "" for c in columns] for r in rows]
-    figure = outcome_matrix([marked(cells, r) for r in rows], columns, outcomes, texts=texts, title=alt, note=COLOURS)
+    texts = [[ratio_text(found[r, c]) if (r, c) in found else "" for c in columns] for r in rows]
+    labels = [marked(cells, r) + ("*" if r in CHOOSING else "") for r in rows]
+    figure = outcome_matrix(labels, columns, outcomes, texts=texts, title=alt, note=COLOURS)
     return draw(figure, stem, alt)
+
+
+def ratio_text(found: Decision) -> str:
+    """A ratio in a field of the matrix: three places at most, powers of ten as words would say them."""
+    ratio = found.ratio.estimate
+    if ratio == 0:
+        return "other fails"
+    if not np.isfinite(ratio):
+        return "DDL fails"
+    return f"{ratio:,.0f}" if ratio >= 9.95 else f"{ratio:.2g}"

@@ -23,8 +23,8 @@ def question_4(cells: Sequence[Cell]) -> str:
     for k, (words, stem) in enumerate((("longest words", "q4"), ("trained length", "q4_trained"))):
         panels = [_panel(cells, driven, task, -1 if k == 0 else 0) for task in tasks(cells)]
         figure = scores_against(
-            panels, axis="reflections a token", score=f"accuracy, {words}", log_y=False,
-            note="Trained on 20 tokens; grey lines: other models, two layers a token",
+            panels, axis="reflections a token", score=f"accuracy, {words}", log_y=False, bound=1.0,
+            note="Trained on 20 tokens; grey lines: other models, at the depth that the tables give",
         )  # fmt: skip
         pictures.append(draw(figure, stem, f"Accuracy against the number of reflections a token, {words}"))
     pairs = []

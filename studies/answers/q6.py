@@ -32,7 +32,7 @@ def question_6(cells: Sequence[Cell]) -> str:
         if {0.0, 0.1} <= set(here):
             pairs.append((f"{name(task)}: DDL re-encoded by .1 against free", here[0.1], here[0.0]))
     figure = scores_against(
-        panels, axis="re-encoding μ", score=f"NRMSE, {LONG} steps", note="Dotted: other models, free"
+        panels, axis="re-encoding μ", score=f"NRMSE, {LONG} steps", note="Grey lines: other models, free"
     )
     free = [c for c in cells if not c.option("reencode") and c.trained("neutral").size]
     points: dict[str, tuple[list[float], list[float]]] = {}

@@ -67,8 +67,7 @@ def question_8(cells: Sequence[Cell]) -> str:
         f"{len(wrong)} of {len(capped)} cells.",
     ]
     if flows:
-        # Questions 3 and 5 share cells.
-        shares = ", ".join(dict.fromkeys(f"{marked(cells, c.task)} {share(c)}" for c in flows))
+        shares = ", ".join(f"{marked(cells, c.task)} {share(c)}" for c in flows)
         said.append(f"Rewrites with β > 1 a step on tasks that keep orientation (β < 2, v of the state): {shares}.")
     return "\n\n".join([*pictures, " ".join(said), folded("Every cell", table(header, lines))])
 

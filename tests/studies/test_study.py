@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -44,9 +45,22 @@ def test_tables_hold_cells_of_today(question):
     lines = tables.read(question, "cells", RESULTS)
     scored = {row["cell"] for row in tables.read(question, "scores", RESULTS)}
     wanted = {cell.digest[: tables.DIGITS] for _, cells in sweeps(question) for cell in cells}
-    assert tables.done(question, RESULTS) <= wanted
-    assert len(tables.done(question, RESULTS)) == len(lines)
+    found = {tables.digest(line["config"]) for line in lines}
+    assert found <= wanted
+    assert len(found) == len(lines)
     assert {line["cell"] for line in lines} == scored
+
+
+def test_a_cell_has_one_result_and_its_second_run_stands_apart():
+    lines = [line for name in tables.names(RESULTS) for line in tables.read(name, "cells", RESULTS)]
+    known = report.load(RESULTS)
+    assert len(known) == len(lines) == len(tables.done(RESULTS))
+    again = read_cells(tables.REPEATS, RESULTS)
+    assert again
+    for second in again:
+        first = known[tables.digest(second.line["config"])]
+        assert first.scores().shape == second.scores().shape
+        assert (first.scores() != second.scores()).any()
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +80,7 @@ def test_tables_hold_what_runs_hold(finished, tmp_path):
     assert tables.add("q0", finished, wanted[:1], tmp_path) == 1
     assert tables.add("q0", finished, wanted, tmp_path) == 1
     assert tables.add("q0", finished, wanted, tmp_path) == 0
-    assert tables.done("q0", tmp_path) == {digest[: tables.DIGITS] for digest in wanted}
+    assert tables.done(tmp_path) == {digest[: tables.DIGITS] for digest in wanted}
     rows = tables.read("q0", "scores", tmp_path)
     for run in stored:
         mine = [row for row in rows if row["cell"] == run.entry["config_hash"][: tables.DIGITS]]
@@ -146,7 +160,7 @@ def test_a_cell_is_done_also_where_a_setting_came_later(finished, tmp_path):
             stored["train"].pop(name) if value is None else stored["train"].update({name: value})
         line["config"], line["cell"] = json.dumps(stored), "f" * tables.DIGITS
     tables._write(tables.path_of("q0", "cells", tmp_path), tables.CELLS, lines)
-    found = tables.done("q0", tmp_path)
+    found = tables.done(tmp_path)
     whole = {digest[: tables.DIGITS] for digest in digests}
     assert len(found & whole) == len(digests) - 1
     assert len(found) == len(digests)
@@ -202,13 +216,15 @@ def invented(question, folder, rng):
 
 def test_every_answer_is_made_of_its_tables(tmp_path, monkeypatch):
     page = tmp_path / "study.md"
-    marks = {q: f"<!-- {q} -->\nNot run yet.\n<!-- /{q} -->" for q in (*ANSWERS, *SECOND_READINGS)}
+    marks = {q: f"<!-- {q} -->\nNot run yet.\n<!-- /{q} -->" for q in (*ANSWERS, *SECOND_READINGS, tables.REPEATS)}
     (tmp_path / "models.md").write_text(marks.pop("models"))
     page.write_text("\n".join(marks.values()))
     monkeypatch.setattr(report, "PAGES", (tmp_path / "models.md", page))
     monkeypatch.setattr(report, "FIGURES", tmp_path / "study")
     for question in ORDER:
         invented(question, tmp_path, np.random.default_rng(0))
+    for table in ("cells", "scores"):
+        shutil.copy(tables.path_of("q5", table, tmp_path), tables.path_of(tables.REPEATS, table, tmp_path))
     assert report.main(tmp_path) == 0
     text = page.read_text()
     assert "Not run yet." not in text
@@ -217,6 +233,8 @@ def test_every_answer_is_made_of_its_tables(tmp_path, monkeypatch):
     assert "| corrected p |" not in models
     for model in {cell.config.model for _, cells in sweeps("models") for cell in cells}:
         assert f"| `{model}` |" in models
+    marks.pop(tables.REPEATS)
+    assert len(re.findall(r"\n\|", text.partition("<!-- repeats -->")[2])) >= 2
     for question in marks:
         part = text.partition(f"<!-- {question} -->")[2].partition(f"<!-- /{question} -->")[0]
         figures = re.findall(r"\]\(study/(\w+\.png)\)", part)

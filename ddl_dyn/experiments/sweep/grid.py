@@ -89,11 +89,12 @@ def resolve_compare(updates: Mapping[str, Any]) -> tuple[CompareConfig, list[Cel
     return config, _cells(config, [])
 
 
-def resolve_sweep(updates: Mapping[str, object]) -> tuple[SweepConfig, list[Cell]]:
+def resolve_sweep(updates: Mapping[str, object], *, data: bool = True) -> tuple[SweepConfig, list[Cell]]:
     """The whole configuration of a sweep and its cells, each checked like a run.
 
     Args:
         updates: nested; values are Python's own (a list is an axis) or `Typed` text from the command line.
+        data: whether the data of every cell are made and checked, too, which takes seconds where tasks are many.
     Raises:
         ConfigError: with every problem of every cell, one line each.
     """
@@ -114,16 +115,17 @@ def resolve_sweep(updates: Mapping[str, object]) -> tuple[SweepConfig, list[Cell
         config = SweepConfig(**values, **settings(rest))
     except ValidationError as error:
         raise ConfigError([*unknown, *explained(SweepConfig, error)]) from None
-    return config, _cells(config, unknown)
+    return config, _cells(config, unknown, data=data)
 
 
-def _cells(config: GridConfig, problems: list[str]) -> list[Cell]:
+def _cells(config: GridConfig, problems: list[str], *, data: bool = True) -> list[Cell]:
     problems = problems + check_grid(config)
     if problems:
         raise ConfigError(problems)
     cells = expand_grid(config)
     check_memory(cell.config for cell in cells)
-    check_data(_distinct_data(cells))
+    if data:
+        check_data(_distinct_data(cells))
     return cells
 
 
