@@ -61,11 +61,11 @@ def _query(text: str) -> dict[str, str]:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from ddl_dyn.cli.summary import describe, print_pairs
+    from ddl_dyn.cli.show import show
     from ddl_dyn.runs import find_run
 
     run = find_run(options.run, options.runs)
-    print_pairs(describe(run))
+    show(run)
     if options.output:
         say("\n".join(run.output.splitlines()))
     return 0
