@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
-from ddl_dyn.config.parsing import ConfigError, flatten, merged, parse_updates
+from ddl_dyn.config.parsing import flatten, parse_updates
 from ddl_dyn.config.sections import ModelConfig, RunConfig
+from ddl_dyn.config.settings_file import is_settings_file
 from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, beat_interval, run
@@ -26,8 +25,8 @@ from ddl_dyn.runs.trust import check_settings
 def launch_run(arguments: list[str], runs: Path) -> int:
     """Train one model on one task with several seeds at once.
 
-    `with` takes key=value pairs and .json and .toml files of such keys; `ddl-dyn run print_config` lists every key.
-    Code that is named in a file alone needs --trust FILE.
+    `with` takes key=value pairs and files of such keys (.json, .toml, .yaml); `ddl-dyn run print_config` lists every
+    key. Code that is named in a file alone needs --trust FILE.
     """
     command = _parse("run", arguments, launch_run, _key_lines())
     if command is None:
@@ -71,18 +70,19 @@ def launch_compare(arguments: list[str], runs: Path) -> int:
 def launch_sweep(arguments: list[str], runs: Path) -> int:
     """Train a grid of configurations, each once: what is complete already is not run again.
 
-    `ddl-dyn sweep FILE.toml` or `with` key=value pairs. tasks=, models= and carries= take lists such as ddl,resnet, and
-    so does every key of a run: model_args.layers=1,2,4 makes three cells. Brackets make one value that is a list. Keys
-    under per_task.NAME and per_model.NAME hold for that task or model alone; a NAME with dots stands in quotes.
-    engine=ray takes a Ray cluster. --dry-run tells the cells, time and disk. Code that is named in a file alone needs
-    --trust FILE.
+    `ddl-dyn sweep FILE` (.toml, .yaml, .json) or `with` key=value pairs. tasks=, models= and carries= take lists such
+    as ddl,resnet, and so does every key of a run: model_args.layers=1,2,4 makes three cells. Brackets make one value
+    that is a list. Keys under per_task.NAME and per_model.NAME hold for that task or model alone; a NAME with dots
+    stands in quotes. engine=ray takes a Ray cluster. --dry-run tells the cells, time and disk. Code that is named in a
+    file alone needs --trust FILE.
     """
     arguments, dry = _take_dry_run(arguments)
-    arguments, settings = _take_file(arguments)
-    command = _parse("sweep", arguments, launch_sweep)
+    # A file may stand first, without `with`.
+    files = arguments[:1] if arguments and is_settings_file(arguments[0]) else []
+    command = _parse("sweep", arguments[len(files) :], launch_sweep)
     if command is None:
         return 0
-    config, cells = resolve_sweep(_settings(command, settings))
+    config, cells = resolve_sweep(_settings(command, files))
     if command.name != "sweep":
         return _other(command, "sweep", config, config)
     if dry:
@@ -93,9 +93,13 @@ def launch_sweep(arguments: list[str], runs: Path) -> int:
 LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
 
 
-def _settings(command: Command, read: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """Nested settings, those typed over those read; code that they would execute has been typed or is trusted."""
-    settings = merged(read or {}, parse_updates(command.updates))
+def _settings(command: Command, files: Sequence[str] = ()) -> dict[str, Any]:
+    """Nested settings, the last one over those before it; code that they would execute has been typed or is trusted.
+
+    Args:
+        command: as it was typed.   files: that stood before `with`.
+    """
+    settings = parse_updates([*files, *command.updates])
     check_settings(settings, command.updates)
     return settings
 
@@ -111,22 +115,6 @@ def _estimate(cells: list[Cell], config: GridConfig, launch: Launch) -> int:
     for line in estimate(cells, config, launch.base):
         say(line)
     return 0
-
-
-def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """The arguments without a leading FILE.toml, and the settings in it."""
-    if not arguments or not arguments[0].endswith(".toml"):
-        return arguments, {}
-    path = Path(arguments[0])
-    try:
-        return arguments[1:], tomllib.loads(read_input(path, SETTINGS_LIMIT).decode())
-    except OSError as error:
-        raise ConfigError(
-            [f"{path} cannot be read: {error.strerror or error}; expected a TOML file with tasks, models, …"]
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise ConfigError([f"{path} is not TOML: {reason}"]) from error
 
 
 # The keys that most runs set, for the help of `run`.

@@ -55,7 +55,7 @@ def _parser() -> _Parser:
     for name, text in (
         ("run", "train one model on one task, several seeds at once"),
         ("compare", "train several models on several tasks and compare them"),
-        ("sweep", "train a grid of configurations, each once; FILE.toml or with key=1,2,4"),
+        ("sweep", "train a grid of configurations, each once; FILE or with key=1,2,4"),
     ):
         commands.add_parser(name, help=text, add_help=False)
     _plain_commands(commands)
