@@ -42,7 +42,8 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def _parser() -> _Parser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = _Parser(
         prog="ddl-dyn",
         description="Deep Delta Learning stacks as discrete dynamical systems: train, compare, look.",
@@ -59,6 +60,7 @@ def _parser() -> _Parser:
     ):
         commands.add_parser(name, help=text, add_help=False)
     _plain_commands(commands)
+    commands.choices["completion"].set_defaults(parser=parser)
     parser.commands = tuple(commands.choices)
     return parser
 
@@ -108,6 +110,10 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
             catalogue.add_argument(
                 "--dysts", action="store_true", help="list the systems of the package dysts, or describe the one NAMEd"
             )
+
+    completion = _add(commands, "completion", "print a script that completes words in a shell", runs=False)
+    completion.add_argument("shell", nargs="?", choices=("bash", "zsh", "fish"), help="which shell")
+    completion.add_argument("--answer", metavar="LINE", help=argparse.SUPPRESS)
 
 
 def _trained_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -194,11 +200,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command in ("run", "compare", "sweep"):
             chosen, rest = _take(rest, "--runs", "a folder")
             trusted, rest = _take(rest, "--trust", "a file of code")
-            options = _parser().parse_args([*before, command])
+            options = make_parser().parse_args([*before, command])
             return _sacred(command, rest, Path(chosen[-1] if chosen else options.runs), trusted)
-        options = _parser().parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         if options.command is None:
-            _parser().print_help()
+            make_parser().print_help()
             return 2
         from ddl_dyn.cli.commands import COMMANDS
         from ddl_dyn.cli.errors import guarded

@@ -463,6 +463,11 @@ print(sorted(set(sys.modules) & {heavy!r}))
         (["list"], {"torch", "scipy", "pandas", "sacred", "matplotlib"}),
         # scipy itself is light: it loads a part when that is used.
         (["tasks"], {"torch", "pandas", "sacred", "matplotlib", "scipy.special", "scipy.integrate", "scipy.spatial"}),
+        # A shell waits for it at every press of Tab.
+        (
+            ["completion", "--answer", "ddl-dyn run with model=resnet model_args."],
+            {"torch", "numpy", "scipy", "pandas", "sacred", "rich", "pydantic", "matplotlib"},
+        ),
         (["show", "1"], {"torch", "pandas", "sacred", "matplotlib", "scipy.stats", "scipy.special"}),
         # torch's compiler, which a model that is only tried does not need.
         (["run", "print_config", "with", "model=ddl"], {"sympy", "torch._dynamo"}),
