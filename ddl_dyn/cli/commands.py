@@ -234,9 +234,9 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    from ddl_dyn.cli.completion import complete
+    from ddl_dyn.cli.completion import print_completion
 
-    return complete(options.shell, options.answer, options.parser)
+    return print_completion(options.shell, options.answer, options.parser)
 
 
 def _draw(options: argparse.Namespace, draw: Callable[[str, Path], Path | None], none: str) -> int:

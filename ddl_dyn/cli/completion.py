@@ -71,7 +71,7 @@ complete -c ddl-dyn -f -a '(__ddl_dyn)'
 }
 
 
-def complete(shell: str | None, line: str | None, parser: argparse.ArgumentParser) -> int:
+def print_completion(shell: str | None, line: str | None, parser: argparse.ArgumentParser) -> int:
     """Print the script for a shell, or the answers to a line, one to a line.
 
     Args:
