@@ -15,12 +15,14 @@ from pathlib import Path
 from ddl_dyn.cli.declared import SECTIONS_FILE, fields, model_options, registered, task_parameters
 from ddl_dyn.config.terminal import say
 
-_GRID_FILE = Path(__file__).parents[1] / "experiments" / "sweep" / "config.py"
+_EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+_GRID_FILE, _SEARCH_FILE = _EXPERIMENTS / "sweep" / "config.py", _EXPERIMENTS / "search" / "config.py"
 # Class of the configuration of each command that takes settings, and the file it stands in.
 SETTINGS_OF = {
     "run": (SECTIONS_FILE, "RunConfig"),
     "compare": (_GRID_FILE, "CompareConfig"),
     "sweep": (_GRID_FILE, "SweepConfig"),
+    "search": (SECTIONS_FILE, "RunConfig"),
 }
 # Sacred's commands and options, whose own list takes long to load.
 SACRED_COMMANDS = ("print_config", "print_dependencies", "save_config", "print_named_configs", "help")
@@ -29,7 +31,7 @@ SACRED_OPTIONS = (
     *("--beat-interval", "--capture", "--comment", "--file_storage", "--id", "--loglevel", "--name", "--store"),
     *("--runs", "--trust"),
 )
-_DRY_RUN = ("compare", "sweep")
+_OWN_OPTIONS = {"run": (), "compare": ("--dry-run",), "sweep": ("--dry-run",), "search": ("--jobs",)}
 
 # Each script hands on the command line up to the cursor. Words that end in = . or , go on, so no space follows them.
 SCRIPTS = {
@@ -216,7 +218,7 @@ _LISTS: dict[str, Callable[[], list[str]]] = {
     "task": lambda: list(registered("tasks")),
     "model": lambda: list(registered("models")),
     "status": _statuses,
-    "kind": lambda: list(SETTINGS_OF),
+    "kind": lambda: ["run", "compare", "sweep"],
 }
 
 
@@ -229,12 +231,12 @@ def _listed(current: str, offered: Iterable[str]) -> list[str]:
 
 def _of_settings(command: str, rest: Sequence[str], current: str) -> list[str]:
     """Words of a command of Sacred's grammar: `[COMMAND] [with key=value …] [options]`."""
-    if rest and rest[-1] in SACRED_OPTIONS:
+    if rest and rest[-1] in (*SACRED_OPTIONS, "--jobs"):
         return []
     if current.startswith("-"):
-        return [*SACRED_FLAGS, *SACRED_OPTIONS, *(["--dry-run"] if command in _DRY_RUN else [])]
+        return [*SACRED_FLAGS, *SACRED_OPTIONS, *_OWN_OPTIONS[command]]
     if "with" not in rest:
-        return ["with", *SACRED_COMMANDS]
+        return ["with", *(SACRED_COMMANDS if command != "search" else ("help",))]
     settings = dict(word.partition("=")[::2] for word in rest[rest.index("with") + 1 :] if "=" in word)
     key, equals, value = current.partition("=")
     known = _keys(command, settings)
@@ -271,7 +273,9 @@ def _keys(command: str, settings: Mapping[str, str]) -> dict[str, tuple[str, ...
     run |= {f"model_args.{key}": one.choices for model in models for key, one in model_options(model).items()}
     run |= {f"task_args.{key}": one.choices for task in tasks for key, one in task_parameters(task).items()}
     names = {"task": tuple(registered("tasks")), "model": tuple(registered("models"))}
-    if command == "run":
+    if command == "search":
+        found |= _flat(_SEARCH_FILE, "SearchConfig", "search.")
+    if command in ("run", "search"):
         return found | run | names
     of_cell = {key: choices for key, choices in run.items() if key not in (*names, "tags", "note")}
     of_cell.pop("model_args.carry")

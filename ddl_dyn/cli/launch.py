@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ddl_dyn.config.numerals import whole_number
 from ddl_dyn.config.parsing import flatten, parse_updates
 from ddl_dyn.config.sections import ModelConfig, RunConfig
 from ddl_dyn.config.settings_file import is_settings_file
@@ -90,7 +91,33 @@ def launch_sweep(arguments: list[str], runs: Path) -> int:
     return run_grid(config, cells, _launch(command, runs))
 
 
-LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
+def launch_search(arguments: list[str], runs: Path) -> int:
+    """Search for the settings of one model on one task with the lowest validation error, by trials that are runs.
+
+    `with` takes the keys of a run; those of train and model_args may be ranges, in quotes for the shell's sake:
+    'train.lr=log(1e-4,1e-1)', 'train.clip=float(0.1,2)', 'model_args.layers=int(1,4)',
+    'model_args.hidden_dim=logint(8,128)', 'model_args.gate=linear|tanh'. search.trials, search.seed and search.prune
+    say how many, from which seed, and whether bad ones are stopped early. --jobs N does N trials side by side, as does
+    the same command in another terminal. The same command continues a search that was stopped. The test is never
+    looked at.
+    """
+    arguments, jobs = _take_jobs(arguments)
+    command = _parse("search", arguments, launch_search)
+    if command is None:
+        return 0
+    if command.name != "search":
+        raise ValueError(
+            f"search has no command {command.name}; `ddl-dyn run {command.name} with …` takes one's values"
+        )
+    from ddl_dyn.experiments.search.config import resolve_search
+
+    plan = resolve_search(_settings(command))
+    from ddl_dyn.experiments.search.run_search import run_search
+
+    return run_search(plan, _launch(command, runs), jobs)
+
+
+LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep, "search": launch_search}
 
 
 def _settings(command: Command, files: Sequence[str] = ()) -> dict[str, Any]:
@@ -109,6 +136,23 @@ def _take_dry_run(arguments: list[str]) -> tuple[list[str], bool]:
     return [item for item in arguments if item != "--dry-run"], "--dry-run" in arguments
 
 
+def _take_jobs(arguments: list[str]) -> tuple[list[str], int]:
+    """The arguments without --jobs N, and that number, 1 where it is not given."""
+    place = next((i for i, item in enumerate(arguments) if item.partition("=")[0] == "--jobs"), None)
+    if place is None:
+        return arguments, 1
+    _, equals, text = arguments[place].partition("=")
+    end = place + (1 if equals else 2)
+    text = text if equals else " ".join(arguments[place + 1 : end])
+    try:
+        jobs = whole_number(text)
+    except ValueError:
+        jobs = 0
+    if not 1 <= jobs <= MOST_JOBS:
+        raise ValueError(f"--jobs takes a whole number from 1 to {MOST_JOBS}, got {text!r}")
+    return [*arguments[:place], *arguments[end:]], jobs
+
+
 def _estimate(cells: list[Cell], config: GridConfig, launch: Launch) -> int:
     from ddl_dyn.experiments.sweep.estimate import estimate
 
@@ -117,6 +161,7 @@ def _estimate(cells: list[Cell], config: GridConfig, launch: Launch) -> int:
     return 0
 
 
+MOST_JOBS = 1024
 # The keys that most runs set, for the help of `run`.
 KEYS = (
     *("task", "model", "seeds", "model_args.layers", "model_args.carry", "data.n_train", "data.steps"),

@@ -57,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("run", "train one model on one task, several seeds at once"),
         ("compare", "train several models on several tasks and compare them"),
         ("sweep", "train a grid of configurations, each once; FILE or with key=1,2,4"),
+        ("search", "look for the best settings of a model by trials; train.lr=log(1e-4,1e-1)"),
     ):
         commands.add_parser(name, help=text, add_help=False)
     _plain_commands(commands)
@@ -197,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         before, command, rest = _split(arguments)
-        if command in ("run", "compare", "sweep"):
+        if command in ("run", "compare", "sweep", "search"):
             chosen, rest = _take(rest, "--runs", "a folder")
             trusted, rest = _take(rest, "--trust", "a file of code")
             options = make_parser().parse_args([*before, command])

@@ -15,7 +15,7 @@ import numpy as np
 
 from ddl_dyn.cli.declared import UNKNOWN, model_options, task_parameters
 from ddl_dyn.config.formats import counted
-from ddl_dyn.config.parsing import flatten
+from ddl_dyn.config.parsing import flatten, typed_text
 from ddl_dyn.config.sections import RunConfig
 from ddl_dyn.config.terminal import clean, say
 from ddl_dyn.experiments.progress import duration, sentence
@@ -117,12 +117,12 @@ def settings_of(run: Run) -> tuple[Pairs, Pairs]:
     # Task and model say more than that they are the default.
     always = {name: str(stored[name]) for name in ("task", "model") if name in stored}
     own = {key: value for key, value in stored.items() if key not in always and defaults.get(key, UNKNOWN) != value}
-    changed = [(key, typed(value) + _was(defaults.get(key, UNKNOWN))) for key, value in own.items()]
+    changed = [(key, typed_text(value) + _was(defaults.get(key, UNKNOWN))) for key, value in own.items()]
     rest: dict[str, list[str]] = {}
     for key, value in stored.items():
         if key not in own and key not in always:
             section, _, name = key.rpartition(".")
-            rest.setdefault(section, []).append(f"{name}={typed(value)}")
+            rest.setdefault(section, []).append(f"{name}={typed_text(value)}")
     return [*always.items(), *changed], [(section, " ".join(items)) for section, items in rest.items()]
 
 
@@ -140,17 +140,8 @@ def _defaults(run: Run) -> dict[str, Any]:
     return found | {"data.seeds": 1}
 
 
-def typed(value: object) -> str:
-    """A setting as it is typed on the command line."""
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(typed, value))}]"
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, str) and (not value or " " in value) else str(value)
-
-
 def _was(default: object) -> str:
-    return "" if default is UNKNOWN else f"  (default {typed(default)})"
+    return "" if default is UNKNOWN else f"  (default {typed_text(default)})"
 
 
 def metrics(run: Run) -> Pairs:

@@ -64,6 +64,15 @@ class Typed:
         return value if _is_plain(value) and not _PYTHONS_OWN.search(_QUOTED.sub("", self.text)) else self.text
 
 
+def typed_text(value: object) -> str:
+    """A setting as it is typed on the command line."""
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(typed_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str) and (not value or " " in value) else str(value)
+
+
 def parse_updates(items: Sequence[str]) -> dict[str, Any]:
     """Nested updates from `key.sub=value` items and from files of a configuration; the last one wins.
 
@@ -212,6 +221,13 @@ def merged(first: Mapping[str, object], second: Mapping[str, object]) -> dict[st
         mine = out.get(key)
         out[key] = merged(mine, value) if isinstance(mine, Mapping) and isinstance(value, Mapping) else value
     return out
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    """A value under its dotted key, as nested settings."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value  # type: ignore[return-value]
 
 
 def flatten(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, Any]]:

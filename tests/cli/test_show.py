@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ddl_dyn.cli.main import main
-from ddl_dyn.cli.show import metrics, settings_of, typed
+from ddl_dyn.cli.show import metrics, settings_of
+from ddl_dyn.config.parsing import Typed, typed_text
 from ddl_dyn.runs import Run
 from tests.helpers.run_folders import make_run
 from tests.helpers.synthetic_runs import write_comparison, write_run
@@ -107,8 +108,6 @@ def test_a_run_that_failed_and_a_comparison(
     [(None, "none"), (True, "true"), ("", "''"), ("two words", "'two words'"), ((1, 2.5), "[1,2.5]"), ("ddl", "ddl")],
 )
 def test_a_setting_is_written_as_it_is_typed(value: object, text: str) -> None:
-    from ddl_dyn.config.parsing import Typed
-
-    assert typed(value) == text
+    assert typed_text(value) == text
     if not isinstance(value, tuple) and value != "ddl":
         assert Typed(text).literal == value
