@@ -72,6 +72,10 @@ OFFERED = {
     "ddl-dyn compare with model_args.carry": [],
     "ddl-dyn compare with models=resnet,mlp per_model.mlp.train.loss=m": ["per_model.mlp.train.loss=mse"],
     "ddl-dyn sweep with train.schedule=cosine,con": ["train.schedule=cosine,constant"],
+    "ddl-dyn search with search.": ["search.trials=", "search.seed=", "search.prune="],
+    "ddl-dyn search with task=mirror model=resnet model_args.branch=g": ["model_args.branch=glu"],
+    "ddl-dyn search --j": ["--jobs"],
+    "ddl-dyn search --jobs ": [],
     "ddl-dyn sweep with 'engine=r": ["engine=ray"],
     "ddl-dyn run with c.to": [],
 }

@@ -110,8 +110,10 @@ BAD = {
     "note=a|b": "nothing to search: write e.g. train.lr=log(1e-4,1e-1)",
     "train.lr=log(1e-3,1) train.lr_grid=[1e-3,1e-2]": "train.lr_grid tunes the rate that train.lr=… searches",
     "train.lr=log(1e-3,1) --jobs none": "--jobs takes a whole number from 1 to 1024, got 'none'",
-    "train.lr=log(1e-3,1) -u": "search needs its runs on disk",
-    "train.lr=log(1e-3,1) -i mine": "a search's id is made from its settings",
+    "train.lr=log(1e-3,1) -u": "search takes no --unobserved: it goes on from its runs on disk",
+    "train.lr=log(1e-3,1) -i mine": "search takes no --id: its id is made from its settings",
+    "train.lr=log(1e-3,1) -n mine": "search takes no --name: ",
+    "train.lr=log(1e-3,1) -p": "search takes no --print-config: ",
 }
 
 
@@ -132,6 +134,15 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(
 def test_the_same_search_has_one_folder() -> None:
     assert plan().search_id == plan("search.trials=7", "search.prune=false", "note=x").search_id
     assert len({plan(item).search_id for item in ("seeds=3", "seeds=4", "search.seed=1", "train.clip=float(1,2)")}) == 4
+
+
+def test_ranges_in_a_file_are_those_typed(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "train: {lr: 'log(1e-4,1e-1)'}\nmodel_args: {layers: 'int(1,3)', branch: mlp|glu}\nsearch:\n  trials: 7\n"
+    )
+    read = resolve_search(parse_updates([*FIXED, str(file)]))
+    assert (read.search_id, read.search.trials) == (plan().search_id, 7)
 
 
 # Trials.

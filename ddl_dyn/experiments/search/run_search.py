@@ -22,6 +22,14 @@ from ddl_dyn.experiments.sweep.run_grid import PASSED_ON
 from ddl_dyn.experiments.workers import Ended, run_all
 from ddl_dyn.runs.writer import check_writable
 
+# Options that a search cannot follow, with the reason.
+_REFUSED = {
+    "--unobserved": "it goes on from its runs on disk",
+    "--id": "its id is made from its settings, so that the same one continues",
+    "--name": "its trials are known by its id, which is their tag",
+    "--print-config": "each trial has a configuration of its own",
+    "--loglevel": "there is no log beside its lines",
+}
 # Trials in the table at the end, and seconds between two looks at the journal.
 _ROWS, _LOOK_SECONDS = 10, 1.0
 
@@ -34,13 +42,12 @@ def run_search(plan: SearchPlan, launch: Launch, jobs: int) -> int:
     Returns:
         0, or 1 when no trial has a score.
     Raises:
-        ConfigError: for an unobserved search or one with an id of its own.
+        ConfigError: for an option that a search cannot follow.
         StoreError: when the runs folder cannot be written.
     """
-    if not launch.observed:
-        raise ConfigError(["search needs its runs on disk to go on from; leave --unobserved out"])
-    if launch.options.get("--id") is not None:
-        raise ConfigError(["a search's id is made from its settings, so that the same one continues; leave --id out"])
+    for flag, reason in _REFUSED.items():
+        if launch.options.get(flag):
+            raise ConfigError([f"search takes no {flag}: {reason}; leave it out"])
     check_writable(launch.base)
     report = _Report(plan, Search(plan, launch.base.absolute()))
     before = len(report.told)
