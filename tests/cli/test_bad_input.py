@@ -117,7 +117,7 @@ FILES = {
     "deep.json": ("[" * 5000, "cannot be read as JSON: it is nested too deeply"),
     "inf.json": ('{"train": {"lr": 1e400}}', "train.lr: input should be a finite number"),
     "deep.toml": ("x = " + "[" * 5000, "cannot be read as TOML: it is nested too deeply"),
-    "deep.yaml": ("x: " + "[" * 5000 + "]" * 5000, "cannot be read as YAML: it is nested too deeply"),
+    "deep.yaml": ("x: " + "[" * 600 + "]" * 600, "cannot be read as YAML: it is nested too deeply"),
     "bomb.yaml": ("a: &a [1, 1]\nb: [*a, *a]", "cannot be read as YAML: it repeats a part by *name"),
     "code.yaml": ("a: !!python/object/apply:os.getcwd []", "cannot be read as YAML: it gives a value the type"),
     "twice.yml": ("seeds: 1\nseeds: 2", "cannot be read as YAML: the key 'seeds' stands there twice"),
