@@ -16,7 +16,7 @@ import numpy as np
 from ddl_dyn.cli.declared import UNKNOWN, model_options, task_parameters
 from ddl_dyn.config.formats import counted
 from ddl_dyn.config.parsing import flatten, typed_text
-from ddl_dyn.config.sections import RunConfig
+from ddl_dyn.config.sections import LR_GRID, SEEDS, RunConfig
 from ddl_dyn.config.terminal import clean, say
 from ddl_dyn.experiments.progress import duration, sentence
 from ddl_dyn.experiments.sweep.config import CompareConfig, SweepConfig
@@ -132,7 +132,9 @@ def _defaults(run: Run) -> dict[str, Any]:
         return dict(flatten(CompareConfig().model_dump(mode="json")))
     found = dict(flatten(RunConfig().model_dump(mode="json")))
     if run.kind == "sweep":
-        return found | dict(flatten(SweepConfig().model_dump(mode="json")))
+        # Those that its cells take where none are given.
+        own = {"seeds": SEEDS, "train.lr_grid": list(LR_GRID)}
+        return found | own | dict(flatten(SweepConfig().model_dump(mode="json")))
     for section, declared in (("model", model_options), ("task", task_parameters)):
         options = declared(str(run.config.get(section)))
         found |= {f"{section}_args.{name}": field.default for name, field in options.items()}

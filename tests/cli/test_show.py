@@ -9,7 +9,9 @@ import pytest
 from ddl_dyn.cli.main import main
 from ddl_dyn.cli.show import metrics, settings_of
 from ddl_dyn.config.parsing import Typed, typed_text
+from ddl_dyn.config.sections import LR_GRID, SEEDS
 from ddl_dyn.runs import Run
+from ddl_dyn.runs.atomic_files import write_json
 from tests.helpers.run_folders import make_run
 from tests.helpers.synthetic_runs import write_comparison, write_run
 
@@ -101,6 +103,19 @@ def test_a_run_that_failed_and_a_comparison(
     shown = page(both, monkeypatch, capsys)
     assert shown["compare 2 COMPLETED: runs/2"] == ["runs        1"]
     assert "record" in shown
+
+
+def test_defaults_of_a_sweep_are_those_of_its_cells(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, "s", kind="sweep")
+    write_json(
+        folder / "config.json", {"tasks": ["henon"], "seeds": SEEDS, "train": {"lr_grid": list(LR_GRID), "lr": [1, 2]}}
+    )
+    changed, rest = settings_of(Run(folder))
+    assert dict(changed) == {
+        "tasks": "[henon]  (default [van_der_pol,twisted_mirror])",
+        "train.lr": "[1,2]  (default 0.003)",
+    }
+    assert dict(rest) == {"": f"seeds={SEEDS}", "train": "lr_grid=[0.0001,0.0003,0.001,0.003,0.01,0.03]"}
 
 
 @pytest.mark.parametrize(
