@@ -25,6 +25,7 @@ CONFINED = {
     "torchdiffeq": ("models/neural_ode.py",),
     "triton": ("engine/kernels/",),
     "ray": ("experiments/sweep/ray.py",),
+    "optuna": ("experiments/search/trials.py",),
     "pymongo": ("experiments/tracking/",),
     "pyarrow": ("tasks/series/files.py",),
     "dysts": ("tasks/flows/dysts_systems.py",),

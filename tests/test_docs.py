@@ -103,13 +103,14 @@ def test_dotted_names_in_the_code_resolve() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_and_targets_exist(document: str) -> None:
     from ddl_dyn.cli.commands import COMMANDS
+    from ddl_dyn.cli.launch import LAUNCHERS
 
     text = text_of(document)
     # In indented code or at the start of a code span; `--runs DIR` and the like may stand before the command.
     begins = r"(?:^ {4}|`|&& )"
     program = r"(?:python -m ddl_dyn|(?:\.venv/bin/)?ddl-dyn)(?: --\w+ \S+)* "
     commands = set(re.findall(begins + program + r"([a-z]\w*)", text, flags=re.MULTILINE))
-    assert commands <= {*COMMANDS, "run", "compare", "sweep"}
+    assert commands <= {*COMMANDS, *LAUNCHERS}
     targets = set(re.findall(begins + r"make ([a-z]\w*)", text, flags=re.MULTILINE))
     assert targets <= set(re.findall(r"^(\w+):", text_of("Makefile"), flags=re.MULTILINE))
     parts = set(re.findall(begins + r"\.ci/run ([a-z]\w*)", text, flags=re.MULTILINE))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ddl_dyn.tasks import Task
 
 WIDTH = 100
+# Of a title in the list of tasks: beside name, D and flow, in a terminal of 80 columns.
+TITLE = 46
 
 
 def print_tasks(name: str | None) -> None:
@@ -27,7 +29,10 @@ def print_tasks(name: str | None) -> None:
         ValueError: for an unknown name.
     """
     if name is None:
-        _print_table(("task", "family", "D", "time scale", "obstruction"), list_tasks())
+        _print_table(("task", "D", "flow", "what it is"), list_tasks(TITLE))
+        print("\nD: components of the state. flow: no, where the map cannot be the time-dt map")
+        print("of a flow; –, where that is not known. `ddl-dyn tasks NAME` has equations,")
+        print("parameters, time scale and source of one.")
         return
     from ddl_dyn.tasks import task_class
 

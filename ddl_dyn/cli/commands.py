@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from ddl_dyn.config.terminal import say
 
 
 def _list(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.filters import FILTERS, filters_of
     from ddl_dyn.runs.index import list_runs, print_list
 
     where = Path(options.runs)
     given = {name: getattr(options, name) for name in FILTERS if getattr(options, name)}
-    lines = list_runs(where, filters=_filters(given), sort=options.sort, reverse=options.reverse)
+    lines = list_runs(where, filters=filters_of(given), sort=options.sort, reverse=options.reverse)
     if options.json:
         for line in lines:
             say(json.dumps(line, ensure_ascii=False))
@@ -25,47 +26,12 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-# What a list may be narrowed by, and the column of the list it is.
-FILTERS = {"status": "status", "task": "task", "model": "model", "kind": "kind", "tag": "tags"}
-
-
-def _filters(given: Mapping[str, str]) -> dict[str, str]:
-    """Column -> wanted values, from name -> values with commas."""
-    from ddl_dyn.runs import STATUSES
-
-    filters = {FILTERS[name]: value for name, value in given.items()}
-    if "status" in filters:
-        filters["status"] = filters["status"].upper()
-        for status in filters["status"].split(","):
-            if status not in STATUSES:
-                raise ValueError(f"unknown status {status!r}; there are {', '.join(STATUSES)}")
-    return filters
-
-
-def _query(text: str) -> dict[str, str]:
-    """`task=henon,lorenz63 model=ddl` as filters; what names no status or kind means completed single runs."""
-    import shlex
-
-    given = {"status": "COMPLETED", "kind": "run"}
-    try:
-        items = shlex.split(text)
-    except ValueError:
-        items = [text]
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not equals or not value or name not in FILTERS:
-            names = ", ".join(FILTERS)
-            raise ValueError(f"--query takes NAME=VALUE[,VALUE] with NAME one of {names}, got {item!r}")
-        given[name] = value
-    return _filters(given)
-
-
 def _show(options: argparse.Namespace) -> int:
-    from ddl_dyn.cli.summary import describe, print_pairs
+    from ddl_dyn.cli.show import show
     from ddl_dyn.runs import find_run
 
     run = find_run(options.run, options.runs)
-    print_pairs(describe(run))
+    show(run)
     if options.output:
         say("\n".join(run.output.splitlines()))
     return 0
@@ -223,6 +189,7 @@ def _send(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.filters import parse_query
     from ddl_dyn.engine.threads import cores
     from ddl_dyn.results.report import write_report
     from ddl_dyn.runs import find_run
@@ -233,7 +200,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.which:
         chosen = [find_run(name, options.runs) for name in options.which]
     else:
-        lines = list_runs(Path(options.runs), filters=_query(options.query or ""))
+        lines = list_runs(Path(options.runs), filters=parse_query(options.query or ""))
         chosen = [find_run(line["id"], options.runs) for line in lines]
         if not chosen and options.query:
             raise ValueError(f"no run in {options.runs} fits --query {options.query!r}; `ddl-dyn list` shows them")
@@ -266,6 +233,12 @@ def _models(options: argparse.Namespace) -> int:
     return _draw(options, draw_model, "no figure of its start: it is solved, not trained")
 
 
+def _completion(options: argparse.Namespace) -> int:
+    from ddl_dyn.cli.completion import print_completion
+
+    return print_completion(options.shell, options.answer, options.parser)
+
+
 def _draw(options: argparse.Namespace, draw: Callable[[str, Path], Path | None], none: str) -> int:
     """The figure beside one entry of a catalogue; its path is the last line printed."""
     if options.name is None:
@@ -296,4 +269,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "send": _send,
     "tasks": _tasks,
     "models": _models,
+    "completion": _completion,
 }

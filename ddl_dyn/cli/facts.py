@@ -1,8 +1,10 @@
-"""Facts about the registered tasks that need no integration: size, time scale, obstruction, required parameters."""
+"""Facts about the registered tasks that need no integration: title, size, time scale, obstruction, parameters."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,8 +67,29 @@ def size_and_time(name: str, cls: type[Task]) -> tuple[str, str]:
     return str(task.state_dim), reading(cls, task.timescale)
 
 
-def list_tasks() -> list[tuple[str, str, str, str, str]]:
-    """Name, family, D, time scale and obstruction of every task at its default parameters."""
+def short_title(cls: type[Task], width: int) -> str:
+    """First line of a task's docstring without its full stop; where that is too long, up to a colon or comma in it.
+
+    Args:
+        cls: the task.   width: most characters.
+    """
+    title = (inspect.getdoc(cls) or "").partition("\n")[0].removesuffix(".")
+    if len(title) <= width:
+        return title
+    ends = [found.start() for found in re.finditer("[:,;] ", title) if found.start() <= width]
+    return title[: ends[-1]] if ends else f"{title[: width - 1]}…"
+
+
+def list_tasks(width: int) -> list[tuple[str, str, str, str]]:
+    """Name, D at the default parameters, whether a flow can be it, and a short title, of every task.
+
+    Args:
+        width: most characters of a title.
+    """
     from ddl_dyn.tasks import TASKS
 
-    return [(name, cls.family, *size_and_time(name, cls), obstruction_of(cls)) for name, cls in TASKS.items()]
+    flow = {"none": "yes", "unknown": "–"}
+    return [
+        (name, size_and_time(name, cls)[0], flow.get(obstruction_of(cls), "no"), short_title(cls, width))
+        for name, cls in TASKS.items()
+    ]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
-from ddl_dyn.config.parsing import ConfigError, flatten, merged, parse_updates
+from ddl_dyn.config.numerals import whole_number
+from ddl_dyn.config.parsing import flatten, parse_updates
 from ddl_dyn.config.sections import ModelConfig, RunConfig
+from ddl_dyn.config.settings_file import is_settings_file
 from ddl_dyn.config.terminal import say
 from ddl_dyn.experiments.resolve import resolve_run
 from ddl_dyn.experiments.run import Launch, beat_interval, run
@@ -26,8 +26,8 @@ from ddl_dyn.runs.trust import check_settings
 def launch_run(arguments: list[str], runs: Path) -> int:
     """Train one model on one task with several seeds at once.
 
-    `with` takes key=value pairs and .json and .toml files of such keys; `ddl-dyn run print_config` lists every key.
-    Code that is named in a file alone needs --trust FILE.
+    `with` takes key=value pairs and files of such keys (.json, .toml, .yaml); `ddl-dyn run print_config` lists every
+    key. Code that is named in a file alone needs --trust FILE.
     """
     command = _parse("run", arguments, launch_run, _key_lines())
     if command is None:
@@ -71,18 +71,19 @@ def launch_compare(arguments: list[str], runs: Path) -> int:
 def launch_sweep(arguments: list[str], runs: Path) -> int:
     """Train a grid of configurations, each once: what is complete already is not run again.
 
-    `ddl-dyn sweep FILE.toml` or `with` key=value pairs. tasks=, models= and carries= take lists such as ddl,resnet, and
-    so does every key of a run: model_args.layers=1,2,4 makes three cells. Brackets make one value that is a list. Keys
-    under per_task.NAME and per_model.NAME hold for that task or model alone; a NAME with dots stands in quotes.
-    engine=ray takes a Ray cluster. --dry-run tells the cells, time and disk. Code that is named in a file alone needs
-    --trust FILE.
+    `ddl-dyn sweep FILE` (.toml, .yaml, .json) or `with` key=value pairs. tasks=, models= and carries= take lists such
+    as ddl,resnet, and so does every key of a run: model_args.layers=1,2,4 makes three cells. Brackets make one value
+    that is a list. Keys under per_task.NAME and per_model.NAME hold for that task or model alone; a NAME with dots
+    stands in quotes. engine=ray takes a Ray cluster. --dry-run tells the cells, time and disk. Code that is named in a
+    file alone needs --trust FILE.
     """
     arguments, dry = _take_dry_run(arguments)
-    arguments, settings = _take_file(arguments)
-    command = _parse("sweep", arguments, launch_sweep)
+    # A file may stand first, without `with`.
+    files = arguments[:1] if arguments and is_settings_file(arguments[0]) else []
+    command = _parse("sweep", arguments[len(files) :], launch_sweep)
     if command is None:
         return 0
-    config, cells = resolve_sweep(_settings(command, settings))
+    config, cells = resolve_sweep(_settings(command, files))
     if command.name != "sweep":
         return _other(command, "sweep", config, config)
     if dry:
@@ -90,12 +91,42 @@ def launch_sweep(arguments: list[str], runs: Path) -> int:
     return run_grid(config, cells, _launch(command, runs))
 
 
-LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep}
+def launch_search(arguments: list[str], runs: Path) -> int:
+    """Search for the settings of one model on one task with the lowest validation error, by trials that are runs.
+
+    `with` takes the keys of a run; those of train and model_args may be ranges, in quotes for the shell's sake:
+    'train.lr=log(1e-4,1e-1)', 'train.clip=float(0.1,2)', 'model_args.layers=int(1,4)',
+    'model_args.hidden_dim=logint(8,128)', 'model_args.gate=linear|tanh'. search.trials, search.seed and search.prune
+    say how many, from which seed, and whether bad ones are stopped early. --jobs N does N trials side by side, as does
+    the same command in another terminal. The same command continues a search that was stopped. The test is never
+    looked at.
+    """
+    arguments, jobs = _take_jobs(arguments)
+    command = _parse("search", arguments, launch_search)
+    if command is None:
+        return 0
+    if command.name != "search":
+        raise ValueError(
+            f"search has no command {command.name}; `ddl-dyn run {command.name} with …` takes one's values"
+        )
+    from ddl_dyn.experiments.search.config import resolve_search
+
+    plan = resolve_search(_settings(command))
+    from ddl_dyn.experiments.search.run_search import run_search
+
+    return run_search(plan, _launch(command, runs), jobs)
 
 
-def _settings(command: Command, read: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """Nested settings, those typed over those read; code that they would execute has been typed or is trusted."""
-    settings = merged(read or {}, parse_updates(command.updates))
+LAUNCHERS = {"run": launch_run, "compare": launch_compare, "sweep": launch_sweep, "search": launch_search}
+
+
+def _settings(command: Command, files: Sequence[str] = ()) -> dict[str, Any]:
+    """Nested settings, the last one over those before it; code that they would execute has been typed or is trusted.
+
+    Args:
+        command: as it was typed.   files: that stood before `with`.
+    """
+    settings = parse_updates([*files, *command.updates])
     check_settings(settings, command.updates)
     return settings
 
@@ -103,6 +134,23 @@ def _settings(command: Command, read: Mapping[str, object] | None = None) -> dic
 def _take_dry_run(arguments: list[str]) -> tuple[list[str], bool]:
     """The arguments without --dry-run, and whether it stood there."""
     return [item for item in arguments if item != "--dry-run"], "--dry-run" in arguments
+
+
+def _take_jobs(arguments: list[str]) -> tuple[list[str], int]:
+    """The arguments without --jobs N, and that number, 1 where it is not given."""
+    place = next((i for i, item in enumerate(arguments) if item.partition("=")[0] == "--jobs"), None)
+    if place is None:
+        return arguments, 1
+    _, equals, text = arguments[place].partition("=")
+    end = place + (1 if equals else 2)
+    text = text if equals else " ".join(arguments[place + 1 : end])
+    try:
+        jobs = whole_number(text)
+    except ValueError:
+        jobs = 0
+    if not 1 <= jobs <= MOST_JOBS:
+        raise ValueError(f"--jobs takes a whole number from 1 to {MOST_JOBS}, got {text!r}")
+    return [*arguments[:place], *arguments[end:]], jobs
 
 
 def _estimate(cells: list[Cell], config: GridConfig, launch: Launch) -> int:
@@ -113,22 +161,7 @@ def _estimate(cells: list[Cell], config: GridConfig, launch: Launch) -> int:
     return 0
 
 
-def _take_file(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """The arguments without a leading FILE.toml, and the settings in it."""
-    if not arguments or not arguments[0].endswith(".toml"):
-        return arguments, {}
-    path = Path(arguments[0])
-    try:
-        return arguments[1:], tomllib.loads(read_input(path, SETTINGS_LIMIT).decode())
-    except OSError as error:
-        raise ConfigError(
-            [f"{path} cannot be read: {error.strerror or error}; expected a TOML file with tasks, models, …"]
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise ConfigError([f"{path} is not TOML: {reason}"]) from error
-
-
+MOST_JOBS = 1024
 # The keys that most runs set, for the help of `run`.
 KEYS = (
     *("task", "model", "seeds", "model_args.layers", "model_args.carry", "data.n_train", "data.steps"),

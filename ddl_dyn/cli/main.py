@@ -42,7 +42,8 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def _parser() -> _Parser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = _Parser(
         prog="ddl-dyn",
         description="Deep Delta Learning stacks as discrete dynamical systems: train, compare, look.",
@@ -55,10 +56,12 @@ def _parser() -> _Parser:
     for name, text in (
         ("run", "train one model on one task, several seeds at once"),
         ("compare", "train several models on several tasks and compare them"),
-        ("sweep", "train a grid of configurations, each once; FILE.toml or with key=1,2,4"),
+        ("sweep", "train a grid of configurations, each once; FILE or with key=1,2,4"),
+        ("search", "look for the best settings of a model by trials; train.lr=log(1e-4,1e-1)"),
     ):
         commands.add_parser(name, help=text, add_help=False)
     _plain_commands(commands)
+    commands.choices["completion"].set_defaults(parser=parser)
     parser.commands = tuple(commands.choices)
     return parser
 
@@ -108,6 +111,10 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
             catalogue.add_argument(
                 "--dysts", action="store_true", help="list the systems of the package dysts, or describe the one NAMEd"
             )
+
+    completion = _add(commands, "completion", "print a script that completes words in a shell", runs=False)
+    completion.add_argument("shell", nargs="?", choices=("bash", "zsh", "fish"), help="which shell")
+    completion.add_argument("--answer", metavar="LINE", help=argparse.SUPPRESS)
 
 
 def _trained_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -191,14 +198,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         before, command, rest = _split(arguments)
-        if command in ("run", "compare", "sweep"):
+        if command in ("run", "compare", "sweep", "search"):
             chosen, rest = _take(rest, "--runs", "a folder")
             trusted, rest = _take(rest, "--trust", "a file of code")
-            options = _parser().parse_args([*before, command])
+            options = make_parser().parse_args([*before, command])
             return _sacred(command, rest, Path(chosen[-1] if chosen else options.runs), trusted)
-        options = _parser().parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         if options.command is None:
-            _parser().print_help()
+            make_parser().print_help()
             return 2
         from ddl_dyn.cli.commands import COMMANDS
         from ddl_dyn.cli.errors import guarded

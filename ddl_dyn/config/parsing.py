@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-import json
-import os
 import re
-import tomllib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,8 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ddl_dyn.config.files import SETTINGS_LIMIT, read_input
+from ddl_dyn.config.formats import joined
 from ddl_dyn.config.hints import nearest_key
+from ddl_dyn.config.settings_file import SETTINGS_FORMS, is_settings_file, read_settings
 
 # A dot outside quotes: per_model."mine.py:Net".model_args.layers has four parts.
 _DOT = re.compile(r"\.(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)")
@@ -66,8 +64,17 @@ class Typed:
         return value if _is_plain(value) and not _PYTHONS_OWN.search(_QUOTED.sub("", self.text)) else self.text
 
 
+def typed_text(value: object) -> str:
+    """A setting as it is typed on the command line."""
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(typed_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str) and (not value or " " in value) else str(value)
+
+
 def parse_updates(items: Sequence[str]) -> dict[str, Any]:
-    """Nested updates from `key.sub=value` items and from JSON and TOML files of a configuration; the last one wins.
+    """Nested updates from `key.sub=value` items and from files of a configuration; the last one wins.
 
     Raises:
         ConfigError: for an item that is neither, or a key that is both a value and a section.
@@ -89,28 +96,13 @@ def parse_updates(items: Sequence[str]) -> dict[str, Any]:
 
 
 def _config_file(name: str) -> dict[str, Any]:
-    form = os.path.splitext(name)[1].removeprefix(".").upper()
-    if form not in ("JSON", "TOML") or not os.path.exists(name):
-        expected = "neither key=value nor a .json or .toml file"
+    if not is_settings_file(name):
+        expected = f"neither key=value nor a file in {joined(SETTINGS_FORMS, 'or')}"
         raise ConfigError([f"{name!r} is {expected}; write e.g. `with model=ddl seeds=5`"])
     try:
-        text = read_input(name, SETTINGS_LIMIT)
-        value = json.loads(text, object_pairs_hook=_distinct) if form == "JSON" else tomllib.loads(text.decode())
-    except (OSError, ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise ConfigError([f"{name} cannot be read as {form}: {reason}"]) from error
-    if not isinstance(value, dict):
-        raise ConfigError([f"{name} should hold a JSON object of configuration keys, got {type(value).__name__}"])
-    return value
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of two equal keys the reader alone would take the last and say nothing."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands there twice")
-    return found
+        return read_settings(name)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
 
 
 def _set(updates: dict[str, Any], path: str, value: object) -> None:
@@ -229,6 +221,13 @@ def merged(first: Mapping[str, object], second: Mapping[str, object]) -> dict[st
         mine = out.get(key)
         out[key] = merged(mine, value) if isinstance(mine, Mapping) and isinstance(value, Mapping) else value
     return out
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    """A value under its dotted key, as nested settings."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value  # type: ignore[return-value]
 
 
 def flatten(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -43,6 +43,7 @@ class Launch:
         options: Sacred's options by their long flag.
         run_id: continue this run instead of making a new one.
         on_account: told how far the run is.
+        on_validation: called at each validation of the run itself; what it raises ends the run.
         say: told in words what a person should know while the run goes on.
     """
 
@@ -50,6 +51,7 @@ class Launch:
     options: Mapping[str, Any] = field(default_factory=dict)
     run_id: str | None = None
     on_account: Callable[[Account], None] | None = None
+    on_validation: Callable[[Validation], None] | None = None
     say: Callable[[str], None] = _say
 
     @property
@@ -213,6 +215,8 @@ def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callb
                     "alive": progress.alive,
                 }
             )
+        if launch.on_validation is not None:
+            launch.on_validation(progress)
 
     def on_checkpoint(state: Mapping[str, object]) -> None:
         assert store is not None

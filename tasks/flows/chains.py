@@ -18,7 +18,7 @@ from ddl_dyn.tasks.trust import settle
 
 @dataclass(frozen=True, kw_only=True)
 class SpringChain(FlowTask):
-    """Chain of n equal masses and n + 1 equal springs between fixed walls.
+    """Chain of masses and springs between two walls: n equal masses, n + 1 equal springs.
 
     Equations: ẋᵢ = vᵢ, v̇ᵢ = κ (xᵢ₋₁ − 2xᵢ + xᵢ₊₁), x₀ = xₙ₊₁ = 0.
     State (x₁ … xₙ, v₁ … vₙ): displacements and velocities. stiffness κ: spring constant

@@ -87,7 +87,7 @@ class Pendulum(FlowTask):
 
 @dataclass(frozen=True, kw_only=True)
 class HardeningDuffing(FlowTask):
-    """Undamped, unforced Duffing oscillator with a hardening spring.
+    """Duffing oscillator with a hardening spring: undamped and unforced.
 
     Equations: ẋ = v, v̇ = −x − β x³.
     State (x, v): displacement and velocity. beta: hardening; amplitude: the largest of the training orbits.
@@ -168,7 +168,7 @@ class HardeningDuffing(FlowTask):
 
 @dataclass(frozen=True, kw_only=True)
 class HenonHeiles(FlowTask):
-    """Hénon–Heiles model of a star in a galactic plane.
+    """Hénon–Heiles model: a star in a galactic plane.
 
     Equations: ẋ = p, ẏ = q, ṗ = −x − 2xy, q̇ = −y − x² + y².
     State (x, y, p, q): positions and momenta, dimensionless. energy: the largest of the training orbits.

@@ -137,7 +137,7 @@ class ConditionedFlow(ConditionedTask):
 
 @dataclass(frozen=True, kw_only=True)
 class VanDerPolFamily(ConditionedFlow):
-    """Van der Pol oscillators whose μ differs from trajectory to trajectory.
+    """Van der Pol oscillators, a μ per trajectory.
 
     Equations: ẋ = y, ẏ = μ (1 − x²) y − x; input μ. State (x, y) and regime as in `VanDerPol`: a stable limit cycle at
     every μ > 0, from nearly sinusoidal to relaxation, so both period and shape must follow the input.
@@ -160,7 +160,7 @@ class VanDerPolFamily(ConditionedFlow):
 
 @dataclass(frozen=True, kw_only=True)
 class Lorenz63Family(ConditionedFlow):
-    """Lorenz systems whose ρ differs from trajectory to trajectory.
+    """Lorenz systems, a ρ per trajectory.
 
     Equations: ẋ = σ(y − x), ẏ = x(ρ − z) − y, ż = xy − βz; input ρ, σ = 10, β = 8/3. State (x, y, z) as in `Lorenz63`.
     The fixed points C± = (±√(β(ρ−1)), ±√(β(ρ−1)), ρ−1) lose stability at ρ_H = 24.74, so that the training range holds

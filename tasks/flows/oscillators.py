@@ -162,7 +162,7 @@ class CubicSpiral(AnnularStarts):
 
 @dataclass(frozen=True, kw_only=True)
 class Torus(FlowTask):
-    """Two uncoupled centres with incommensurate frequencies.
+    """Two centres of incommensurate frequencies, uncoupled.
 
     Equations: ẋ₁ = ω₁ y₁, ẏ₁ = −ω₁ x₁, ẋ₂ = ω₂ y₂, ẏ₂ = −ω₂ x₂.
     State (x₁, y₁, x₂, y₂), same unit. omega_1, omega_2: rad per unit time.

@@ -213,7 +213,7 @@ class BouncingBallImpacts(MapTask):
 
 @dataclass(frozen=True, kw_only=True)
 class BouncingBallFamily(ConditionedTask):
-    """Bouncing balls whose restitution differs from trajectory to trajectory.
+    """Bouncing balls, a restitution per trajectory.
 
     Equations: ḣ = v, v̇ = −g for h > 0; v → −e v at h = 0; input e. State (height, velocity) and regime as in
     `BouncingBall`, with g = 9.81 m/s². A gate that follows the input finds β = 1 + e.

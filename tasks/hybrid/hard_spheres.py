@@ -16,7 +16,7 @@ from ddl_dyn.tasks.initial import first_allowed, sphere
 
 @dataclass(frozen=True, kw_only=True)
 class HardSpheres(MapTask):
-    """Elastic collisions of hard spheres in a box of d dimensions, sampled every dt.
+    """Hard spheres in a d-dimensional box: elastic collisions, sampled every dt.
 
     Equations: ẋᵢ = vᵢ; vᵢ → vᵢ − ((vᵢ − vⱼ)·n) n, vⱼ → vⱼ + ((vᵢ − vⱼ)·n) n when i and j touch, n the unit vector
     between them; a component of vᵢ changes sign at a wall.

@@ -141,7 +141,7 @@ class Logistic(LineMap):
 
 @dataclass(frozen=True, kw_only=True)
 class LogisticFamily(ConditionedTask):
-    """Logistic maps whose r differs from trajectory to trajectory.
+    """Logistic maps, an r per trajectory.
 
     Equations: x⁺ = r x (1 − x); input r. State (x) as in `Logistic`. The training range holds fixed points (r < 3),
     2-cycles (3 < r < 3.449) and the start of the period-doubling cascade; the gap lies among the 2-cycles; the ood
@@ -257,7 +257,7 @@ class Gauss(LineMap):
 
 @dataclass(frozen=True, kw_only=True)
 class FlipFlop(LineMap):
-    """A line map whose every orbit settles on jumping between +1 and −1.
+    """Line map whose orbits end in +1, −1, +1, ….
 
     Equations: x⁺ = −x (1 + c (1 − x²)).
     State (x): dimensionless. c: strength of the pull towards |x| = 1.

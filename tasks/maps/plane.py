@@ -150,7 +150,7 @@ class Henon(PlanarMap):
 
 @dataclass(frozen=True, kw_only=True)
 class Lozi(PlanarMap):
-    """The Lozi map, Hénon's with a crease in place of the fold.
+    """The Lozi map, Hénon's with a crease for a fold.
 
     Equations: x⁺ = 1 − a|x| + y, y⁺ = b x.
     State (x, y): dimensionless. a: slope of either side; b: contraction of area.
@@ -182,7 +182,7 @@ class Lozi(PlanarMap):
 
 @dataclass(frozen=True, kw_only=True)
 class Ikeda(PlanarMap):
-    """The Ikeda map of light going round a ring cavity, in real form.
+    """The Ikeda map: light going round a ring cavity, in real form.
 
     Equations: z⁺ = 1 + u z exp(i (p₀ − p₁/(1 + |z|²))), z = x + i y.
     State (x, y): real and imaginary part of the field, in units of the input. u: share of the field kept per turn;

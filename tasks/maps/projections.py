@@ -123,7 +123,7 @@ def _system(rows: int, d: int, seed: int) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, kw_only=True)
 class Kaczmarz(StackTask):
-    """Kaczmarz's iteration for a consistent linear system A x = b with rows of unit norm.
+    """Kaczmarz's iteration for a linear system: consistent, A x = b with rows of unit norm.
 
     Equations: x ← x + ω aᵢ (bᵢ − aᵢᵀ x) for i = 1 … m in turn.
     State (x1 … xd): the iterate. rows: number m of equations; d: unknowns; omega: relaxation; seed: fixes A and x*.

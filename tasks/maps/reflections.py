@@ -194,7 +194,7 @@ class Rotation(StackTask):
 
 @dataclass(frozen=True, kw_only=True)
 class Rotoreflection(StackTask):
-    """Rotation about an axis of space with reflection along it.
+    """Rotation about an axis, reflection along it.
 
     Equations: x⁺ = diag(R(θ), −1) x.
     State (x1, x2, x3): coordinates of one space, dimensionless; x3 along the axis. theta: angle per step, rad.
@@ -245,7 +245,7 @@ class Rotoreflection(StackTask):
 
 @dataclass(frozen=True, kw_only=True)
 class TwistedMirror(GeometryTask):
-    """A mirror whose axis turns with the distance from the origin.
+    """A mirror whose axis turns with the radius.
 
     Equations: x⁺ = R(α + τ|x|) diag(1, −1) x, R(φ) the rotation by φ.
     State (x1, x2): coordinates of one plane, dimensionless. alpha: angle at the origin, rad; tau: turn per unit of

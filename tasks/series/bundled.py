@@ -26,7 +26,7 @@ class Sunspots(Observed):
 
 @dataclass(frozen=True, kw_only=True)
 class Ecg(Observed):
-    """One minute of an electrocardiogram with arrhythmia, sampled at 360 Hz.
+    """An electrocardiogram with arrhythmia: one minute, sampled at 360 Hz.
 
     Equations: none (observed). State: delay vector of the potential in millivolt, newest first; time in seconds.
     Facts: 21,600 values of record 208 of the MIT-BIH Arrhythmia Database; about 100 beats, some of them premature

@@ -69,7 +69,7 @@ class ModalSeries(MapTask):
 
 @dataclass(frozen=True, kw_only=True)
 class Overshoot(ModalSeries):
-    """Step response of an underdamped second-order system: it rises, overshoots, rings, settles at 1.
+    """Step response of an underdamped system: of second order, it rises, overshoots, rings, settles at 1.
 
     Equations: s̈ + 2ζω ṡ + ω² s = ω²; from rest s = 1 − e^(−ζωt)(cos ω_d t + ζω/ω_d sin ω_d t), ω_d = ω√(1 − ζ²).
     State (s_t, s_{t−d}): the series and its value `delay` samples ago, newest first. omega ω: rad per

@@ -41,7 +41,7 @@ def dihedral_group(n: int) -> tuple[Permutation, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Dihedral(WordProblem):
-    """Word problem of the symmetries of a regular n-gon, Dₙ.
+    """Word problem of Dₙ, the symmetries of an n-gon.
 
     Equations: s⁺ = g s, g the token's symmetry.
     State (2n components): one-hot code of the symmetry so far, as a permutation of the corners. Tokens: all 2n of them.
@@ -65,7 +65,7 @@ class Dihedral(WordProblem):
 
 @dataclass(frozen=True, kw_only=True)
 class S3(WordProblem):
-    """Word problem of the permutations of three points.
+    """Word problem of permutations of three points.
 
     Equations: s⁺ = g s, g the token's permutation.
     State (6 components): one-hot code of the permutation so far. Tokens: all six. Time in tokens.
@@ -88,7 +88,7 @@ class S3(WordProblem):
 
 @dataclass(frozen=True, kw_only=True)
 class S4(WordProblem):
-    """Word problem of the permutations of four points.
+    """Word problem of permutations of four points.
 
     Equations: s⁺ = g s, g the token's permutation.
     State (24 components): one-hot code of the permutation so far. Tokens: all 24. Time in tokens.
@@ -110,7 +110,7 @@ class S4(WordProblem):
 
 @dataclass(frozen=True, kw_only=True)
 class A5(WordProblem):
-    """Word problem of the even permutations of five points.
+    """Word problem of even permutations, five points.
 
     Equations: s⁺ = g s, g the token's permutation.
     State (60 components): one-hot code of the permutation so far. Tokens: all 60. Time in tokens.
@@ -133,7 +133,7 @@ class A5(WordProblem):
 
 @dataclass(frozen=True, kw_only=True)
 class S5(WordProblem):
-    """Word problem of the permutations of five points.
+    """Word problem of permutations of five points.
 
     Equations: s⁺ = g s, g the token's permutation.
     State (120 components): one-hot code of the permutation so far. Tokens: all 120. Time in tokens.
@@ -156,7 +156,7 @@ class S5(WordProblem):
 
 @dataclass(frozen=True, kw_only=True)
 class SwapsS5(WordProblem):
-    """Word problem of S₅ with swaps as the only tokens.
+    """Word problem of S₅ with swaps for tokens.
 
     Equations: s⁺ = g s, g the identity or a swap of two points.
     State (120 components): one-hot code of the permutation so far. Tokens: the identity and the ten swaps. Time in

@@ -28,16 +28,33 @@ SLOW = {"fitzhugh_nagumo", "brusselator", "lorenz63_family", "henon", "lozi", "i
 
 def test_the_list_of_tasks_is_the_registry_in_compact_lines(capsys: pytest.CaptureFixture[str]) -> None:
     print_tasks(None)
-    head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["task", "family", "D", "time", "scale", "obstruction"]
-    assert [line.split()[0] for line in lines] == list(TASKS)
-    assert max(map(len, [head, *lines])) <= WIDTH
-    told = dict(zip(TASKS, lines, strict=True))
-    # Values of other sources: period 2π, Lyapunov time 1/0.9056 (Sprott 2003), and the labels of the classes.
-    assert re.split(r"  +", told["harmonic"]) == ["harmonic", "oscillator", "2", "6.283", "none"]
-    assert re.split(r"  +", told["lorenz63"]) == ["lorenz63", "chaotic flow", "3", "1.104", "none"]
-    assert re.split(r"  +", told["mirror"]) == ["mirror", "reflection", "2", "2 steps", "orientation_reversing"]
-    assert re.split(r"  +", told["observed"])[2:] == ["–", "by the file", "unknown"]
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    head, *lines = out.partition("\n\n")[0].splitlines()
+    assert re.split(r"  +", head) == ["task", "D", "flow", "what it is"]
+    told = {(cells := re.split(r"  +", line))[0]: cells[1:] for line in lines}
+    assert list(told) == list(TASKS)
+    assert told["harmonic"] == ["2", "yes", "Harmonic oscillator"]
+    assert told["mirror"] == ["2", "no", "Reflection in one hyperplane"]
+    assert told["observed"] == ["–", "–", "Any recorded series"]
+    for name, (_, flow, title) in told.items():
+        # The docstring is the one source; none is so long that it would be broken off in the middle.
+        assert (TASKS[name].__doc__ or "").startswith(title)
+        assert len(title) > 4
+        assert flow == {"none": "yes", "unknown": "–"}.get(facts.obstruction_of(TASKS[name]), "no")
+
+
+def test_a_title_ends_at_a_clause_or_is_seen_to_be_broken_off() -> None:
+    class Ring:
+        """Ring of n stations: all alike, coupled.
+
+        Equations.
+        """
+
+    assert facts.short_title(Ring, 50) == "Ring of n stations: all alike, coupled"  # type: ignore[arg-type]
+    assert facts.short_title(Ring, 30) == "Ring of n stations: all alike"  # type: ignore[arg-type]
+    assert facts.short_title(Ring, 25) == "Ring of n stations"  # type: ignore[arg-type]
+    assert facts.short_title(Ring, 10) == "Ring of n…"  # type: ignore[arg-type]
 
 
 def test_the_list_of_tasks_integrates_nothing_and_stays_light() -> None:

@@ -78,8 +78,8 @@ BAD = {
     "train.lr.x=1": "train.lr: input should be a valid number",
     "eval.short=200": "eval.short must not exceed eval.long",
     "model_args.lift=identity model_args.latent_dim=8": "lift=identity needs a latent state",
-    "seeds": "'seeds' is neither key=value nor a .json or .toml file",
-    "config.pickle": "'config.pickle' is neither key=value nor a .json or .toml file",
+    "seeds": "'seeds' is neither key=value nor a file in .json, .toml, .yaml or .yml",
+    "config.pickle": "'config.pickle' is neither key=value nor a file in .json, .toml, .yaml or .yml",
     "=3": "'' is not a key",
     "train..lr=3": "'train..lr' is not a key",
     "train=1 train.lr=3": "train is given both a value and the key 'train.lr'",
@@ -463,6 +463,11 @@ print(sorted(set(sys.modules) & {heavy!r}))
         (["list"], {"torch", "scipy", "pandas", "sacred", "matplotlib"}),
         # scipy itself is light: it loads a part when that is used.
         (["tasks"], {"torch", "pandas", "sacred", "matplotlib", "scipy.special", "scipy.integrate", "scipy.spatial"}),
+        # A shell waits for it at every press of Tab.
+        (
+            ["completion", "--answer", "ddl-dyn run with model=resnet model_args."],
+            {"torch", "numpy", "scipy", "pandas", "sacred", "rich", "pydantic", "matplotlib"},
+        ),
         (["show", "1"], {"torch", "pandas", "sacred", "matplotlib", "scipy.stats", "scipy.special"}),
         # torch's compiler, which a model that is only tried does not need.
         (["run", "print_config", "with", "model=ddl"], {"sympy", "torch._dynamo"}),

@@ -10,7 +10,10 @@ import pytest
 
 from ddl_dyn.cli.launch import KEYS
 from ddl_dyn.cli.main import main
+from ddl_dyn.config.parsing import parse_updates
+from ddl_dyn.config.settings_file import read_settings
 from ddl_dyn.experiments.sweep import estimate
+from ddl_dyn.experiments.sweep.grid import resolve_sweep
 from tests.helpers.commands import SMALL_ARGUMENTS
 from tests.helpers.synthetic_runs import write_run
 
@@ -33,17 +36,39 @@ def test_help_names_ten_keys_with_their_defaults(capsys: pytest.CaptureFixture[s
     assert all(f"      {key} = " in said for key in KEYS)
 
 
-def test_settings_in_toml_are_those_typed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+IN_FILES = {
+    "c.toml": 'model = "resnet"\nseeds = 3\n[train]\nlr = 0.5\nlr_grid = []\n',
+    "c.yaml": "model: resnet\nseeds: 3\ntrain:\n  lr: 5e-1\n  compile: off\n  lr_grid: []\n",
+    "c.json": '{"model": "resnet", "seeds": 3, "train": {"lr": 0.5}}',
+}
+
+
+@pytest.mark.parametrize("name", IN_FILES)
+def test_settings_in_a_file_are_those_typed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("c.toml").write_text('model = "resnet"\nseeds = 3\n[train]\nlr = 0.5\n')
-    assert main(["run", "print_config", "with", "c.toml", "seeds=4"]) == 0
+    Path(name).write_text(IN_FILES[name])
+    assert main(["run", "print_config", "with", name, "seeds=4"]) == 0
     said = capsys.readouterr().out
     assert all(line in said for line in ("model = 'resnet'", "seeds = 4", "lr = 0.5"))
-    Path("c.toml").write_text("model = ")
-    assert main(["run", "print_config", "with", "c.toml"]) == 1
-    assert capsys.readouterr().err.startswith("error: c.toml cannot be read as TOML: ")
+    # A word of YAML 1.1 that means false there.
+    assert ("compile = 'off'" in said) == (name == "c.yaml")
+
+
+def test_a_grid_in_yaml_is_that_of_toml(tmp_path: Path) -> None:
+    (tmp_path / "g.toml").write_text('tasks = ["harmonic"]\nmodels = ["resnet"]\n[train]\nlr = [1e-3, 1e-2]\n')
+    (tmp_path / "g.yaml").write_text("tasks: [harmonic]\nmodels:\n- resnet\ntrain: {lr: [1e-3, 1e-2]}\n")
+    one, other = (resolve_sweep(parse_updates([str(tmp_path / name)]))[1] for name in ("g.toml", "g.yaml"))
+    assert [cell.config.train.lr for cell in one] == [1e-3, 1e-2]
+    assert [cell.digest for cell in one] == [cell.digest for cell in other]
+
+
+def test_texts_and_numbers_in_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("a: 1e-3\nb: '3'\nc: no\nd: 2026-01-01\ne: ~\nf:\ng: True\nh: -.5\ni: 1_0\nj: [1, two]\nk: 012\n")
+    found = read_settings(str(file))
+    assert list(found.values()) == [1e-3, "3", "no", "2026-01-01", None, None, True, -0.5, "1_0", [1, "two"], 12]
 
 
 def test_a_dry_run_tells_cells_time_and_disk_and_begins_nothing(

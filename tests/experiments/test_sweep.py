@@ -148,7 +148,7 @@ def test_a_file_that_is_none_is_one_clear_line(tmp_path: Path, capsys: pytest.Ca
     assert "none.toml cannot be read: No such file or directory" in capsys.readouterr().err
     (tmp_path / "bad.toml").write_text("layers = [1,")
     assert main(["sweep", str(tmp_path / "bad.toml")]) == 1
-    assert "bad.toml is not TOML" in capsys.readouterr().err
+    assert "bad.toml cannot be read as TOML: " in capsys.readouterr().err
 
 
 # The hash.

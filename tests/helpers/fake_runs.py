@@ -27,6 +27,8 @@ def execute(setup: Setup, callbacks: Callbacks) -> RunOutcome:
     if callbacks.on_data is not None:
         callbacks.on_data("c0ffee", "cpu")
     print(f"pretending to train {config.model}")
+    # Of a learning rate other than the default: what a search is to find.
+    distance = abs(np.log10(config.train.lr / type(config.train)().lr))
     first = 0 if callbacks.state is None else int(callbacks.state["update"])
     for update in range(first, config.train.updates + 1, config.train.validate_every):
         time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
@@ -41,12 +43,13 @@ def execute(setup: Setup, callbacks: Callbacks) -> RunOutcome:
             error = np.full(config.seeds, 1.0 / (1 + update))
             done = {"update": update, "updates": config.train.updates, "seconds": 0.01 * update}
             callbacks.on_epoch(
-                SimpleNamespace(**done, loss=error, val=error, alive=alive, horizon=5, lr=1e-3, trial=False)
+                SimpleNamespace(**done, loss=error, val=error + distance, alive=alive, horizon=5, lr=1e-3, trial=False)
             )
     scores = np.sort(rng.random(config.seeds)) + (config.model != "ddl") * 2.0
     split = {"nrmse_short": scores.tolist(), "nrmse_long": (2 * scores).tolist()}
     floors = {"persistence": {"test": {"nrmse_short": 1.5, "nrmse_long": 2.5}}}
     numbers = {"test": split, "ood": split, "floors": floors, "parameters": 10, "training": {"seconds": time.time()}}
+    numbers["training"] |= {"best_val": [distance] * config.seeds, "diverged": [False] * config.seeds}
     arrays = {"test_pred": np.arange(6.0).reshape(2, 3) + config.seed}
     return RunOutcome(numbers=numbers, arrays=arrays, state={"w": torch.ones(2)}, resolved={"device": "cpu"})
 

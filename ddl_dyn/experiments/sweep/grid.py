@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ddl_dyn.config.hints import nearest_key
-from ddl_dyn.config.parsing import ConfigError, explained, merged, plain_values, shaped
+from ddl_dyn.config.parsing import ConfigError, explained, merged, nested, plain_values, shaped
 from ddl_dyn.config.sections import LR_GRID, RunConfig
 from ddl_dyn.experiments.data import check_data
 from ddl_dyn.experiments.fingerprint import config_hash
@@ -147,7 +147,7 @@ def expand_grid(config: GridConfig) -> list[Cell]:
             cell: dict[str, object] = {"tags": list(config.tags), "note": config.note}
             cell |= {"task": names["task"], "model": names["model"]}
             for (path, _), value in zip(spans, place, strict=True):
-                cell = merged(cell, _nested(path, value))
+                cell = merged(cell, nested(path, list(value) if isinstance(value, List) else value))
             try:
                 run = resolve_run(cell, compared=True)
             except ConfigError as error:
@@ -161,14 +161,6 @@ def expand_grid(config: GridConfig) -> list[Cell]:
         found = {name for _, spans in trees for name, choices in spans if any(isinstance(c, List) for c in choices)}
         raise ConfigError([*problems, *(_hint(name) for name in sorted(found - list_keys()) if config.kind == "sweep")])
     return list(out.values())
-
-
-def _nested(path: str, value: object) -> dict[str, Any]:
-    *outer, last = path.split(".")
-    nested = {last: list(value) if isinstance(value, List) else value}
-    for name in reversed(outer):
-        nested = {name: nested}
-    return nested
 
 
 def _hint(name: str) -> str:
