@@ -1,0 +1,96 @@
+"""What mkdocs calls when it builds the site: pages that are generated, links, portraits, a check of what was built."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from site_pages import api, metrics, models, options, repository, tasks
+from site_pages.check import problems
+
+log = logging.getLogger("mkdocs.hooks.site")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Fill in the parts of the navigation that registries and rooms decide."""
+    filled: dict[str, list[Any]] = {
+        "Tasks": ["tasks.md", *({tasks.title_of(family): tasks.page_of_family(family)} for family in tasks.families())],
+        "Interface": ["api/index.md", *({room: f"api/{room}.md"} for room in api.rooms())],
+    }
+    for entry in config.nav or []:
+        for title in entry:
+            entry[title] = filled.pop(title, entry[title])
+    if filled:
+        raise PluginError(f"mkdocs.yml: nav must have the entries {', '.join(filled)}")
+    return config
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add what is generated, and the documents and files of the repository that lie outside docs/."""
+    pages = {
+        "tasks.md": tasks.overview(),
+        "catalogue.md": models.catalogue(),
+        "settings.md": options.settings_page(),
+        "metrics.md": metrics.registry_page(),
+        "definitions.md": metrics.definitions_page(),
+        "statistics.md": metrics.statistics_page(),
+        "api/index.md": api.face_page(),
+        **{tasks.page_of_family(family): tasks.family_page(family) for family in tasks.families()},
+        **{f"api/{room}.md": api.room_page(room) for room in api.rooms()},
+    }
+    pages["examples.md"], copies = repository.examples()
+    for page, (source, text) in repository.documents().items():
+        pages[page], more = repository.moved(text, source, page)
+        copies += more
+    for file in files.documentation_pages():
+        if file.src_uri not in pages:
+            source = f"docs/{file.src_uri}"
+            file.content_string, more = repository.moved(file.content_string, source, file.src_uri)
+            copies += more
+    for uri, text in pages.items():
+        _put(files, File.generated(config, uri, content=text))
+    for path in dict.fromkeys(copies):
+        _put(files, File.generated(config, f"{repository.COPIES}/{path}", abs_src_path=str(repository.ROOT / path)))
+    for name in tasks.drawn_tasks():
+        _draw(name, files, config)
+    return files
+
+
+def _put(files: Files, file: File) -> None:
+    """Add a file, in the place of the one that has its name."""
+    if there := files.get_file_from_path(file.src_uri):
+        files.remove(there)
+    files.append(file)
+
+
+def _draw(name: str, files: Files, config: MkDocsConfig) -> None:
+    """Draw the portrait of a task that has come since those of docs/figures were drawn."""
+    uri = str(tasks.portrait(name))
+    if files.get_file_from_path(uri) is None:
+        from ddl_dyn.cli.gallery import write_portrait
+
+        folder = Path(config.site_dir).with_name("portraits")
+        log.info("drawing the portrait of %s", name)
+        path = write_portrait(name, folder / f"{name}.png")
+        files.append(File.generated(config, uri, content=path.read_bytes()))
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """Leave out the comments that mark what a program fills in."""
+    return "\n".join(line for line in markdown.split("\n") if not line.strip().startswith("<!--"))
+
+
+def on_post_build(*, config: MkDocsConfig) -> None:
+    """Look at what was built: every link and anchor leads somewhere, and nothing is fetched from elsewhere.
+
+    Raises:
+        PluginError: with all that is wrong.
+    """
+    if found := problems(Path(config.site_dir)):
+        raise PluginError("\n".join(["the site has faults:", *found]))
