@@ -162,7 +162,7 @@ def print_models(name: str | None) -> None:
 
 
 def kind_text(cls: Any) -> str:
-    """What theory may assume of a model's step, in a word."""
+    """Class of maps that theory may take a model's step for, in a word."""
     return "solved" if cls.dynamics == "floor" else cls.dynamics
 
 

@@ -1,8 +1,10 @@
-"""What mkdocs calls when it builds the site: pages that are generated, links, portraits, a check of what was built."""
+"""Steps of a build that mkdocs calls: generated pages, links, portraits, a check of the result."""
 
 from __future__ import annotations
 
 import logging
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-
 from site_pages import api, metrics, models, options, repository, tasks
 from site_pages.check import problems
 
 log = logging.getLogger("mkdocs.hooks.site")
+# A name of the package as code, which is no link yet.
+_NAME = re.compile(r"(?<!\[)`(ddl_dyn(?:\.\w+)+)`")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -82,8 +85,18 @@ def _draw(name: str, files: Files, config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """Leave out the comments that mark what a program fills in."""
-    return "\n".join(line for line in markdown.split("\n") if not line.strip().startswith("<!--"))
+    """Leave out marks of what a program fills in, link names of the package, give the room of an empty menu away."""
+    if page.parent is None:
+        page.meta["hide"] = ["navigation"]
+    kept = "\n".join(line for line in markdown.split("\n") if not line.strip().startswith("<!--"))
+    return _NAME.sub(lambda found: f"[{found[0]}][{found[1]}]" if found[1] in _documented() else found[0], kept)
+
+
+@cache
+def _documented() -> set[str]:
+    """Dotted paths that have an entry on a page of the interface or of the metrics."""
+    named = metrics.definitions_page() + metrics.statistics_page() + "".join(map(api.room_page, api.rooms()))
+    return set(re.findall(r"^::: (\S+)$", named, flags=re.MULTILINE))
 
 
 def on_post_build(*, config: MkDocsConfig) -> None:

@@ -1,1 +1,1 @@
-"""Pages of the documentation site that are made when it is built, from the registries, the docstrings and the README."""
+"""Pages of the documentation site that are made when it is built, from registries, docstrings and the README."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import ddl_dyn
 from ddl_dyn.config.sections import TrainConfig
-
 from site_pages.markdown import code, escaped, table
 from site_pages.options import options
 
@@ -55,7 +54,7 @@ def returned(room: str) -> list[str]:
 
 def _values(room: str) -> dict[str, tuple[str, Any]]:
     """Name -> (module, value) of what a room's own `__all__` names."""
-    found = {}
+    found: dict[str, tuple[str, Any]] = {}
     for module in map(importlib.import_module, ROOMS[room]):
         found |= {name: (module.__name__, getattr(module, name)) for name in getattr(module, "__all__", ())}
     return {name: pair for name, pair in found.items() if name not in REGISTRIES}
@@ -90,7 +89,10 @@ def room_page(room: str) -> str:
         if new:
             parts += [f"## {title}", *map(_block, new)]
     if others := constants(room):
-        parts += ["## Constants", table(("name", "value"), [(code(name), _shown(value)) for name, value in others.items()])]
+        parts += [
+            "## Constants",
+            table(("name", "value"), [(code(name), _shown(value)) for name, value in others.items()]),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -131,7 +133,11 @@ def face_page() -> str:
 
 
 def _link(name: str, value: Any, source: str) -> str:
-    return f"[{code(name)}]({REGISTRIES[name]})" if name in REGISTRIES else f"[{code(name)}][{home_of(name, value, source)}]"
+    return (
+        f"[{code(name)}]({REGISTRIES[name]})"
+        if name in REGISTRIES
+        else f"[{code(name)}][{home_of(name, value, source)}]"
+    )
 
 
 def _summary(name: str, value: Any) -> str:

@@ -16,7 +16,7 @@ _LOADED_BY_STYLE = re.compile(r"(?:url\(\s*['\"]?|@import\s+['\"])((?:https?:)?/
 
 
 class _Page(HTMLParser):
-    """What a page links to and loads, and the anchors that it has."""
+    """Links of a page, what it loads, and its anchors."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -46,7 +46,9 @@ def problems(folder: Path) -> list[str]:
     found = []
     for path, page in pages.items():
         here = path.relative_to(folder).as_posix()
-        found += [f"{here}: nothing may be fetched from elsewhere, got {each}" for each in page.loaded if _outside(each)]
+        found += [
+            f"{here}: nothing may be fetched from elsewhere, got {each}" for each in page.loaded if _outside(each)
+        ]
         found += [f"{here}: pictures need a text, {each} has none" for each in page.untold]
         for target in dict.fromkeys([*page.links, *page.loaded]):
             if not _outside(target) and (said := _lost(path, target, folder, pages)):
@@ -54,17 +56,19 @@ def problems(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*.css")):
         text = path.read_text(encoding="utf-8")
         here = path.relative_to(folder).as_posix()
-        found += [f"{here}: nothing may be fetched from elsewhere, got {each}" for each in _LOADED_BY_STYLE.findall(text)]
+        found += [
+            f"{here}: nothing may be fetched from elsewhere, got {each}" for each in _LOADED_BY_STYLE.findall(text)
+        ]
     return found
 
 
 def _outside(target: str) -> bool:
     parts = urlsplit(target)
-    return bool(parts.netloc) or parts.scheme in ("http", "https", "mailto", "data", "javascript") and parts.scheme != "data"
+    return bool(parts.netloc) or parts.scheme in ("http", "https", "mailto")
 
 
 def _lost(path: Path, target: str, folder: Path, pages: dict[Path, _Page]) -> str | None:
-    """Why a link of a page leads nowhere; None where it leads somewhere."""
+    """Reason why a link of a page leads nowhere; None where it leads somewhere."""
     parts = urlsplit(target)
     if parts.scheme == "data":
         return None

@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
-_SPECIAL = re.compile(r"([\\*_\[\]{}<>#|~^=])")
+_SPECIAL = re.compile(r"[\\*_\[\]{}<>&#|~]")
 _HEADER = re.compile(r"(Args|Returns|Raises|Source|Example|Examples): ?(.*)")
 _TITLES = {"Args": "Arguments", "Example": "Example", "Examples": "Example"}
 # `name: text`, or several names before one text; three blanks or more part two such items on one line.
@@ -22,7 +22,11 @@ _ARXIV = re.compile(r"(arXiv[: ])(\d{4}\.\d{4,5}(?:v\d+)?)")
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is written, its spans of `code` kept."""
     parts = re.split(r"(`[^`]+`)", text)
-    return "".join(part if i % 2 else _SPECIAL.sub(r"\\\1", part) for i, part in enumerate(parts))
+    return "".join(part if i % 2 else _SPECIAL.sub(_entity, part) for i, part in enumerate(parts))
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"
 
 
 def cited(source: str) -> str:
@@ -115,7 +119,9 @@ def _paragraph(lines: list[str]) -> str:
     items = items_of(lines)
     if items is None:
         return escaped("\n".join(lines)).replace("   ", "\u2003")
-    return "\n".join(f"* {', '.join(code(name) for name in names.split(', '))}: {escaped(text)}" for names, text in items)
+    return "\n".join(
+        f"* {', '.join(code(name) for name in names.split(', '))}: {escaped(text)}" for names, text in items
+    )
 
 
 def datasheet(text: str) -> list[tuple[str, str]]:

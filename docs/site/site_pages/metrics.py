@@ -7,7 +7,6 @@ import inspect
 from typing import get_args
 
 from ddl_dyn.metrics.registry import METRICS, Group, Metric, in_group
-
 from site_pages.markdown import code, docstring, escaped, table
 
 TITLES: dict[Group, str] = {
@@ -83,8 +82,8 @@ def definitions_page() -> str:
     """The functions of arrays that metrics are."""
     return _modules(
         "Definitions of the metrics",
-        "Arrays have any leading axes, as a rule replicas and trajectories, before times and components. A forecast that "
-        "fails is infinitely wrong and is never dropped.",
+        "Arrays have any leading axes, as a rule replicas and trajectories, before times and components. A forecast "
+        "that fails is infinitely wrong and is never dropped.",
         DEFINITIONS,
     )
 

@@ -8,15 +8,14 @@ from typing import Any
 from ddl_dyn.cli.catalogue import kind_text, size_text
 from ddl_dyn.config.sections import Section
 from ddl_dyn.models import MODELS
-
-from site_pages.markdown import cited, code, docstring, escaped, table
+from site_pages.markdown import cited, docstring, escaped, table
 from site_pages.options import meanings, options, own_options
 
 INTRODUCTION = """\
 # Catalogue of models
 
 The equation of one step of every model in the registry, with its options. [Models](models.md) says which version of
-Deep Delta Learning `ddl` is and which options make the controls; [adding](adding.md) how a model of your own is written.
+Deep Delta Learning `ddl` is and which options make the controls; [adding](adding.md) how you write a model of your own.
 A model's kind is what theory may assume of its step: any map, a flow, an invertible one, one with a memory beside the
 state, one that is solved and not trained, or an oracle that is told the truth.
 """
@@ -43,7 +42,9 @@ def catalogue() -> str:
     parts.append("## Options that models share")
     for section in shared_sections():
         said, _ = meanings(section)
-        parts.append(f"### {section.__name__} {{ #{section.__name__} }}\n\n{said}\n\n{options(section, prefix='model_args.')}")
+        parts.append(
+            f"### {section.__name__} {{ #{section.__name__} }}\n\n{said}\n\n{options(section, prefix='model_args.')}"
+        )
     return "\n\n".join(parts) + "\n"
 
 

@@ -7,8 +7,7 @@ from itertools import groupby
 
 from ddl_dyn.cli.catalogue import bounds_text
 from ddl_dyn.config.sections import BudgetConfig, DataConfig, EvalConfig, RunConfig, Section, TrainConfig
-
-from site_pages.markdown import code, definitions, escaped, items_of
+from site_pages.markdown import code, escaped, items_of
 
 # Sections of a run, by the word before the dot of their options.
 SECTIONS: dict[str, type[Section]] = {
@@ -21,8 +20,9 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def meanings(section: type[Section]) -> tuple[str, dict[str, str]]:
-    """What a section's docstring says of the section, and of each of its options."""
-    said, of_option = [], {}
+    """Text of a section's docstring on the section, and on each of its options."""
+    said: list[str] = []
+    of_option: dict[str, str] = {}
     for filled, lines in groupby((inspect.getdoc(section) or "").splitlines(), key=lambda line: bool(line.strip())):
         paragraph = list(lines)
         if paragraph[0].startswith("Example:"):
@@ -54,17 +54,17 @@ def options(section: type[Section], *, prefix: str, names: list[str] | None = No
         default = field.get_default(call_default_factory=True)
         # A section within a section has a heading of its own.
         if not isinstance(default, Section):
-            term = code(f"{prefix}{name} = {default!r}") + escaped(bounds_text(field))
-            entries.append((term, escaped(said.get(name, "")) or "–"))
-    return definitions(entries)
+            term = f"{code(f'{prefix}{name} = {default!r}')} {escaped(bounds_text(field).strip())}".strip()
+            entries.append(f"* {term}{': ' if name in said else ''}{escaped(said.get(name, ''))}")
+    return "\n".join(entries)
 
 
 def settings_page() -> str:
     """The page of a run's settings."""
     parts = [
         "# Settings of a run\n\n"
-        "What `ddl-dyn run with` takes as `key=value`, and `compare` and `sweep` too, with the defaults of a single run. "
-        "`task_args.` is followed by a parameter of the [task](tasks.md), `model_args.` by an option of the "
+        "What `ddl-dyn run with` takes as `key=value`, and `compare` and `sweep` too, with the defaults of a single "
+        "run. `task_args.` is followed by a parameter of the [task](tasks.md), `model_args.` by an option of the "
         "[model](catalogue.md)."
     ]
     for key, section in SECTIONS.items():

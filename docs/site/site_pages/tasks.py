@@ -11,7 +11,6 @@ from ddl_dyn.cli.catalogue import range_text
 from ddl_dyn.cli.facts import obstruction_of, required_parameters, size_and_time
 from ddl_dyn.cli.gallery import DYSTS, EXAMPLES, drawn_tasks
 from ddl_dyn.tasks import TASKS, make_task
-
 from site_pages.markdown import cited, code, datasheet, definitions, escaped, table
 
 _SHOWN = 12
