@@ -51,7 +51,7 @@ docs: install site
 # What builds the site is wanted here alone. The variable silences a notice of the theme on a later mkdocs.
 site: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[site]"
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f docs/site/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f docs/site/mkdocs.yml
 
 # Prints its seed and counts; a fault with the words that repeat it.
 SEED ?= 0

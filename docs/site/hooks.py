@@ -6,6 +6,7 @@ import logging
 import re
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -35,8 +36,27 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add what is generated, and the documents and files of the repository that lie outside docs/."""
-    pages = {
+    """Add what is generated, and the documents and files of the repository that lie outside docs/.
+
+    Raises:
+        PluginError: for a document's link that leads to no file.
+    """
+    for uri, text in _generated().items():
+        _put(files, File.generated(config, uri, content=text))
+    try:
+        copies = _documents(files, config)
+    except ValueError as error:
+        raise PluginError(str(error)) from error
+    for path in sorted(copies):
+        _put(files, File.generated(config, f"{repository.COPIES}/{path}", abs_src_path=str(repository.ROOT / path)))
+    for name in tasks.drawn_tasks():
+        _draw(name, files, config)
+    return files
+
+
+def _generated() -> dict[str, str]:
+    """Place in the site -> text of every page that is made from the code."""
+    return {
         "tasks.md": tasks.overview(),
         "catalogue.md": models.catalogue(),
         "settings.md": options.settings_page(),
@@ -47,22 +67,21 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         **{tasks.page_of_family(family): tasks.family_page(family) for family in tasks.families()},
         **{f"api/{room}.md": api.room_page(room) for room in api.rooms()},
     }
-    pages["examples.md"], copies = repository.examples()
+
+
+def _documents(files: Files, config: MkDocsConfig) -> set[str]:
+    """Bring the repository's documents in, their links as the site wants them; returns the files to be copied."""
+    needed: set[str] = set()
+    for file in [each for each in files.documentation_pages() if each.generated_by is None]:
+        file.content_string, copies = repository.moved(file.content_string, f"docs/{file.src_uri}", file.src_uri)
+        needed |= copies
     for page, (source, text) in repository.documents().items():
-        pages[page], more = repository.moved(text, source, page)
-        copies += more
-    for file in files.documentation_pages():
-        if file.src_uri not in pages:
-            source = f"docs/{file.src_uri}"
-            file.content_string, more = repository.moved(file.content_string, source, file.src_uri)
-            copies += more
-    for uri, text in pages.items():
-        _put(files, File.generated(config, uri, content=text))
-    for path in dict.fromkeys(copies):
-        _put(files, File.generated(config, f"{repository.COPIES}/{path}", abs_src_path=str(repository.ROOT / path)))
-    for name in tasks.drawn_tasks():
-        _draw(name, files, config)
-    return files
+        shown, copies = repository.moved(text, source, page)
+        _put(files, File.generated(config, page, content=shown))
+        needed |= copies
+    shown, scripts = repository.examples()
+    _put(files, File.generated(config, repository.PAGES["examples"], content=shown))
+    return needed.union(scripts)
 
 
 def _put(files: Files, file: File) -> None:
@@ -78,10 +97,10 @@ def _draw(name: str, files: Files, config: MkDocsConfig) -> None:
     if files.get_file_from_path(uri) is None:
         from ddl_dyn.cli.gallery import write_portrait
 
-        folder = Path(config.site_dir).with_name("portraits")
         log.info("drawing the portrait of %s", name)
-        path = write_portrait(name, folder / f"{name}.png")
-        files.append(File.generated(config, uri, content=path.read_bytes()))
+        with TemporaryDirectory() as folder:
+            drawn = write_portrait(name, Path(folder, f"{name}.png")).read_bytes()
+        files.append(File.generated(config, uri, content=drawn))
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001

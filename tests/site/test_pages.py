@@ -114,6 +114,8 @@ def test_links_follow_their_document() -> None:
     assert copies == {"CITATION.cff"}
     moved, copies = repository.moved("[a](../README.md) [b](../tests/conftest.py)", "docs/adding.md", "adding.md")
     assert (moved, copies) == ("[a](index.md) [b](files/tests/conftest.py)", {"tests/conftest.py"})
+    with pytest.raises(ValueError, match=r"README\.md: links must lead to files of the repository, got benchmarks"):
+        repository.moved("[a](benchmarks)", "README.md", "index.md")
     with pytest.raises(
         ValueError, match=r"docs/adding\.md: links must lead to files of the repository, got \.\./gone\.py"
     ):

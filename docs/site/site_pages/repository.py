@@ -48,7 +48,7 @@ def moved(text: str, source: str, page: str) -> tuple[str, set[str]]:
 
     def link(found: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[2]))
-        if not (ROOT / path).exists():
+        if path not in PAGES and not (ROOT / path).is_file():
             raise ValueError(f"{source}: links must lead to files of the repository, got {found[2]}")
         place = page_of(path)
         if place.startswith(f"{COPIES}/"):
