@@ -106,7 +106,7 @@ def _draw(name: str, files: Files, config: MkDocsConfig) -> None:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
     """Leave out marks of what a program fills in, link names of the package, give the room of an empty menu away."""
     if page.parent is None:
-        page.meta["hide"] = ["navigation"]
+        page.meta["hide"] = ["navigation", "toc"] if page.is_homepage else ["navigation"]
     kept = "\n".join(line for line in markdown.split("\n") if not line.strip().startswith("<!--"))
     return _NAME.sub(lambda found: f"[{found[0]}][{found[1]}]" if found[1] in _documented() else found[0], kept)
 
