@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SITE_STAMP := $(VENV)/.installed_site
 
 .PHONY: help install demo test lint docs site torture bench gpu study study-report clean
 
@@ -48,9 +49,13 @@ docs: install site
 	$(BIN)/python -m pytest tests/test_readme.py tests/test_docs.py tests/test_face.py tests/test_examples.py \
 	  tests/config/test_user_files.py tests/site
 
-# What builds the site is wanted here alone. The variable silences a notice of the theme on a later mkdocs.
-site: install
+# What builds the site is wanted here alone.
+$(SITE_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[site]"
+	@touch $(SITE_STAMP)
+
+# The variable silences a notice of the theme on a later mkdocs.
+site: install $(SITE_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f docs/site/mkdocs.yml
 
 # Prints its seed and counts; a fault with the words that repeat it.

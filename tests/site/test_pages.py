@@ -9,7 +9,7 @@ from collections import Counter
 from typing import get_args
 
 import pytest
-from site_pages import api, metrics, models, options, repository, tasks
+from site_pages import api, entries, metrics, models, options, repository, tasks
 from site_pages.markdown import escaped
 
 import ddl_dyn
@@ -69,7 +69,7 @@ def test_every_setting_of_a_run_is_listed() -> None:
 def test_every_metric_is_listed_and_defined() -> None:
     page = metrics.registry_page()
     assert set(metrics.TITLES) == set(get_args(Group))
-    assert metrics.undefined() == set()
+    assert set(metrics.DEFINED) <= set(METRICS)
     for name, metric in METRICS.items():
         assert escaped(metric.heading) in page, name
         assert metric.path in page, name
@@ -95,6 +95,12 @@ def test_every_public_name_has_one_entry() -> None:
         named = {name for face in api.ROOMS[room] for name in getattr(importlib.import_module(face), "__all__", ())}
         constants = {name for name in api.constants(room) if f"| `{name}` |" in page}
         assert named - constants - set(api.REGISTRIES) <= shown, room
+
+
+def test_fields_without_a_signature_are_shown() -> None:
+    assert entries.entry("ddl_dyn.metrics.statistics.Interval").endswith("\n      show_if_no_docstring: true")
+    assert "(../settings.md#train)" in entries.entry("ddl_dyn.config.sections.TrainConfig")
+    assert entries.entry("ddl_dyn.metrics.significance.holm") == "::: ddl_dyn.metrics.significance.holm"
 
 
 def test_the_readme_is_shown_whole() -> None:

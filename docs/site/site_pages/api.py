@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import ddl_dyn
-from ddl_dyn.config.sections import TrainConfig
+from site_pages.entries import entry
 from site_pages.markdown import code, escaped, table
-from site_pages.options import options
 
 # Rooms with names for users, in their order; the code generator's face stands with the engine's.
 ROOMS = {
@@ -87,7 +86,7 @@ def room_page(room: str) -> str:
         new = [path for path in dict.fromkeys(listed(room)) if path not in shown]
         shown += new
         if new:
-            parts += [f"## {title}", *map(_block, new)]
+            parts += [f"## {title}", *map(entry, new)]
     if others := constants(room):
         parts += [
             "## Constants",
@@ -99,13 +98,6 @@ def room_page(room: str) -> str:
 def _shown(value: Any) -> str:
     text = getattr(value, "pattern", None) or repr(value)
     return code(text) if len(text) < 80 else f"{type(value).__name__} of {len(value)} entries"
-
-
-def _block(path: str) -> str:
-    block = f"::: {path}"
-    if path.endswith(f".{TrainConfig.__name__}"):
-        block += "\n    options:\n      members: false\n\n" + options(TrainConfig, prefix="")
-    return block
 
 
 def rooms() -> list[str]:

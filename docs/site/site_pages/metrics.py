@@ -6,7 +6,8 @@ import importlib
 import inspect
 from typing import get_args
 
-from ddl_dyn.metrics.registry import METRICS, Group, Metric, in_group
+from ddl_dyn.metrics.registry import Group, Metric, in_group
+from site_pages.entries import entry
 from site_pages.markdown import code, docstring, escaped, table
 
 TITLES: dict[Group, str] = {
@@ -74,7 +75,7 @@ def _modules(title: str, introduction: str, names: tuple[str, ...]) -> str:
         head, _, rest = (inspect.getdoc(module) or "").partition("\n")
         parts += [f"## {name}", docstring(head), docstring(rest)]
         own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-        parts += [f"::: {module.__name__}.{key}" for key in own if not key.startswith("_")]
+        parts += [entry(f"{module.__name__}.{key}") for key in own if not key.startswith("_")]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -96,8 +97,3 @@ def statistics_page() -> str:
         "where.",
         STATISTICS,
     )
-
-
-def undefined() -> set[str]:
-    """Metrics that are functions of arrays here but of no entry of the registry."""
-    return set(DEFINED) - set(METRICS)

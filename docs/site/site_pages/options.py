@@ -39,17 +39,15 @@ def own_options(section: type[Section]) -> list[str]:
     return [name for name in vars(section).get("__annotations__", {}) if name in section.model_fields]
 
 
-def options(section: type[Section], *, prefix: str, names: list[str] | None = None) -> str:
-    """A list of options, each with its default, bounds and meaning.
+def options(section: type[Section], *, prefix: str) -> str:
+    """A list of the options that a section declares itself, each with its default, bounds and meaning.
 
     Args:
-        section: of a run's configuration.
-        prefix: what stands before an option's name on the command line, such as `train.`.
-        names: the options to list; None for those that the section declares itself.
+        section: of a run's configuration.   prefix: words before an option's name, such as `train.`.
     """
     _, said = meanings(section)
     entries = []
-    for name in own_options(section) if names is None else names:
+    for name in own_options(section):
         field = section.model_fields[name]
         default = field.get_default(call_default_factory=True)
         # A section within a section has a heading of its own.
