@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SITE_STAMP := $(VENV)/.installed_site
 
-.PHONY: help install demo test lint docs torture bench gpu study study-report clean
+.PHONY: help install demo test lint docs site torture bench gpu study study-report clean
 
 help:
 	@echo "make demo     install if needed, then train and compare; results in demo/"
 	@echo "make test     install if needed, then run the quick tests"
 	@echo "make lint     ruff (format and rules) and mypy"
-	@echo "make docs     run what README, docs/, CONTRIBUTING and examples/ show"
+	@echo "make docs     run what README, docs/, CONTRIBUTING and examples/ show; build the site"
+	@echo "make site     the documentation as pages in build/site; a warning or a dead link ends it"
 	@echo "make torture  bad settings, tables and run folders at random, and kills (about an hour); SEED=N repeats one"
 	@echo "make bench    install if needed, with the peers; then measure speed (about an hour)"
 	@echo "make gpu      on a machine with a card: equality, waits, kernels, speed, memory (at most 8 minutes)"
@@ -43,8 +45,18 @@ lint: install
 	$(BIN)/mypy
 
 # Code blocks, examples, links, paths and names: documents that run stay true.
-docs: install
-	$(BIN)/python -m pytest tests/test_readme.py tests/test_docs.py tests/test_face.py tests/test_examples.py tests/config/test_user_files.py
+docs: install site
+	$(BIN)/python -m pytest tests/test_readme.py tests/test_docs.py tests/test_face.py tests/test_examples.py \
+	  tests/config/test_user_files.py tests/site
+
+# What builds the site is wanted here alone.
+$(SITE_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[site]"
+	@touch $(SITE_STAMP)
+
+# The variable silences a notice of the theme on a later mkdocs.
+site: install $(SITE_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f docs/site/mkdocs.yml
 
 # Prints its seed and counts; a fault with the words that repeat it.
 SEED ?= 0

@@ -21,7 +21,7 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
 )
 # Names that a document uses for something of the reader's own.
-READERS_OWN = re.compile(r"path/to/|DIR/|FOLDER/|(^|/)NAME|my_|demo/|runs/|shared/|report/|bootstrap\.")
+READERS_OWN = re.compile(r"path/to/|DIR/|FOLDER/|(^|/)NAME|my_|build/|demo/|runs/|shared/|report/|bootstrap\.")
 
 
 def text_of(document: str) -> str:
@@ -137,7 +137,7 @@ def test_the_workflows_call_parts_of_the_check() -> None:
 def test_an_unknown_part_is_refused() -> None:
     done = subprocess.run([ROOT / ".ci" / "run", "slwo"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "error: .ci/run takes demo, quick, lint, docs, dysts or slow, got 'slwo'\n"
+    assert done.stderr == "error: .ci/run takes demo, quick, lint, docs, site, dysts or slow, got 'slwo'\n"
 
 
 def test_the_version_is_one() -> None:
@@ -165,7 +165,11 @@ def test_everything_that_is_read_at_run_time_travels_in_a_wheel() -> None:
 
 def test_every_test_dependency_is_pinned() -> None:
     extras = tomllib.loads(text_of("pyproject.toml"))["project"]
-    wanted = [*extras["dependencies"], *extras["optional-dependencies"]["dev"]]
+    wanted = [
+        *extras["dependencies"],
+        *extras["optional-dependencies"]["dev"],
+        *extras["optional-dependencies"]["site"],
+    ]
     names = {re.match(r"[\w.-]+", each)[0].lower() for each in wanted}  # type: ignore[index]
     pinned = {line.partition("==")[0].lower() for line in text_of("constraints.txt").splitlines()}
     assert names <= pinned

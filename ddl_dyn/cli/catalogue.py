@@ -48,7 +48,7 @@ def print_tasks(name: str | None) -> None:
         if field.init:
             text = "required" if field.name in required_parameters(cls) else f"= {_default(field)!r}"
             doc = field.metadata.get("doc", "") or ("sampling interval" if field.name == "dt" else "")
-            print(f"  task_args.{field.name} {text}{_range(cls, field)}{'  ' + doc if doc else ''}")
+            print(f"  task_args.{field.name} {text}{range_text(cls, field)}{'  ' + doc if doc else ''}")
     reason = f". {cls.obstruction_reason}" if cls.obstruction_reason else ""
     print(_wrapped(f"obstruction to a flow: {obstruction_of(cls)}{reason}"))
     print(_wrapped(f"source: {cls.source}"))
@@ -70,7 +70,8 @@ def _several(names: Sequence[str], most: int = 12) -> str:
     return ", ".join([*names[:most], f"… {names[-1]}"] if len(names) > most else names)
 
 
-def _range(cls: type[Task], field: dataclasses.Field[object]) -> str:
+def range_text(cls: type[Task], field: dataclasses.Field[object]) -> str:
+    """Choices or bounds of a task's parameter, after two blanks; empty where there are none."""
     from ddl_dyn.tasks.fields import Bounds, bounds_of, field_types
 
     bounds, kind = bounds_of(field), field_types(cls)[field.name]
@@ -148,7 +149,7 @@ def print_models(name: str | None) -> None:
     from ddl_dyn.models import MODELS, model_class
 
     if name is None:
-        rows = [(key, _kind(cls), cls.equation) for key, cls in MODELS.items()]
+        rows = [(key, kind_text(cls), cls.equation) for key, cls in MODELS.items()]
         _print_table(("model", "kind", "equation of a step"), rows)
         return
     cls: Any = model_class(name)
@@ -160,16 +161,18 @@ def print_models(name: str | None) -> None:
     print("options:")
     for key, field in cls.Config.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        print(_wrapped(f"  model_args.{key} = {default!r}{_bounds(field)}"))
-    print(_wrapped(f"parameters: {_size(name, cls)}"))
+        print(_wrapped(f"  model_args.{key} = {default!r}{bounds_text(field)}"))
+    print(_wrapped(f"parameters: {size_text(name, cls)}"))
     print(_wrapped(f"source: {cls.source}"))
 
 
-def _kind(cls: Any) -> str:
+def kind_text(cls: Any) -> str:
+    """Class of maps that theory may take a model's step for, in a word."""
     return "solved" if cls.dynamics == "floor" else cls.dynamics
 
 
-def _size(name: str, cls: Any) -> str:
+def size_text(name: str, cls: Any) -> str:
+    """Number of a model's parameters, or why it has none."""
     from ddl_dyn.models.oracles import Oracle
 
     if issubclass(cls, Oracle):
@@ -185,7 +188,8 @@ def _size(name: str, cls: Any) -> str:
         return f"{count_parameters(make_model(name, state_dim=2)):,} at these options and D = 2"
 
 
-def _bounds(field: Any) -> str:
+def bounds_text(field: Any) -> str:
+    """Bounds and choices of a model's option, after two blanks; empty where there are none."""
     symbols = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [
         f"{symbol} {getattr(item, name):g}"
