@@ -208,8 +208,8 @@ def flat_config(run: Run) -> dict[str, Any]:
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """Settings in which runs differ, in the configuration's order: dotted name -> value of each run, None without it.
 
-    A setting that all runs which have it agree on is none, for there the model or task says who has it; nor are remarks,
-    and where and how fast a run is computed.
+    A setting that all runs which have it agree on is none, for there the model or task says who has it; nor are
+    remarks, and where and how fast a run is computed.
     """
     flats = [flat_config(run) for run in runs]
     names = dict.fromkeys(name for flat in flats for name in flat if name not in _NEUTRAL | REMARKS)

@@ -219,7 +219,7 @@ def _short(value: float) -> float | None:
 
 
 def _score(run: Run) -> float | str | None:
-    """Median over the replicas of the primary error, in distribution over the short horizon; `failed` where infinite."""
+    """Median over replicas of the primary error, in distribution over the short horizon; `failed` where infinite."""
     try:
         found = scores(run, "test", "short")
     except (RunError, TypeError, ValueError, OverflowError):

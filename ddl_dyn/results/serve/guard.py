@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 Message = MutableMapping[str, Any]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -78,7 +79,11 @@ class Guard:
 
     def _refusal(self, scope: Message) -> tuple[int, bytes, list[tuple[bytes, bytes]]] | None:
         if not self._is_host([value for name, value in scope["headers"] if name == b"host"]):
-            return 403, b"this server answers under its own name alone; take the address that ddl-dyn serve printed\n", []
+            return (
+                403,
+                b"this server answers under its own name alone; take the address that ddl-dyn serve printed\n",
+                [],
+            )
         if scope["method"] not in ("GET", "HEAD"):
             return 405, b"this server shows and changes nothing\n", [(b"allow", b"GET, HEAD")]
         first = scope["path"].encode("utf-8", "replace").split(b"/")[1:2]

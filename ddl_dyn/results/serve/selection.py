@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,6 @@ def _median(run: Run, split: str, horizon: str) -> Number:
 
 
 def _number(value: object) -> Number:
-    if isinstance(value, Mapping) or isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(f"{value:.6g}") if math.isfinite(value) else "failed"

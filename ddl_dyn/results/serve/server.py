@@ -10,9 +10,8 @@ import uvicorn
 
 from ddl_dyn.config.terminal import say
 from ddl_dyn.results.serve.catalogue import RunsCatalogue
+from ddl_dyn.results.serve.drawings import DrawingShelf
 from ddl_dyn.results.serve.guard import host_names
-from ddl_dyn.results.serve.portraits import FormingPortraits
-from ddl_dyn.results.serve.reports import ReportShelf
 from ddl_dyn.results.serve.site import RunsSite, site_application
 from ddl_dyn.runs.run import ids
 
@@ -38,8 +37,8 @@ class RunsServer:
         name, taken = self._socket.getsockname()[:2]
         shown = f"[{name}]" if ":" in name else name
         self.address = f"http://{shown}:{taken}/{self.token}/"
-        self._reports = ReportShelf()
-        site = RunsSite(RunsCatalogue(runs), self._reports, FormingPortraits(), self.token)
+        self._drawings = DrawingShelf()
+        site = RunsSite(RunsCatalogue(runs), self._drawings, self.token)
         config = uvicorn.Config(
             site_application(site, host),
             log_level="error",
@@ -59,7 +58,7 @@ class RunsServer:
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            self._reports.close()
+            self._drawings.close()
             self._socket.close()
 
     def stop(self) -> None:
@@ -77,8 +76,8 @@ def _listen(host: str, port: int) -> socket.socket:
         # Python adds the address once more, in brackets.
         reason = (error.strerror or str(error)).partition(" (")[0]
         raise ValueError(
-            f"cannot listen on port {port} of {host}: {reason}; choose another with --port (0 takes a free one), or the "
-            "interface with --host"
+            f"cannot listen on port {port} of {host}: {reason}; choose another with --port (0 takes a free one), or "
+            "the interface with --host"
         ) from error
 
 

@@ -20,7 +20,7 @@ from ddl_dyn.config.labels import model_label
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.arrays import Array
 from ddl_dyn.metrics.registry import PRIMARY
-from ddl_dyn.plots.bands import spread
+from ddl_dyn.plots.bands import log_limits, spread
 from ddl_dyn.results.comparison.groups import flat_config
 from ddl_dyn.results.figures.registry import known_figures
 from ddl_dyn.results.report.charts import LineChart, curve_of_model
@@ -28,16 +28,16 @@ from ddl_dyn.results.report.figures import PROBLEMS
 from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import COMPLETED, Run
 from ddl_dyn.runs.reading import TEXT_LIMIT
-from ddl_dyn.runs.run import FIGURES_FOLDER
+from ddl_dyn.runs.run import FIGURES_FOLDER, PORTRAITS_FILE
 
 # Points of a curve: more than its drawing has pixels to tell apart.
 _POINTS = 300
-_LEVEL = 0.8
+_LEVEL, _DECADES = 0.8, 6
 # End of the output that is shown, and most figures.
 _OUTPUT_BYTES, _FIGURES = 16_384, 60
 _FIGURE_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,59})\.(?:png|svg)")
 # Files whose change may change what the page shows.
-_WATCHED = ("run.json", "metrics.jsonl", "cout.txt", "result.json", FIGURES_FOLDER)
+_WATCHED = ("run.json", "metrics.jsonl", "cout.txt", "result.json", PORTRAITS_FILE, FIGURES_FOLDER)
 
 
 def page_stamp(run: Run, status: str) -> str:
@@ -84,6 +84,7 @@ def training_charts(run: Run) -> list[LineChart]:
                 f"{title} against updates, {note}",
                 (curve,),
                 log_y=True,
+                box=log_limits([values], decades=_DECADES),
                 note=f"{note}{f'; {lost} diverged' if lost else ''}.",
             )
         )

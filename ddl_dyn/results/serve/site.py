@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,9 @@ from ddl_dyn.results.report.figures import PROBLEMS, stored_figure
 from ddl_dyn.results.report.html import TEMPLATES, page_environment, page_policy
 from ddl_dyn.results.serve import single_run
 from ddl_dyn.results.serve.catalogue import RunsCatalogue
+from ddl_dyn.results.serve.drawings import LOST, READY, DrawingShelf
 from ddl_dyn.results.serve.guard import Application, Guard
-from ddl_dyn.results.serve.portraits import FormingPortraits
-from ddl_dyn.results.serve.reports import READY, ReportShelf
+from ddl_dyn.results.serve.portraits import forming_portraits
 from ddl_dyn.results.serve.selection import selection_data
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.run import GRIDS
@@ -52,12 +53,11 @@ class RunsSite:
     """Endpoints over a runs folder.
 
     Args:
-        catalogue: of the folder.   reports: of selections.   portraits: as they form.   token: first part of every path.
+        catalogue: of the folder.   drawings: reports and figures.   token: first part of every path.
     """
 
     catalogue: RunsCatalogue
-    reports: ReportShelf
-    portraits: FormingPortraits
+    drawings: DrawingShelf
     token: str
 
     def page(self, name: str, **values: Any) -> HTMLResponse:
@@ -82,13 +82,15 @@ class RunsSite:
         """The page of one run, comparison or sweep."""
         run, line = self._run(request)
         settings = single_run.settings_table(run)
-        parts = self._parts(run, line)
-        return self.page("run.html", run=run, line=line, settings=settings, grid=line.get("kind") in GRIDS, **parts)
+        parts, drawn = self._parts(run, line), self._drawn(request, run)
+        grid = line.get("kind") in GRIDS
+        return self.page("run.html", run=run, line=line, settings=settings, grid=grid, drawn=drawn, **parts)
 
     def run_state(self, request: Request) -> Response:
         """The parts of a run's page that change, or nothing where none has since a stamp."""
         run, line = self._run(request)
-        stamp = single_run.page_stamp(run, str(line["status"]))
+        drawn = self._drawn(request, run)
+        stamp = f"{single_run.page_stamp(run, str(line['status']))}.{drawn['state']}"
         if request.query_params.get("stamp") == stamp:
             return JSONResponse({"stamp": stamp, "line": line})
         parts = self._parts(run, line)
@@ -96,22 +98,32 @@ class RunsSite:
         told = {
             "charts": str(macros.charts(parts["charts"])),  # type: ignore[attr-defined]
             "scores": str(macros.sentences(parts["scores"])),  # type: ignore[attr-defined]
-            "figures": str(macros.figures(parts["figures"], run.id, f"/{self.token}")),  # type: ignore[attr-defined]
+            "figures": str(macros.figures(parts["figures"], run.id, f"/{self.token}", drawn)),  # type: ignore[attr-defined]
             "forming": str(macros.forming(parts["forming"])),  # type: ignore[attr-defined]
             "output": parts["output"],
             "error": parts["error"],
         }
         return JSONResponse({"stamp": stamp, "line": line, "parts": told})
 
+    def _drawn(self, request: Request, run: Run) -> dict[str, Any]:
+        """Figures of a finished run that lie nowhere, drawn if its page asks for them (`?figures=draw`)."""
+        if not run.path.joinpath("arrays.npz").is_file():
+            return {"state": "none", "reason": "", "found": []}
+        if request.query_params.get("figures") != "draw":
+            return {"state": "offered", "reason": "", "found": []}
+        key = self.drawings.ask([run], kind="figures")
+        state, reason = self.drawings.state(key)
+        found = json.loads(self.drawings.content(key)) if state == READY else []
+        return {"state": state, "reason": reason if state == LOST else "", "found": found}
+
     def _parts(self, run: Run, line: Mapping[str, Any]) -> dict[str, Any]:
         status = str(line["status"])
         single = line.get("kind", "run") not in GRIDS
         return {
-            "stamp": single_run.page_stamp(run, status),
             "charts": _attempt(lambda: single_run.training_charts(run), []) if single else [],
             "scores": single_run.score_sentences(run, status) if single else [],
             "figures": single_run.stored_figures(run),
-            "forming": self.portraits.of(run, status) if single else None,
+            "forming": _attempt(lambda: forming_portraits(run), None) if single else None,
             "output": single_run.output_end(run),
             "error": _attempt(lambda: clean(shortened(run.entry.get("error") or "", 2000)), "run.json cannot be read"),
         }
@@ -141,15 +153,15 @@ class RunsSite:
 
     def report_state(self, request: Request) -> Response:
         """How far a report is: of a selection when it is first asked for, of its key from then on."""
-        key = request.query_params.get("key") or self.reports.ask(self._selected(request))
-        state, reason = self.reports.state(key)
+        key = request.query_params.get("key") or self.drawings.ask(self._selected(request))
+        state, reason = self.drawings.state(key)
         ready = {"address": f"/{self.token}/reports/{key}"} if state == READY else {}
         return JSONResponse({"key": key, "state": state, "reason": reason, **ready})
 
     def finished_report(self, request: Request) -> Response:
         """A report that is ready, under its own policy."""
         headers = {"content-security-policy": _REPORT_POLICY}
-        return HTMLResponse(self.reports.page(request.path_params["key"]), headers=headers)
+        return HTMLResponse(self.drawings.content(request.path_params["key"]), headers=headers)
 
     def static(self, request: Request) -> Response:
         """A style or script of the pages."""

@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const { run } = document.body.dataset;
-  let { stamp } = document.body.dataset;
+  const drawing = new URLSearchParams(location.search).get("figures") || "";
+  let stamp = "";
   const shown = {};
   const chartsIn = (place) => { for (const svg of place.querySelectorAll(".chart > svg")) readable(svg); };
 
@@ -30,7 +31,8 @@
     if (scored) scored.hidden = !parts.scores.trim();
     const output = document.getElementById("output");
     const atEnd = output.scrollTop + output.clientHeight >= output.scrollHeight - 8;
-    if (output.textContent !== parts.output) output.textContent = parts.output;
+    const printed = parts.output || "Nothing printed yet.";
+    if (output.textContent !== printed) output.textContent = printed;
     if (atEnd) output.scrollTop = output.scrollHeight;
     const error = document.getElementById("error");
     error.textContent = parts.error;
@@ -41,7 +43,7 @@
   const output = document.getElementById("output");
   output.scrollTop = output.scrollHeight;
   keepLooking(async () => {
-    const news = await ask(`run/${run}/state.json?stamp=${encodeURIComponent(stamp)}`);
+    const news = await ask(`run/${run}/state.json?stamp=${encodeURIComponent(stamp)}&figures=${encodeURIComponent(drawing)}`);
     stamp = news.stamp;
     showState(news.line);
     if (news.parts) show(news.parts);

@@ -1,9 +1,10 @@
-"""Reports of selections, drawn in a process of their own into a temporary folder."""
+"""Reports of selections and figures of single runs, drawn in a process of their own into a temporary folder."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import multiprocessing
 import os
 import tempfile
@@ -11,19 +12,22 @@ import threading
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Literal
 
 from ddl_dyn.config.formats import shortened
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.results.report import write_report
 from ddl_dyn.runs import Run, RunError
+from ddl_dyn.runs.atomic_files import write_text
 
+Kind = Literal["report", "figures"]
 WAITING, BUILDING, READY, LOST = "waiting", "building", "ready", "failed"
 # A training on the same machine goes first.
 _NICE = 10
 
 
-class ReportShelf:
-    """Reports by the runs they are of, one drawn at a time; what nobody asks for any more is not begun.
+class DrawingShelf:
+    """Reports and figures by the runs they are of, one drawn at a time; what nobody asks for any more is not begun.
 
     They lie in a temporary folder, the user's alone, until `close`.
     """
@@ -35,22 +39,22 @@ class ReportShelf:
         self._current = ""
         self._asked: dict[str, list[Path]] = {}
 
-    def ask(self, runs: Sequence[Run]) -> str:
-        """Key of the report of some runs as they are now."""
-        key = _key(runs)
+    def ask(self, runs: Sequence[Run], *, kind: Kind = "report") -> str:
+        """Key of the report of some runs, or of the figures of one, as they are now."""
+        key = f"{kind}-{_key(runs)}"
         with self._lock:
             self._asked[key] = [run.path for run in runs]
         return key
 
     def state(self, key: str) -> tuple[str, str]:
-        """State of a report that was asked for, and why it failed; drawing begins when no other is being drawn.
+        """State of a drawing that was asked for, and why it failed; drawing begins when no other is being drawn.
 
         Raises:
             RunError: when nobody has asked for it.
         """
         with self._lock:
             if key not in self._asked:
-                raise RunError("no such report; select runs in the list and ask for theirs")
+                raise RunError("no such drawing; select runs in the list and ask for their report")
             target = self._path(key)
             if self._process is not None and not self._process.is_alive():
                 self._end()
@@ -63,14 +67,14 @@ class ReportShelf:
                 self._begin(key, self._asked[key], target)
             return (BUILDING if self._current == key else WAITING), ""
 
-    def page(self, key: str) -> bytes:
-        """The source of a report that is ready.
+    def content(self, key: str) -> bytes:
+        """A report's page, or the figures of a run as JSON: name, text and address (data:) of each.
 
         Raises:
             RunError: when there is none.
         """
         if self.state(key)[0] != READY:
-            raise RunError("this report is not drawn yet; select its runs in the list and ask for it")
+            raise RunError("this is not drawn yet; select its runs in the list and ask for their report")
         return self._path(key).read_bytes()
 
     def close(self) -> None:
@@ -83,7 +87,7 @@ class ReportShelf:
         self._folder.cleanup()
 
     def _path(self, key: str) -> Path:
-        return Path(self._folder.name) / f"{key}.html"
+        return Path(self._folder.name) / f"{key}{'.html' if key.startswith('report') else '.json'}"
 
     def _begin(self, key: str, paths: list[Path], target: Path) -> None:
         # Started anew, not forked: the server has threads.
@@ -112,11 +116,36 @@ def _key(runs: Sequence[Run]) -> str:
 
 
 def _draw(paths: Sequence[Path], target: Path) -> None:
-    """Write a report, or the reason why there is none; in a process of its own."""
+    """Write a report or, as JSON, one run's figures, or the reason why there are none; in a process of its own."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(_NICE)
     try:
-        write_report([Run(path) for path in paths], target)
+        runs = [Run(path) for path in paths]
+        if target.suffix == ".html":
+            write_report(runs, target)
+        else:
+            write_text(target, json.dumps(_figures(runs[0])))
     except Exception as error:
         reason = clean(shortened(f"{error}" or type(error).__name__, 500))
         target.with_suffix(".txt").write_text(reason, encoding="utf-8")
+
+
+def _figures(run: Run) -> list[dict[str, object]]:
+    """Figures of a finished run from its stored arrays; its curves of training, which its page has as charts, left out."""
+    from ddl_dyn.results.figures.registry import figures_side_by_side, on_page
+    from ddl_dyn.results.figures.run_view import RunView
+    from ddl_dyn.results.report.figures import PROBLEMS, web_figure
+    from ddl_dyn.results.report.html import data_uri, size
+
+    view = RunView(run, stored_only=True, narrow=True)
+    alone = [one for one in on_page(together=False) if one.name != "training" and not one.unless(view)]
+    found: list[dict[str, object]] = []
+    for one in [*figures_side_by_side(view), *alone]:
+        try:
+            drawn = web_figure(one.draw(view), one.name, one.alt)
+        except PROBLEMS as error:
+            found.append({"shows": f"{one.shows}: it could not be drawn: {error}", "address": ""})
+            continue
+        width, height = size(drawn) or (0, 0)
+        found.append({"shows": one.shows, "alt": one.alt, "address": data_uri(drawn), "width": width, "height": height})
+    return found
