@@ -19,9 +19,10 @@ def serve(options: argparse.Namespace) -> int:
     try:
         from ddl_dyn.results.serve.server import serve_runs
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        missing = str(error.name).partition(".")[0]
+        if missing not in ("starlette", "uvicorn"):
             raise
-        raise ValueError(f"serve needs {error.name}, which is not installed: pip install 'ddl-dyn[serve]'") from error
+        raise ValueError(f"serve needs {missing}, which is not installed: pip install 'ddl-dyn[serve]'") from error
     try:
         serve_runs(Path(options.runs), host=options.host, port=options.port)
     except KeyboardInterrupt as interrupt:

@@ -1,1 +1,1 @@
-"""The runs folder in a browser: lists and curves that are live, selections compared and reported; nothing is written there."""
+"""The runs folder in a browser: live lists and curves, selections compared and reported; nothing is written there."""

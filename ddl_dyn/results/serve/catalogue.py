@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.plots.bands import spread
 from ddl_dyn.runs import COMPLETED, UNREADABLE, Run, RunError
-from ddl_dyn.runs.index import list_line
+from ddl_dyn.runs.index import COLUMNS, list_line
 from ddl_dyn.runs.live import FolderState, Follower, GridProgress, RunProgress
 from ddl_dyn.runs.result import scores
 from ddl_dyn.runs.run import GRIDS, RUN_ID
@@ -92,13 +92,25 @@ class RunsCatalogue:
                 raise RunError(f"no run {clean(run_id)!r} in this folder; the list shows what there is")
             return self._known[run_id].line
 
-    def run(self, run_id: str) -> Run:
-        """One run of the folder, to be read.
+    def runs(self, run_ids: Iterable[str]) -> list[Run]:
+        """Runs of the folder to be read, each once; a comparison or sweep stands for those of its runs that are there.
 
         Raises:
-            RunError: when there is no such run.
+            RunError: when there is none, or not one of those named.
         """
-        return Run(self.base / str(self.line(run_id)["id"]))
+        with self._lock:
+            self._look()
+            found: dict[str, Run] = {}
+            for name in dict.fromkeys(run_ids):
+                if name not in self._known:
+                    raise RunError(f"no run {clean(name)!r} in this folder; the list shows what there is")
+                entry = self._known[name].entry
+                for member in _members(entry) if entry.get("kind") in GRIDS else [name]:
+                    if member in self._known:
+                        found[member] = Run(self.base / member)
+        if not found:
+            raise RunError("no runs are selected; choose some in the list")
+        return list(found.values())
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < _PAUSE_S:
@@ -175,9 +187,9 @@ def _members(entry: Mapping[str, Any]) -> list[str]:
 
 def _line(name: str, entry: Mapping[str, Any], status: str) -> Line:
     try:
-        line: Line = dict(list_line(name, entry, status))
+        line: Line = dict.fromkeys(COLUMNS, "") | list_line(name, entry, status)
     except (TypeError, ValueError):
-        return dict(list_line(name, {}, UNREADABLE))
+        return dict.fromkeys(COLUMNS, "") | list_line(name, {}, UNREADABLE)
     if status != UNREADABLE:
         line["note"] = clean(entry.get("note") or entry.get("comment") or "")
         line["stopped"] = clean(str(entry.get("stop_time") or "")[:19].replace("T", " "))

@@ -131,7 +131,7 @@ def _draw(paths: Sequence[Path], target: Path) -> None:
 
 
 def _figures(run: Run) -> list[dict[str, object]]:
-    """Figures of a finished run from its stored arrays; its curves of training, which its page has as charts, left out."""
+    """Figures of a finished run from its stored arrays, without those of its training, which its page has as charts."""
     from ddl_dyn.results.figures.registry import figures_side_by_side, on_page
     from ddl_dyn.results.figures.run_view import RunView
     from ddl_dyn.results.report.figures import PROBLEMS, web_figure

@@ -176,22 +176,13 @@ class RunsSite:
         return RedirectResponse(f"/{self.token}/")
 
     def _run(self, request: Request) -> tuple[Run, dict[str, Any]]:
-        run_id = request.path_params["run_id"]
-        return self.catalogue.run(run_id), self.catalogue.line(run_id)
+        line = self.catalogue.line(request.path_params["run_id"])
+        return Run(self.catalogue.base / str(line["id"])), line
 
     def _selected(self, request: Request) -> list[Run]:
-        """Runs of `?run=a,b`, a comparison or sweep standing for its runs; each once."""
-        names = [name for text in request.query_params.getlist("run") for name in text.split(",") if name]
-        found: dict[str, Run] = {}
-        for name in names:
-            run = self.catalogue.run(name)
-            members = run.members if self.catalogue.line(name).get("kind") in GRIDS else [name]
-            for member in members:
-                if (run.path.parent / member / "run.json").is_file():
-                    found.setdefault(member, Run(run.path.parent / member))
-        if not found:
-            raise RunError("no runs are selected; choose some in the list")
-        return list(found.values())
+        """Runs of `?run=a,b`."""
+        texts = request.query_params.getlist("run")
+        return self.catalogue.runs(name for text in texts for name in text.split(",") if name)
 
     def refused(self, _: Request, error: Exception) -> Response:
         """The page that says what cannot be shown, and why."""

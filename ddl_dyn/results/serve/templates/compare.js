@@ -6,6 +6,7 @@
   const texts = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   const form = document.getElementById("choice");
   const kept = new Map();
+  const brushes = new Map();
   let data, axes, hot = null;
 
   const byName = (name) => axes.find((axis) => axis.name === name);
@@ -31,7 +32,7 @@
       const few = distinct.length <= 6 ? distinct : [0, 1, 2, 3, 4].map((i) => (
         axis.log ? low * (high / low) ** (i / 4) : low + (high - low) * i / 4
       ));
-      marks = few.map((value) => [place(value), digits(value)]);
+      marks = few.map((value) => [place(value), digits(value, distinct.length <= 6 ? 4 : 2)]);
       if (failed) marks.push([1, "failed"]);
     }
     return Object.assign(axis, { marks, at: axis.values.map((value) => (value === null ? null : place(value))) });
@@ -92,18 +93,23 @@
         pen = "L";
         return step;
       }).join("");
-      const line = drawing("path", { class: `run${score.values[i] === "failed" ? " failed" : ""}${isKept(i) ? "" : " out"}`, d: path, "data-i": i });
+      const line = drawing("path", { class: `run${score.values[i] === "failed" ? " failed" : ""}`, d: path, "data-i": i });
       line.style.stroke = tint[i];
       return line;
     });
+    brushes.clear();
     const rails = shown.map((axis, k) => {
       const group = drawing("g", { class: "axis" }, heading(axis, places[k]), drawing("path", { d: `M${places[k]} ${up(0)}V${up(1)}` }));
       for (const [share, text] of axis.marks) {
         const label = text.length > 14 ? `${text.slice(0, 13)}…` : text;
         group.append(drawing("text", { x: places[k] + 6, y: up(share) + 4, class: "mark" }, label, drawing("title", {}, text)));
       }
-      const range = kept.get(axis.name);
-      if (range) group.append(drawing("rect", { class: "brush", x: places[k] - 6, width: 12, y: up(range[1]) - 3, height: up(range[0]) - up(range[1]) + 6 }));
+      const brush = drawing("rect", { class: "brush", x: places[k] - 6, width: 12 });
+      group.append(brush);
+      brushes.set(axis.name, ([low, high]) => {
+        brush.setAttribute("y", up(high) - 3);
+        brush.setAttribute("height", high < low ? 0 : up(low) - up(high) + 6);
+      });
       const grip = drawing("rect", { class: "grip", x: places[k] - 14, width: 28, y: TOP - 6, height: HEIGHT - TOP - BOTTOM + 12 });
       grip.addEventListener("pointerdown", (event) => startBrush(event, axis, svg, up));
       group.append(grip);
@@ -112,21 +118,36 @@
     svg.replaceChildren(...lines, ...rails);
   }
 
+  // Which runs are kept has changed: they are marked, and not drawn anew, so that thousands follow the pointer.
+  function mark() {
+    for (const [name, place] of brushes) place(kept.get(name) || [1, 0]);
+    const out = data.runs.map((_, i) => !isKept(i));
+    for (const part of document.querySelectorAll("svg .run")) part.classList.toggle("out", out[part.dataset.i]);
+    drawTable(selected("score"));
+  }
+
+  let marking = null;
+  function markSoon() {
+    if (marking === null) marking = requestAnimationFrame(() => { marking = null; mark(); });
+  }
+
   function startBrush(event, axis, svg, up) {
     event.preventDefault();
     const share = (one) => {
       const point = new DOMPoint(one.clientX, one.clientY).matrixTransform(svg.getScreenCTM().inverse());
-      return Math.min(Math.max((up(0) - point.y) / (up(0) - up(1)), 0), 1);
+      const found = (up(0) - point.y) / (up(0) - up(1));
+      // An end is meant by whoever comes near it.
+      return found < 0.04 ? 0 : found > 0.96 ? 1 : found;
     };
     const from = share(event);
     const move = (one) => {
       const to = share(one);
       if (Math.abs(to - from) < 0.015) kept.delete(axis.name); else kept.set(axis.name, [Math.min(from, to), Math.max(from, to)]);
-      draw();
+      markSoon();
     };
     const end = () => { window.removeEventListener("pointermove", move); };
     kept.delete(axis.name);
-    draw();
+    markSoon();
     window.addEventListener("pointermove", move);
     window.addEventListener("pointerup", end, { once: true });
     window.addEventListener("pointercancel", end, { once: true });
@@ -136,7 +157,7 @@
     const [x, y] = [selected("x"), selected("y")];
     const svg = document.getElementById("scatter");
     const width = Math.max(Math.min(svg.parentElement.clientWidth - 8, 760), 320);
-    const left = 84, right = 22, top = 14, bottom = 48;
+    const left = 96, right = 22, top = 14, bottom = 48;
     const across = (share) => left + share * (width - left - right);
     const up = (share) => HEIGHT - bottom - share * (HEIGHT - bottom - top);
     for (const [key, value] of [["width", width], ["height", HEIGHT], ["viewBox", `0 0 ${width} ${HEIGHT}`]]) svg.setAttribute(key, value);
@@ -156,7 +177,7 @@
     const tint = colours(score);
     const points = drawingOrder(score).filter((i) => x.at[i] !== null && y.at[i] !== null).map((i) => {
       const failed = score.values[i] === "failed" || y.values[i] === "failed";
-      const dot = drawing("circle", { class: `run${failed ? " failed" : ""}${isKept(i) ? "" : " out"}`, cx: across(x.at[i]), cy: up(y.at[i]), r: 5, "data-i": i });
+      const dot = drawing("circle", { class: `run${failed ? " failed" : ""}`, cx: across(x.at[i]), cy: up(y.at[i]), r: 5, "data-i": i });
       dot.style.fill = failed ? "none" : tint[i];
       dot.style.stroke = tint[i];
       return dot;
@@ -198,7 +219,7 @@
     if (data.settings.length) drawParallel(score);
     drawScatter(score);
     drawScale(score);
-    drawTable(score);
+    mark();
   }
 
   // One run brought forward in both drawings, with its numbers in words.
