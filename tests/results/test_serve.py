@@ -39,7 +39,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    make_run(tmp_path / "runs", "1", note=HOSTILE, tags=[HOSTILE], error=HOSTILE)
+    make_run(tmp_path / "runs", "1", note=HOSTILE, tags=[HOSTILE], error=HOSTILE, model=HOSTILE)
     with serving(tmp_path / "runs") as found:
         yield found
 
@@ -150,9 +150,12 @@ def test_what_users_named_is_escaped_everywhere(client: Client) -> None:
     (runs / "1" / "cout.txt").write_text(f"first\n\rover{HOSTILE}\n")
     config = json.loads((runs / "1" / "config.json").read_text()) | {"note": HOSTILE, "model_args": {HOSTILE: HOSTILE}}
     (runs / "1" / "config.json").write_text(json.dumps(config))
+    for update in (0, 10):
+        record(runs / "1", update, [1.0, 2.0])
     page = client.get("run/1").text
     assert page.count("&lt;script&gt;alert(1)") >= 5
     state = client.get("run/1/state.json").json["parts"]
+    assert "&lt;script&gt;alert(1)" in state["charts"]
     for text in (page, *(state[name] for name in ("charts", "scores", "figures", "forming"))):
         assert "<script>alert" not in text
         assert "<img src=x" not in text
@@ -167,9 +170,10 @@ def test_what_users_named_is_escaped_everywhere(client: Client) -> None:
 
 def test_names_that_lead_elsewhere_lead_nowhere(client: Client) -> None:
     (client.runs.parent / "run.json").write_text("{}")
-    for place in ("run/..", "run/%2e%2e", "run/..%2f1", "run/.", "run/1%2f..%2f1", "static/../site.py",
-                  "static/serve.py", "static/..%2f..%2fsite.py", "run/1/figure/..%2f..%2frun", "reports/..%2frun", "compare?run=..",
-                  "report?run=../1", "compare", "reports/report-0"):  # fmt: skip
+    places = ["run/..", "run/%2e%2e", "run/..%2f1", "run/.", "run/1%2f..%2f1", "run/1/figure/..%2f..%2frun"]
+    places += ["static/../site.py", "static/serve.py", "static/..%2f..%2fsite.py", "static/", "reports/..%2frun"]
+    places += ["compare?run=..", "report?run=../1", "report?run=", "compare", "reports/report-0", "report.json?key=x"]
+    for place in places:
         assert client.get(place).status == 404, place
 
 

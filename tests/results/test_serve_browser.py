@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -112,9 +113,8 @@ def test_filters_narrow_the_list_and_stand_in_its_address(browser: Browser, clie
     # Every third is a highway network, every fifth has the tag.
     expected = sum(number % 3 == 2 and number % 5 == 1 for number in range(COUNT))
     browser.until(f"{FOUND}.startsWith('{expected} of ')")
-    browser.evaluate(
-        "const text = document.forms[0].elements.text; text.value = 'old-00'; text.form.dispatchEvent(new Event('input'))"
-    )
+    field = "document.forms[0].elements.text"
+    browser.evaluate(f"{field}.value = 'old-00'; document.forms[0].dispatchEvent(new Event('input'))")
     few = sum(number % 3 == 2 and number % 5 == 1 for number in range(100))
     assert browser.evaluate(FOUND).startswith(f"{few} of ")
     assert browser.evaluate(f"{ROWS}.length") == few
@@ -181,7 +181,9 @@ def test_no_page_is_wider_than_its_window(browser: Browser, client: Client, plac
 
 
 def test_ctrl_c_ends_it_with_success(tmp_path: Path) -> None:
-    server = spawn(["--runs", str(tmp_path), "serve", "--port", "0"], **environment())
+    command = [sys.executable, "-m", "ddl_dyn", "--runs", str(tmp_path), "serve", "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    server = subprocess.Popen(command, env=environment(), start_new_session=True, **pipes)
     assert server.stdout is not None
     assert server.stdout.readline().startswith("http://127.0.0.1:")
     server.stdout.readline()

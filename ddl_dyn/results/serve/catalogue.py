@@ -26,14 +26,14 @@ _PAUSE_S, _READING_S = 0.5, 0.2
 # Points of a course in the list.
 _COURSE = 40
 
-Line = dict[str, Any]
+ListLine = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _Known:
     """A line as it was last made, what it was made of, and the version of the list since which it stands there."""
 
-    line: Line
+    line: ListLine
     entry: Mapping[str, Any]
     status: str
     group: str
@@ -61,7 +61,7 @@ class RunsCatalogue:
         self._counts: Mapping[str, int] = {}
 
     def since(self, version: int) -> dict[str, Any]:
-        """What a page that holds the list of some version lacks.
+        """Changes that a page lacks which holds the list of some version.
 
         Args:
             version: 0 for a page that holds none.
@@ -80,7 +80,7 @@ class RunsCatalogue:
                 "pending": self._pending,
             }
 
-    def line(self, run_id: str) -> Line:
+    def line(self, run_id: str) -> ListLine:
         """The line of one run.
 
         Raises:
@@ -185,9 +185,9 @@ def _members(entry: Mapping[str, Any]) -> list[str]:
     return [item for item in entry.get("members") or [] if isinstance(item, str) and RUN_ID.fullmatch(item)]
 
 
-def _line(name: str, entry: Mapping[str, Any], status: str) -> Line:
+def _line(name: str, entry: Mapping[str, Any], status: str) -> ListLine:
     try:
-        line: Line = dict.fromkeys(COLUMNS, "") | list_line(name, entry, status)
+        line: ListLine = dict.fromkeys(COLUMNS, "") | list_line(name, entry, status)
     except (TypeError, ValueError):
         return dict.fromkeys(COLUMNS, "") | list_line(name, {}, UNREADABLE)
     if status != UNREADABLE:
@@ -197,7 +197,7 @@ def _line(name: str, entry: Mapping[str, Any], status: str) -> Line:
     return line
 
 
-def _grid(entry: Mapping[str, Any], statuses: Mapping[str, str], progress: GridProgress | None) -> Line:
+def _grid(entry: Mapping[str, Any], statuses: Mapping[str, str], progress: GridProgress | None) -> ListLine:
     members = _members(entry)
     counts = Counter(statuses[member] for member in members if member in statuses)
     stored = entry.get("cells")
@@ -206,14 +206,14 @@ def _grid(entry: Mapping[str, Any], statuses: Mapping[str, str], progress: GridP
     return {"cells": cells, "counts": dict(counts), "left": None if left is None else round(left)}
 
 
-def _course(entry: Mapping[str, Any], status: str, course: RunProgress | None) -> Line:
-    """How far a run is: of one that goes on from the end of its records, of another as its run.json says."""
+def _course(entry: Mapping[str, Any], status: str, course: RunProgress | None) -> ListLine:
+    """Progress of a run: from the end of its records while it goes on, else as its run.json says."""
     if course is None:
         stored = entry.get("progress")
         known = stored if isinstance(stored, Mapping) and status != COMPLETED else {}
         found = {name: known.get(name) for name in ("update", "updates")}
         return {name: value for name, value in found.items() if isinstance(value, int)}
-    line: Line = {"update": course.update, "updates": course.updates}
+    line: ListLine = {"update": course.update, "updates": course.updates}
     # Before the first update there is no loss yet, and the records say 0.
     losses = [loss for i, loss in enumerate(course.losses) if i or loss]
     if losses:

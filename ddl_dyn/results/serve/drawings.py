@@ -20,7 +20,7 @@ from ddl_dyn.results.report import write_report
 from ddl_dyn.runs import Run, RunError
 from ddl_dyn.runs.atomic_files import write_text
 
-Kind = Literal["report", "figures"]
+DrawingKind = Literal["report", "figures"]
 WAITING, BUILDING, READY, LOST = "waiting", "building", "ready", "failed"
 # A training on the same machine goes first.
 _NICE = 10
@@ -39,7 +39,7 @@ class DrawingShelf:
         self._current = ""
         self._asked: dict[str, list[Path]] = {}
 
-    def ask(self, runs: Sequence[Run], *, kind: Kind = "report") -> str:
+    def ask(self, runs: Sequence[Run], *, kind: DrawingKind = "report") -> str:
         """Key of the report of some runs, or of the figures of one, as they are now."""
         key = f"{kind}-{_key(runs)}"
         with self._lock:

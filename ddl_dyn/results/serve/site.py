@@ -152,7 +152,7 @@ class RunsSite:
         return self.page("report.html", runs=[run.id for run in self._selected(request)], query=request.url.query)
 
     def report_state(self, request: Request) -> Response:
-        """How far a report is: of a selection when it is first asked for, of its key from then on."""
+        """State of a report: of a selection when it is first asked for, of its key from then on."""
         key = request.query_params.get("key") or self.drawings.ask(self._selected(request))
         state, reason = self.drawings.state(key)
         ready = {"address": f"/{self.token}/reports/{key}"} if state == READY else {}
@@ -196,7 +196,7 @@ class RunsSite:
 
 
 def _attempt(read: Callable[[], Any], otherwise: Any) -> Any:
-    """What is read, or what stands for it where a file is damaged."""
+    """A value that is read, or another in its place where a file is damaged."""
     try:
         return read()
     except PROBLEMS:

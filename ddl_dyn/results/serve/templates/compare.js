@@ -283,6 +283,6 @@
 
   keepLooking(async () => {
     begin(await ask(`compare.json?${document.body.dataset.query}`));
-    return false;
-  }, 3000);
+    return 0;
+  });
 })();

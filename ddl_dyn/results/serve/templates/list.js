@@ -224,6 +224,6 @@
     if (changed || !started) { showGrids(); showChoices(); }
     if (!started) { started = true; readAddress(); } else if (changed) showRuns();
     document.body.dataset.version = version;
-    return true;
-  }, 2000);
+    return pending ? 300 : 2000;
+  });
 })();

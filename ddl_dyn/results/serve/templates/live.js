@@ -8,8 +8,8 @@ async function ask(address) {
   return answer.json();
 }
 
-// Calls `look` now and then for as long as it answers true; a page that nobody sees does not ask.
-function keepLooking(look, milliseconds) {
+// Calls `look` again after as many milliseconds as it answers, and no more after 0; a page that nobody sees does not ask.
+function keepLooking(look) {
   const lost = document.getElementById("lost");
   let waiting = null;
   const again = (wait) => { waiting = setTimeout(step, wait); };
@@ -17,12 +17,12 @@ function keepLooking(look, milliseconds) {
     waiting = null;
     if (document.hidden) return;
     try {
-      const more = await look();
+      const pause = await look();
       lost.hidden = true;
-      if (more) again(milliseconds);
+      if (pause) again(pause);
     } catch (error) {
       lost.hidden = false;
-      again(2.5 * milliseconds);
+      again(5000);
     }
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden && waiting === null) step(); });

@@ -10,14 +10,14 @@
     if (state === "ready") {
       told.textContent = "Ready.";
       location.replace(address);
-      return false;
+      return 0;
     }
     if (state === "failed") {
       told.textContent = `It cannot be drawn: ${reason}`;
-      return false;
+      return 0;
     }
     const seconds = duration((Date.now() - began) / 1000);
     told.textContent = state === "waiting" ? "Waiting for another report that is being drawn …" : `Being drawn for ${seconds} …`;
-    return true;
-  }, 1000);
+    return 1000;
+  });
 })();

@@ -47,6 +47,6 @@
     stamp = news.stamp;
     showState(news.line);
     if (news.parts) show(news.parts);
-    return true;
-  }, 2000);
+    return 2000;
+  });
 })();
