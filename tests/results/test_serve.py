@@ -467,6 +467,26 @@ def test_one_drawing_is_made_at_a_time_and_one_that_fails_says_why(
     shelf.close()
 
 
+@pytest.mark.slow
+def test_figures_are_drawn_from_what_is_stored_or_it_says_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    good, bad = write_run(tmp_path, "1"), Run(make_run(tmp_path, "2"))
+    drawings._draw([good.path], tmp_path / "good.json")
+    found = {one["shows"]: one for one in json.loads((tmp_path / "good.json").read_text())}
+    assert "gate β over the phase plane" in found
+    assert len(found) >= 4
+    for one in found.values():
+        assert one["address"].startswith("data:image/webp;base64,")
+        assert one["width"] > 100
+    drawings._draw([bad.path], tmp_path / "bad.json")
+    assert not (tmp_path / "bad.json").exists()
+    assert "arrays.npz is missing" in (tmp_path / "bad.txt").read_text()
+    drawings._draw([tmp_path / "nowhere"], tmp_path / "none.html")
+    assert "run.json is missing" in (tmp_path / "none.txt").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -45,12 +45,12 @@ def many_runs(base: Path) -> None:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     base = tmp_path_factory.mktemp("runs")
-    many_runs(base)
-    write_run(base, "1", entry={"note": '<b onclick="x">bold</b>'})
-    write_run(base, "2", model="resnet")
     grid = ["tasks=henon", "models=ddl,resnet", "train.lr=1e-3,1e-2", *SMALL_ARGUMENTS, "jobs=1"]
     sweep = spawn(["--runs", str(base), "sweep", "with", *grid, "train.updates=400"], FAKE_SECONDS="0.25")
     try:
+        many_runs(base)
+        write_run(base, "1", entry={"note": '<b onclick="x">bold</b>'})
+        write_run(base, "2", model="resnet")
         wait_for(lambda: any((base / name / "metrics.jsonl").exists() for name in os.listdir(base)))
         with serving(base) as found:
             yield found

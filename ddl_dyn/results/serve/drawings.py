@@ -132,15 +132,17 @@ def _draw(paths: Sequence[Path], target: Path) -> None:
 
 def _figures(run: Run) -> list[dict[str, object]]:
     """Figures of a finished run from its stored arrays, without those of its training, which its page has as charts."""
-    from ddl_dyn.results.figures.registry import figures_side_by_side, on_page
+    from ddl_dyn.results.figures.registry import figures_side_by_side, known_figures, on_page
     from ddl_dyn.results.figures.run_view import RunView
     from ddl_dyn.results.report.figures import PROBLEMS, web_figure
     from ddl_dyn.results.report.html import data_uri, size
 
     view = RunView(run, stored_only=True, narrow=True)
     alone = [one for one in on_page(together=False) if one.name != "training" and not one.unless(view)]
+    # On the page while it trained, and not gone when it has ended.
+    forming = known_figures("stored")["forming"]
     found: list[dict[str, object]] = []
-    for one in [*figures_side_by_side(view), *alone]:
+    for one in [*figures_side_by_side(view), *alone, *([] if forming.unless(view) else [forming])]:
         try:
             drawn = web_figure(one.draw(view), one.name, one.alt)
         except PROBLEMS as error:

@@ -18,6 +18,8 @@ from ddl_dyn.runs import COMPLETED, Run
 from ddl_dyn.runs.result import SPLIT_NAMES, at, primary_of, scores
 
 Number = float | str | None
+# Ratio from which an axis is logarithmic: settings such as learning rates are chosen by their ratios.
+_LOG_FROM = 8
 # Costs that stand beside the errors.
 _COSTS = ("parameters", "seconds", "flops_per_step")
 
@@ -57,8 +59,7 @@ def _axis(name: str, title: str, values: Sequence[Any]) -> dict[str, Any]:
     if not numeric or not known:
         plain = [None if value is None else clean(shortened(value, 60)) for value in plain]
     positive = [value for value in known if value > 0]
-    # Settings such as learning rates are chosen by their ratios.
-    log = len(positive) == len(known) > 1 and max(positive) / min(positive) >= 20
+    log = len(positive) == len(known) > 1 and max(positive) / min(positive) >= _LOG_FROM
     return {
         "name": clean(name),
         "title": clean(title),

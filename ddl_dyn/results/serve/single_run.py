@@ -64,7 +64,7 @@ def training_charts(run: Run) -> list[LineChart]:
     """
     records = run.metrics
     records = [records[i] for i in spread(len(records), _POINTS)]
-    model = str(run.entry.get("model", ""))
+    model = clean(run.entry.get("model", ""))
     titles = {"loss": ("training loss", "loss"), "val": (f"validation free-run {PRIMARY.heading}", PRIMARY.heading)}
     charts = []
     for key, (title, ylabel) in titles.items():

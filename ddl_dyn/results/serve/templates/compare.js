@@ -29,10 +29,13 @@
       const span = scale(high) - scale(low) || 1;
       place = (value) => (value === "failed" ? 1 : known.length && high > low ? top * (scale(value) - scale(low)) / span : top / 2);
       const distinct = [...new Set(known)].sort((a, b) => a - b);
-      const few = distinct.length <= 6 ? distinct : [0, 1, 2, 3, 4].map((i) => (
+      // Settings are chosen and few; scores fall anywhere.
+      const chosen = !axis.score && distinct.length <= 6;
+      const few = chosen || distinct.length < 2 ? distinct : [0, 1, 2, 3, 4].map((i) => (
         axis.log ? low * (high / low) ** (i / 4) : low + (high - low) * i / 4
       ));
-      marks = few.map((value) => [place(value), digits(value, distinct.length <= 6 ? 4 : 2)]);
+      marks = few.map((value) => [place(value), digits(value, chosen ? 4 : 2)]);
+      marks = marks.filter(([share], i) => i === 0 || share - marks[i - 1][0] > 0.05);
       if (failed) marks.push([1, "failed"]);
     }
     return Object.assign(axis, { marks, at: axis.values.map((value) => (value === null ? null : place(value))) });
