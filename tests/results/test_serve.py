@@ -484,7 +484,7 @@ def test_figures_are_drawn_from_what_is_stored_or_it_says_why_not(
     assert not (tmp_path / "bad.json").exists()
     assert "arrays.npz is missing" in (tmp_path / "bad.txt").read_text()
     drawings._draw([tmp_path / "nowhere"], tmp_path / "none.html")
-    assert "run.json is missing" in (tmp_path / "none.txt").read_text()
+    assert "a report needs at least one run" in (tmp_path / "none.txt").read_text()
 
 
 @pytest.mark.parametrize(

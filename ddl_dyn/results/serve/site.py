@@ -22,7 +22,7 @@ from ddl_dyn.results.report.figures import PROBLEMS, stored_figure
 from ddl_dyn.results.report.html import TEMPLATES, page_environment, page_policy
 from ddl_dyn.results.serve import single_run
 from ddl_dyn.results.serve.catalogue import RunsCatalogue
-from ddl_dyn.results.serve.drawings import LOST, READY, DrawingShelf
+from ddl_dyn.results.serve.drawings import READY, DrawingShelf
 from ddl_dyn.results.serve.guard import Application, Guard
 from ddl_dyn.results.serve.portraits import forming_portraits
 from ddl_dyn.results.serve.selection import selection_data
@@ -82,18 +82,18 @@ class RunsSite:
         """The page of one run, comparison or sweep."""
         run, line = self._run(request)
         settings = single_run.settings_table(run)
-        parts, drawn = self._parts(run, line), self._drawn(request, run)
+        parts, drawn = self._parts(run, line), self._drawn(*self._drawing(request, run))
         grid = line.get("kind") in GRIDS
-        return self.page("run.html", run=run, line=line, settings=settings, grid=grid, drawn=drawn, **parts)
+        return self.page("run.html", line=line, settings=settings, grid=grid, drawn=drawn, **parts)
 
     def run_state(self, request: Request) -> Response:
         """The parts of a run's page that change, or nothing where none has since a stamp."""
         run, line = self._run(request)
-        drawn = self._drawn(request, run)
-        stamp = f"{single_run.page_stamp(run, str(line['status']))}.{drawn['state']}"
+        drawing = self._drawing(request, run)
+        stamp = f"{single_run.page_stamp(run, str(line['status']))}.{drawing[1]}"
         if request.query_params.get("stamp") == stamp:
             return JSONResponse({"stamp": stamp, "line": line})
-        parts = self._parts(run, line)
+        parts, drawn = self._parts(run, line), self._drawn(*drawing)
         macros = _templates().get_template("live.html").make_module({"base": f"/{self.token}"})
         told = {
             "charts": str(macros.charts(parts["charts"])),  # type: ignore[attr-defined]
@@ -105,16 +105,18 @@ class RunsSite:
         }
         return JSONResponse({"stamp": stamp, "line": line, "parts": told})
 
-    def _drawn(self, request: Request, run: Run) -> dict[str, Any]:
-        """Figures of a finished run that lie nowhere, drawn if its page asks for them (`?figures=draw`)."""
+    def _drawing(self, request: Request, run: Run) -> tuple[str, str, str]:
+        """Key, state and fault of a finished run's figures, drawn where its page asks for them (`?figures=draw`)."""
         if not run.path.joinpath("arrays.npz").is_file():
-            return {"state": "none", "reason": "", "found": []}
+            return "", "none", ""
         if request.query_params.get("figures") != "draw":
-            return {"state": "offered", "reason": "", "found": []}
+            return "", "offered", ""
         key = self.drawings.ask([run], kind="figures")
-        state, reason = self.drawings.state(key)
+        return key, *self.drawings.state(key)
+
+    def _drawn(self, key: str, state: str, reason: str) -> dict[str, Any]:
         found = json.loads(self.drawings.content(key)) if state == READY else []
-        return {"state": state, "reason": reason if state == LOST else "", "found": found}
+        return {"state": state, "reason": reason, "found": found}
 
     def _parts(self, run: Run, line: Mapping[str, Any]) -> dict[str, Any]:
         status = str(line["status"])
