@@ -46,7 +46,7 @@ def many_runs(base: Path) -> None:
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     base = tmp_path_factory.mktemp("runs")
     grid = ["tasks=henon", "models=ddl,resnet", "train.lr=1e-3,1e-2", *SMALL_ARGUMENTS, "jobs=1"]
-    sweep = spawn(["--runs", str(base), "sweep", "with", *grid, "train.updates=400"], FAKE_SECONDS="0.25")
+    sweep = spawn(["--runs", str(base), "sweep", "with", *grid, "train.updates=4000"], FAKE_SECONDS="0.25")
     try:
         many_runs(base)
         write_run(base, "1", entry={"note": '<b onclick="x">bold</b>'})
