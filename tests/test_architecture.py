@@ -29,6 +29,8 @@ CONFINED = {
     "pymongo": ("experiments/tracking/",),
     "pyarrow": ("tasks/series/files.py",),
     "dysts": ("tasks/flows/dysts_systems.py",),
+    "starlette": ("results/serve/site.py",),
+    "uvicorn": ("results/serve/server.py",),
 }
 LIGHT = {"torch", "torchdiffeq", "matplotlib", "sacred", "pandas"}
 LINES, FUNCTION_LINES, ENTRIES = 300, 60, 14

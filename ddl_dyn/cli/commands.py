@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ddl_dyn.cli.serve import serve
 from ddl_dyn.config.terminal import say
 
 
@@ -94,7 +95,6 @@ def _analyse(options: argparse.Namespace) -> int:
     # What cannot be written is said before the minutes that an analysis may take.
     inner_folder(folder, FIGURES_FOLDER)
     setup = restore_setup(run)
-
     found = analyse(run, steps=options.steps, on_section=lambda name: _tell(f"{name.replace('_', ' ')} …"), setup=setup)
     _tell("")
     print_analysis(found, rows(found))
@@ -255,6 +255,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": _list,
     "show": _show,
     "watch": _watch,
+    "serve": serve,
     "portrait": _portrait,
     "analyse": _analyse,
     "convert": _convert,

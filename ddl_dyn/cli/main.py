@@ -78,6 +78,9 @@ def _plain_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     watch.add_argument("run", nargs="?", metavar="RUN", help="only this run, comparison or sweep; ends when it ends")
     watch.add_argument("--once", action="store_true", help="print the present state and leave, as into a pipe")
     watch.add_argument("--interval", type=real, metavar="SECONDS", default=1.0, help="between two looks (1)")
+    serve = _add(commands, "serve", "the runs folder in a browser, live and read-only; Ctrl-C ends")
+    serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="interface to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=whole_number, metavar="N", default=8765, help="0 takes a free one (8765)")
     _add(commands, "show", "everything about one run", run=True).add_argument(
         "--output", action="store_true", help="also what the run printed"
     )

@@ -36,6 +36,7 @@ class Callbacks:
         on_data: called with the dataset's content hash and the device's name before training.
         on_epoch: called at each validation.
         on_checkpoint: called every `seconds` with the whole state of training.
+        on_portrait: called with the portraits kept so far of the first replica, whenever one is added.
         state: of an earlier attempt, to continue from.
         pace: of the run that is repeated, where a budget of time once decided it.
     """
@@ -43,6 +44,7 @@ class Callbacks:
     on_data: Callable[[str, str], None] | None = None
     on_epoch: Callable[[Any], None] | None = None
     on_checkpoint: Callable[[Mapping[str, Any]], None] | None = None
+    on_portrait: Callable[[Mapping[str, NDArray[Any]]], None] | None = None
     state: Mapping[str, Any] | None = None
     pace: Mapping[str, Any] | None = None
     seconds: float = 10.0

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ddl_dyn import runs
 from ddl_dyn.config.numerals import real
 from ddl_dyn.config.sections import RunConfig
@@ -22,6 +25,7 @@ from ddl_dyn.experiments.setup import make_setup
 from ddl_dyn.experiments.tracking.sacred import make_experiment, medians
 from ddl_dyn.runs import checkpoint
 from ddl_dyn.runs.observer import RunStore
+from ddl_dyn.runs.run import PORTRAITS_FILE
 from ddl_dyn.runs.trust import digests
 from ddl_dyn.runs.writer import StoreError, check_writable
 
@@ -222,10 +226,15 @@ def _callbacks(sacred_run: Any, store: RunStore | None, launch: Launch) -> Callb
         assert store is not None
         checkpoint.save_training(store, state)
 
+    def on_portrait(arrays: Mapping[str, NDArray[Any]]) -> None:
+        assert store is not None
+        store.save_with(PORTRAITS_FILE, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
     return Callbacks(
         on_data=on_data,
         on_epoch=on_epoch,
         on_checkpoint=on_checkpoint if store is not None else None,
+        on_portrait=on_portrait if store is not None else None,
         seconds=CHECKPOINT_SECONDS,
     )
 
@@ -237,3 +246,4 @@ def keep(store: RunStore, outcome: RunOutcome) -> None:
     store.update(resolved=outcome.resolved)
     store.save_json("result.json", outcome.numbers)
     checkpoint.drop_training(store)
+    (store.directory / PORTRAITS_FILE).unlink(missing_ok=True)

@@ -58,7 +58,7 @@ def train(setup: Setup, callbacks: Callbacks) -> Training:
         pace = callbacks.pace if callbacks.state is None else callbacks.state["pace"]
         pace = pace or _pace(setup, parts, schedule)
         schedule = schedule.model_copy(update={"updates": pace["updates"], "compile": pace["compile"]})
-    portraits = _portraits(setup, schedule.updates, callbacks.state)
+    portraits = _portraits(setup, schedule.updates, callbacks)
     state = None if callbacks.state is None else dict(callbacks.state)
     trials = tuning.Trials(**state["trials"]) if state else tuning.Trials()
     hooks: dict[str, Any] = {
@@ -134,14 +134,14 @@ def _seconds_per_update(replicas: Replicas, parts: Parts, schedule: TrainConfig)
     return total, compiled
 
 
-def _portraits(setup: Setup, updates: int, state: Mapping[str, Any] | None) -> PortraitSeries | None:
+def _portraits(setup: Setup, updates: int, callbacks: Callbacks) -> PortraitSeries | None:
     """The series of portraits to keep, with those that an earlier attempt kept; None where none are asked for."""
     if not setup.config.keep_portraits:
         return None
     last = 0 if setup.replicas.template.closed_form else updates
-    series = PortraitSeries(setup, last)
-    if state is not None:
-        series.load(state["portraits"])
+    series = PortraitSeries(setup, last, callbacks.on_portrait)
+    if callbacks.state is not None:
+        series.load(callbacks.state["portraits"])
     elif last:
         series.visit(0)
     return series

@@ -23,7 +23,7 @@ import numpy as np
 
 from ddl_dyn.config.files import open_member, read_member
 from ddl_dyn.runs.reading import JSON_LIMIT, RECORDS_LIMIT, RunError, read_json
-from ddl_dyn.runs.run import COMPLETED, QUEUED, RUN_ID, RUNNING, Run, ids, status_of
+from ddl_dyn.runs.run import COMPLETED, QUEUED, RUN_ID, RUNNING, Run, ids, read_entry, status_of
 
 # Points of a loss history that are kept for a sparkline.
 HISTORY = 512
@@ -82,12 +82,19 @@ class GridProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderState:
-    """A folder at one moment: what runs, what waits, how many there are of each status."""
+    """A folder at one moment: what runs, what waits, how many there are of each status.
+
+    Args:
+        entries: contents of each run.json by id, the same object while the file is; empty where it cannot be read.
+        statuses: id -> status.
+    """
 
     running: tuple[RunProgress, ...]
     queued: tuple[RunProgress, ...]
     groups: tuple[GridProgress, ...]
     counts: Mapping[str, int]
+    entries: Mapping[str, Mapping[str, Any]]
+    statuses: Mapping[str, str]
 
 
 @dataclass
@@ -137,7 +144,7 @@ class Follower:
     """
 
     def __init__(self, base: Path) -> None:
-        self.base = base
+        self.base, self._folder = base, os.fspath(base)
         self._entries: dict[str, tuple[tuple[int, int], Mapping[str, object] | None]] = {}
         self._tails: dict[str, _Tail] = {}
         self._cells: dict[str, list[tuple[str, str]]] = {}
@@ -161,19 +168,26 @@ class Follower:
             if name not in single and (statuses[name] == RUNNING or only is not None)
         ]
         counts = Counter(statuses[name] for name in entries if name in single)
-        return FolderState(running=tuple(courses.values()), queued=tuple(queued), groups=tuple(groups), counts=counts)
+        return FolderState(
+            running=tuple(courses.values()),
+            queued=tuple(queued),
+            groups=tuple(groups),
+            counts=counts,
+            entries=entries,
+            statuses=statuses,
+        )
 
     def _entry(self, name: str) -> Mapping[str, Any] | None:
         """Contents of run.json, empty where it cannot be read; None where there is none."""
-        path = self.base / name / "run.json"
         try:
-            found = path.stat()
+            # Joined as text: of thousands of runs at every look, paths as objects take most of the time.
+            found = os.stat(f"{self._folder}/{name}/run.json")
         except OSError:
             return None
         stamp = (found.st_mtime_ns, found.st_size)
         if name not in self._entries or self._entries[name][0] != stamp:
             try:
-                self._entries[name] = (stamp, read_json(path))
+                self._entries[name] = (stamp, read_entry(self.base / name))
             except RunError:
                 self._entries[name] = (stamp, {})
         return self._entries[name][1]

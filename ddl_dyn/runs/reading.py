@@ -10,7 +10,7 @@ from ddl_dyn.config.files import MEGABYTE, FileError, read_member
 
 # Most bytes that are read of a run's files, far above what a large run writes; of arrays, before compression.
 JSON_LIMIT, TEXT_LIMIT = 256 * MEGABYTE, 64 * MEGABYTE
-RECORDS_LIMIT, ARRAYS_LIMIT = 1024 * MEGABYTE, 16384 * MEGABYTE
+RECORDS_LIMIT, ARRAYS_LIMIT, PORTRAITS_LIMIT = 1024 * MEGABYTE, 16384 * MEGABYTE, 256 * MEGABYTE
 
 
 class RunError(ValueError):

@@ -8,6 +8,7 @@
               cout.txt          what the run printed
               result.json       numbers of the evaluation
               arrays.npz        curves, predictions and everything else that the figures need
+              portraits.npz     while it trains with keep_portraits=K: those of the first replica so far
               checkpoint.pt     parameters (`runs.checkpoint`)
               figures/          PNG and SVG
 
@@ -29,14 +30,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ddl_dyn.config.files import MEGABYTE, open_member
 from ddl_dyn.runs.heartbeat import is_dead
-from ddl_dyn.runs.reading import ARRAYS_LIMIT, RECORDS_LIMIT, RunError, read_json, read_text
+from ddl_dyn.runs.reading import ARRAYS_LIMIT, PORTRAITS_LIMIT, RECORDS_LIMIT, RunError, read_json, read_text
 from ddl_dyn.runs.stored_result import RunResult
 
 if TYPE_CHECKING:
     from ddl_dyn.metrics.arrays import Arrays
 
 SCHEMA = 1
-FIGURES_FOLDER = "figures"
+FIGURES_FOLDER, PORTRAITS_FILE = "figures", "portraits.npz"
 QUEUED, RUNNING, COMPLETED, FAILED, INTERRUPTED = "QUEUED", "RUNNING", "COMPLETED", "FAILED", "INTERRUPTED"
 # Two that are never stored: a reader infers them.
 DEAD, UNREADABLE = "DEAD", "UNREADABLE"
@@ -128,16 +129,24 @@ class Run:
         Raises:
             RunError: when the file is damaged or holds pickled objects.
         """
+        return self._read_arrays("arrays.npz", ARRAYS_LIMIT)
+
+    @property
+    def portraits(self) -> Arrays:
+        """Arrays of portraits.npz, as `arrays`: portraits of the first replica while it trains."""
+        return self._read_arrays(PORTRAITS_FILE, PORTRAITS_LIMIT)
+
+    def _read_arrays(self, name: str, limit: int) -> Arrays:
         import numpy as np
 
-        path = self.path / "arrays.npz"
+        path = self.path / name
         if not path.exists():
             return _Stored(path, {})
         try:
-            with open_member(self.path, path.name, ARRAYS_LIMIT) as file, np.lib.npyio.NpzFile(file) as stored:
+            with open_member(self.path, name, limit) as file, np.lib.npyio.NpzFile(file) as stored:
                 assert stored.zip is not None
-                if sum(part.file_size for part in stored.zip.infolist()) > ARRAYS_LIMIT:
-                    raise ValueError(f"its arrays hold more than {ARRAYS_LIMIT // MEGABYTE:,} MB")
+                if sum(part.file_size for part in stored.zip.infolist()) > limit:
+                    raise ValueError(f"its arrays hold more than {limit // MEGABYTE:,} MB")
                 return _Stored(path, {name: stored[name] for name in stored.files})
         except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
             raise RunError(f"{path} cannot be read: {error}") from error

@@ -73,8 +73,14 @@ class Browser:
 
     def open(self, page: Path) -> None:
         """Load a file and wait until it has loaded."""
+        self.visit(page.as_uri())
+
+    def visit(self, address: str) -> None:
+        """Load a page and wait until it has loaded."""
         self.events.clear()
-        self.send("Page.navigate", url=page.as_uri())
+        # A place on the page that is shown already loads nothing.
+        if "loaderId" not in self.send("Page.navigate", url=address):
+            return
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._read())
 

@@ -54,6 +54,7 @@ READERS: dict[str, Callable[[runs.Run], object]] = {
     "result.json": lambda run: run.result,
     "metrics.jsonl": lambda run: run.metrics,
     "arrays.npz": lambda run: run.arrays,
+    "portraits.npz": lambda run: run.portraits,
     "cout.txt": lambda run: run.output,
     "checkpoint.pt": load_weights,
     "resume.pt": lambda run: load_training(run.path, ""),

@@ -5,7 +5,7 @@ Axes: K portraits, R replicas, P grid points, D observed state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ class PortraitSeries:
 
     Args:
         setup: its replicas are being trained; its configuration says K.   updates: that training will make.
+        on_kept: called with `first_replica` whenever a portrait is added.
     """
 
-    def __init__(self, setup: Setup, updates: int) -> None:
+    def __init__(self, setup: Setup, updates: int, on_kept: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        self.on_kept = on_kept
         self.replicas, self.normalizer = setup.replicas, setup.normalizer
         self.grid = portrait_grid(setup.data.train.states)
         self.due = set(np.linspace(updates, 0, setup.config.keep_portraits).round().astype(int).tolist())
@@ -46,6 +48,13 @@ class PortraitSeries:
         step = self.normalizer.denormalize(moved.double().cpu().numpy()) - self.grid
         self.update.append(update)
         self.steps.append(torch.as_tensor(step, dtype=torch.float32))
+        if self.on_kept is not None:
+            self.on_kept(self.first_replica())
+
+    def first_replica(self) -> Arrays:
+        """portrait_grid (P, D), kept_update (K,) and kept_step (K, P, D): enough to be looked at, and small."""
+        steps = torch.stack([one[0] for one in self.steps]).numpy()
+        return {"portrait_grid": self.grid, "kept_update": np.array(self.update), "kept_step": steps}
 
     def state(self) -> dict[str, Any]:
         """Contents for a checkpoint, as tensors and plain numbers."""

@@ -23,6 +23,7 @@ from ddl_dyn.metrics.starts import few_starts_decide
 from ddl_dyn.metrics.statistics import Interval
 from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.result import FLOORS, SPLIT_NAMES, at, horizon_steps, primary_of, scores
+from ddl_dyn.runs.run import REMARKS
 from ddl_dyn.runs.stored_result import WindowInterval
 
 # What a pooled error hides of its starts.
@@ -202,6 +203,22 @@ def flat_config(run: Run) -> dict[str, Any]:
     """Every leaf of the configuration by its dotted name; lists stay whole, an empty section is one leaf."""
     found = dict(flatten(run.config))
     return found | {key: value for key, value in run.config.items() if value == {}}
+
+
+def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Settings in which runs differ, in the configuration's order: dotted name -> value of each run, None without it.
+
+    A setting that all runs which have it agree on is none, for there the model or task says who has it; nor are
+    remarks, and where and how fast a run is computed.
+    """
+    flats = [flat_config(run) for run in runs]
+    names = dict.fromkeys(name for flat in flats for name in flat if name not in _NEUTRAL | REMARKS)
+    found = {}
+    for name in names:
+        known = [flat[name] for flat in flats if name in flat]
+        if any(value != known[0] for value in known[1:]):
+            found[name] = [flat.get(name) for flat in flats]
+    return found
 
 
 def group_runs(runs: Sequence[Run]) -> list[Setting]:

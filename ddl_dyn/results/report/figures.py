@@ -194,7 +194,7 @@ def run_figures(run: Run, label: str = "", *, web: bool = False) -> tuple[list[R
     pictures, problems = [], []
     view = RunView(run, stored_only=True, narrow=web)
     for one in on_page(together=False):
-        name, stored = f"run_{run.id}_{one.name}", None if web else _stored(run, one.name)
+        name, stored = f"run_{run.id}_{one.name}", None if web else stored_figure(run, one.name)
         alt = f"{run.config.get('model')} on {run.config.get('task')}, run {run.id}: {one.alt}"
         try:
             if stored is not None:
@@ -208,7 +208,7 @@ def run_figures(run: Run, label: str = "", *, web: bool = False) -> tuple[list[R
     return pictures, problems
 
 
-def _stored(run: Run, name: str) -> tuple[str, bytes] | None:
+def stored_figure(run: Run, name: str) -> tuple[str, bytes] | None:
     """Suffix and content of a figure that lies with the run; None where none does that is one."""
     for suffix, limit in (("svg", SVG_BYTES), ("png", FILE_BYTES)):
         with contextlib.suppress(OSError):

@@ -111,7 +111,8 @@ def drawn_plane(plane: PhasePlane) -> DrawnPlane:
 
 
 @functools.cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Templates of the report, in which every value is escaped, with the filters that they use."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -126,13 +127,23 @@ def _environment() -> Environment:
     return environment
 
 
+def _style_and_script() -> tuple[str, str]:
+    style, *scripts = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "charts.js", "page.js"))
+    return style, "".join(scripts)
+
+
+def page_policy() -> str:
+    """The content security policy of a report's page: its own style and script alone, pictures within it."""
+    style, script = map(digest, _style_and_script())
+    return f"default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'"
+
+
 def render_page(report: Report) -> str:
     """The page's source. Whatever a user named is escaped, and the page's own policy refuses every other script."""
-    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    policy = f"default-src 'none'; img-src data:; style-src '{digest(style)}'; script-src '{digest(script)}'"
-    # Both files are the project's own; escaping them would break them.
+    style, script = _style_and_script()
+    # Both are the project's own; escaping them would break them.
     return (
-        _environment()
+        page_environment()
         .get_template("page.html")
-        .render(report=report, style=Markup(style), script=Markup(script), policy=Markup(policy))
+        .render(report=report, style=Markup(style), script=Markup(script), policy=Markup(page_policy()))
     )
