@@ -59,6 +59,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[FOLDER], ignore_errors=True)
 
 
+@pytest.fixture
+def quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the C++ compiler optimise little: what it writes is equal to rounding and done several times sooner.
+
+    For tests of what is generated and of what is done with it; tests/engine/test_cpp.py compiles as users do.
+    """
+    from ddl_dyn.engine.cpp import toolchain
+
+    monkeypatch.setattr(toolchain, "FLAGS", (*toolchain.FLAGS, "-O1"))
+
+
 def surroundings() -> dict[str, object]:
     """State of the process that a test could leave changed for the next one."""
     found: dict[str, object] = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}

@@ -48,6 +48,7 @@ def test_own_series(tmp_path: Path) -> None:
     assert (tmp_path / "own_series.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_verdict(tmp_path: Path) -> None:
     said = run("verdict", tmp_path)
     found = dict(re.findall(r"^ddl against (\w+): (\w+)$", said, flags=re.MULTILINE))
@@ -56,6 +57,7 @@ def test_verdict(tmp_path: Path) -> None:
     assert (tmp_path / "example_runs" / "1" / "index.html").exists()
 
 
+@pytest.mark.slow
 def test_gates(tmp_path: Path) -> None:
     said = run("gates", tmp_path)
     found = dict(re.findall(r"^(\w+): .* reversing in (\d+)% of the plane$", said, flags=re.MULTILINE))
@@ -75,6 +77,7 @@ def test_each_script_is_a_notebook_in_percent_format(path: Path) -> None:
     assert len(cells) - 1 - len(told) >= 3, "and has code in cells"
 
 
+@pytest.mark.slow
 def test_recorded_series(tmp_path: Path) -> None:
     said = run("recorded_series", tmp_path)
     assert "train: gaps longer than 0.75: 1" in said

@@ -11,7 +11,10 @@ from ddl_dyn.analysis import from_replicas, lyapunov_spectrum
 from ddl_dyn.analysis.maps import CALLS_TO_COMPILE
 from ddl_dyn.engine.cpp.toolchain import compiler
 
-pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+pytestmark = [
+    pytest.mark.usefixtures("quickly_compiled"),
+    pytest.mark.skipif(compiler() is None, reason="no C++ compiler"),
+]
 
 
 def scrambled(name, **options):

@@ -302,6 +302,7 @@ def test_operations_are_known_that_something_else_has_dispatched_before():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.usefixtures("quickly_compiled")
 @pytest.mark.parametrize(("solver", "layers", "substeps"), [("rk4", 1, 1), ("midpoint", 2, 3), ("euler", 1, 2)])
 def test_evaluations_of_the_field_are_counted_compiled_or_not(solver, layers, substeps):
     replicas = scrambled("neural_ode", solver=solver, layers=layers, substeps=substeps)

@@ -8,7 +8,10 @@ import torch
 from ddl_dyn import Replicas, make_model
 from ddl_dyn.engine.cpp import toolchain
 
-pytestmark = pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler")
+pytestmark = [
+    pytest.mark.usefixtures("quickly_compiled"),
+    pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler"),
+]
 
 D, U, B, STEPS = 2, 1, 70, 4
 LATENT = {"carry": "latent"}

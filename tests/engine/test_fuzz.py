@@ -14,7 +14,10 @@ from ddl_dyn.engine.cpp import toolchain
 from ddl_dyn.models import MODELS
 from ddl_dyn.tasks import TASKS, make_task
 
-pytestmark = pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler")
+pytestmark = [
+    pytest.mark.usefixtures("quickly_compiled"),
+    pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler"),
+]
 
 TRAINED = [name for name, cls in MODELS.items() if not cls.closed_form]
 # A user's file decides on its own dimensions.
@@ -40,11 +43,6 @@ OWN = {
         "solver": ("euler", "midpoint", "rk4"), "substeps": (1, 2), "augment": (0, 1, 2), "second_order": (True, False),
     },
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _quickly_compiled(monkeypatch):
-    monkeypatch.setattr(toolchain, "FLAGS", (*toolchain.FLAGS, "-O1"))
 
 
 def drawn(name, chance):

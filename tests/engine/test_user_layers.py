@@ -13,6 +13,7 @@ from ddl_dyn.engine.cpp import toolchain
 from tests.helpers.user_layers import EAGER, LAYERS, REFUSED, H, U, model_of
 
 pytestmark = [
+    pytest.mark.usefixtures("quickly_compiled"),
     pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler"),
     # Torch maps some operations over replicas one by one, and says so.
     pytest.mark.filterwarnings("ignore:There is a performance drop"),
@@ -22,11 +23,6 @@ pytestmark = [
 R, B, STEPS = 2, 37, 3
 QUICK = {"conv_circular", "attention", "topk", "straight_through", "detached"}
 ACCEPTED = [name for name in LAYERS if name not in REFUSED]
-
-
-@pytest.fixture(autouse=True)
-def _quickly_compiled(monkeypatch):
-    monkeypatch.setattr(toolchain, "FLAGS", (*toolchain.FLAGS, "-O1"))
 
 
 def replicas_of(name, state_dim, **options):
