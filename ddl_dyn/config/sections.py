@@ -128,7 +128,8 @@ class TrainConfig(Section):
 
     loss: "auto" is the cross-entropy where the states are one-hot codes, and the mean squared error elsewhere.
     lr_grid: tuning; learning rates of which the one with the lowest median validation error over the seeds is kept for
-        all of them (see `training.tuning`). Empty: `lr` as it is. A comparison and a sweep take `LR_GRID`.
+        all of them (see `training.tuning`). Empty: `lr` as it is. A comparison and a sweep take `LR_GRID`
+        where no `lr` is given.
     validate_steps: free-run steps whose error chooses the best checkpoint; None takes `eval.long` in a run, and the
         Lyapunov time where the task is chaotic: far beyond it a model that fell to the mean scores better (1) than one
         that is right about the attractor (√2).

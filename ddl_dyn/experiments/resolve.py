@@ -29,7 +29,10 @@ def resolve_run(updates: Mapping[str, object], *, compared: bool = False) -> Run
     """
     problems: list[str] = []
     if compared:
-        updates = merged({"seeds": SEEDS, "train": {"lr_grid": LR_GRID}}, updates)
+        # A rate that is given is not tuned.
+        train = updates.get("train")
+        given = isinstance(train, Mapping) and "lr" in train
+        updates = merged({"seeds": SEEDS, "train": {} if given else {"lr_grid": LR_GRID}}, updates)
     values = shaped(RunConfig, updates)
     config: RunConfig | None = None
     try:

@@ -76,7 +76,7 @@ def test_a_dry_run_tells_cells_time_and_disk_and_begins_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: (0.5, False))
-    assert main([*SWEEP, "train.lr_grid=[0.1]", "train.lr=0.1,0.2", "jobs=2", "--dry-run"]) == 0
+    assert main([*SWEEP, "train.lr=0.1,0.2", "jobs=2", "--dry-run"]) == 0
     head, *rows, last = capsys.readouterr().out.splitlines()
     assert head == "4 cells: 0 complete already, 4 to do"
     # Forty updates of half a second, and five seconds beside; what is solved is not trained.

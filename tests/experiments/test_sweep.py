@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from ddl_dyn import runs
 from ddl_dyn.cli.main import main
-from ddl_dyn.config.parsing import parse_updates
+from ddl_dyn.config.parsing import ConfigError, parse_updates
 from ddl_dyn.experiments import cell as cells_module
 from ddl_dyn.experiments import run as running
 from ddl_dyn.experiments import workers
@@ -85,6 +85,26 @@ def test_a_key_of_one_model_spans_the_grid_there_alone_and_equal_cells_come_once
     assert [cell.config.model for cell in found] == ["ddl"] * 3 + ["mlp"] + ["ddl"] * 3 + ["mlp"]
     same = grid("carries=observed,latent", "per_task.harmonic.model_args.carry=latent")
     assert len(same) == 1
+
+
+def test_a_learning_rate_that_is_given_is_not_tuned() -> None:
+    plain = [*("tasks=harmonic", "models=ddl,mlp"), "data.n_train=4", "data.n_val=4"]
+
+    def rates(resolve: Callable[..., Any], *items: str) -> list[tuple[str, float, bool]]:
+        _, found = resolve(parse_updates([*plain, *items]))
+        return [(c.config.model, c.config.train.lr, bool(c.config.train.lr_grid)) for c in found]
+
+    assert all(tuned for *_, tuned in rates(resolve_sweep))
+    assert rates(resolve_sweep, "train.lr=0.1,0.2") == [
+        *(("ddl", 0.1, False), ("ddl", 0.2, False), ("mlp", 0.1, False), ("mlp", 0.2, False))
+    ]
+    assert rates(resolve_compare, "train.lr=0.1") == [("ddl", 0.1, False), ("mlp", 0.1, False)]
+    for resolve in (resolve_sweep, resolve_compare):
+        (_, lr, tuned), (_, _, others) = rates(resolve, "per_model.ddl.train.lr=0.1")
+        assert (lr, tuned, others) == (0.1, False, True)
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        rates(resolve_sweep, "train.lr=0.1,0.2", "train.lr_grid=[0.1,0.2]")
+    assert len(rates(resolve_sweep, "train.lr=0.1,0.2", "train.lr_grid=[]")) == 4
 
 
 def test_a_toml_file_says_the_same_as_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,13 +66,25 @@ class GridConfig(Section):
         """Task, carry and model of each combination, and its nested keys, in which a list is an axis."""
         common, per_task, per_model = self.given
         for task, carry, model in itertools.product(self.tasks, self.carries, self.models):
-            tree = merged(merged(common, {"model_args": {"carry": carry}}), per_task.get(task, {}))
-            yield {"task": task, "model": model, "carry": carry}, merged(tree, per_model.get(model, {}))
+            tree = merged(merged(common, {"model_args": {"carry": carry}}), _untuned(per_task.get(task, {})))
+            yield {"task": task, "model": model, "carry": carry}, merged(tree, _untuned(per_model.get(model, {})))
 
     @property
     def given(self) -> tuple[Tree, Tree, Tree]:
         """Keys of a run, nested, in which a list is an axis: for all cells, per task and per model."""
         raise NotImplementedError
+
+
+def _is_tuned(grids: object) -> bool:
+    """True where an axis of grids of learning rates has one with rates."""
+    return any(grids) if isinstance(grids, (list, tuple)) else grids is not None
+
+
+def _untuned(own: Tree) -> Tree:
+    """Settings of one task or model, in which a learning rate that is given is not tuned."""
+    train = own.get("train")
+    given = isinstance(train, Mapping) and "lr" in train and "lr_grid" not in train
+    return merged(own, {"train": {"lr_grid": [List()]}}) if given else own
 
 
 class CompareConfig(GridConfig):
@@ -121,6 +133,12 @@ def check_grid(config: GridConfig) -> list[str]:
     elif "carry" in common.get("model_args", {}):
         problems.append(f"model_args.carry is set by carries in a {config.word}; write e.g. carries=observed,latent")
     problems += _axis_problems(common, "")
+    if config.kind == "sweep":
+        # A comparison's settings are always whole, with the default of each.
+        for tree in (common, *per_task.values(), *per_model.values()):
+            train = tree.get("train")
+            if isinstance(train, Mapping) and "lr" in train and _is_tuned(train.get("lr_grid")):
+                problems.append("train.lr_grid tunes the rate that train.lr sets; leave one of them out")
     for section, own, names in (("per_task", per_task, config.tasks), ("per_model", per_model, config.models)):
         for key, tree in own.items():
             if key not in names:
