@@ -221,7 +221,10 @@ def scatter(
     ax = figure.subplots()
     for i, (label, (a, b)) in enumerate(points.items()):
         marker = MARKERS[i % len(MARKERS)]
-        ax.scatter(np.asarray(a), np.asarray(b), s=22, label=label, color=COLOURS[i % len(COLOURS)], marker=marker)
+        ax.scatter(
+            np.asarray(a), np.asarray(b), s=26, label=label, color=COLOURS[i % len(COLOURS)], marker=marker, alpha=0.7,
+            linewidths=0,
+        )  # fmt: skip
     ax.set(xlabel=x, ylabel=y)
     for k, (log, axis, setting) in enumerate(((log_x, ax.xaxis, ax.set_xscale), (log_y, ax.yaxis, ax.set_yscale))):
         if log:

@@ -42,7 +42,10 @@ def question_6(cells: Sequence[Cell]) -> str:
         y.append(float(np.median(cell.trained("distance_100"))))
     every = [np.concatenate([np.array(p[i]) for p in points.values()]) for i in (0, 1)]
     rho = float(spearmanr(*every).statistic)
-    second = scatter(points, x="exponents above −.005 a step (of 8)", y="distance from the manifold, 100 steps")
+    second = scatter(
+        points, x="exponents above −.005 a step (of 8)", y="distance from the manifold, 100 steps",
+        note="A point is a model on one of the four tasks: medians over the seeds of a cell",
+    )  # fmt: skip
     pictures = [
         draw(figure, "q6", "Error at 100 steps against re-encoding"),
         draw(second, "q6_neutral", "Distance from the manifold against neutral exponents"),

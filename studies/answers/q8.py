@@ -26,7 +26,10 @@ def question_8(cells: Sequence[Cell]) -> str:
             points[label] = share_reversed, np.array([np.median(error(c)) for c in mine])
     pictures = []
     if points:
-        figure = scatter(points, x="share of test states where the learned map has det J < 0", y=NRMSE)
+        figure = scatter(
+            points, x="share of test states where the learned map has det J < 0", y=NRMSE,
+            note="A point is a Delta stack on a task whose map reverses orientation: medians over the seeds of a cell",
+        )  # fmt: skip
         pictures.append(
             draw(figure, "q8", "Error against the share of states with a reversing Jacobian, by the gate's cap")
         )
