@@ -13,7 +13,7 @@ from ddl_dyn.experiments.sweep.config import SweepConfig
 from ddl_dyn.experiments.sweep.grid import Cell, resolve_sweep
 
 FOLDER = Path(__file__).resolve().parent
-ORDER = ("q3", "q4", "q6", "q2", "q5", "q1", "models")
+ORDER = ("q3", "q4", "q6", "q2", "q5", "q1", "q7", "models")
 
 
 def files(question: str) -> list[Path]:

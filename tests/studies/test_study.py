@@ -19,6 +19,7 @@ from ddl_dyn.experiments.setup import restore_setup
 from studies import report, tables
 from studies.__main__ import RESULTS, main
 from studies.answers import ANSWERS, SECOND_READINGS
+from studies.answers.q7 import count_text
 from studies.cells import read_cells
 from studies.measures import trained_map
 from studies.questions import ORDER, sweeps
@@ -244,9 +245,19 @@ def test_every_answer_is_made_of_its_tables(tmp_path, monkeypatch):
         assert question in SECOND_READINGS or "| corrected p | verdict |" in part
 
 
+def test_the_number_of_trajectories_is_read_between_two_counts():
+    line = {8.0: np.array([0.9, 1.0, 1.1]), 16.0: np.array([0.4]), 32.0: np.array([0.025])}
+    # A quarter of .4 is half of the way, in logarithms, to a sixteenth of it.
+    assert count_text(line) == f"{16 * 2**0.5:.3g}"
+    assert count_text({n: line[n] for n in (8.0, 16.0)}) == "> 16"
+    assert count_text({32.0: line[32.0]}) == "≤ 32"
+    assert count_text({16.0: np.array([np.inf]), 32.0: line[32.0]}) == "32"
+    assert count_text({}) == ""
+
+
 def test_an_unknown_question_is_one_clear_error(capsys):
     assert main(["list", "q99"]) == 1
-    assert "expected a question of the study (q3, q4, q6, q2, q5, q1, models), got 'q99'" in capsys.readouterr().err
+    assert "expected a question of the study (q3, q4, q6, q2, q5, q1, q7, models), got 'q99'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
