@@ -31,9 +31,10 @@ def load(folder: Path) -> dict[str, Cell]:
     return {found: cell for cell in cells if (found := tables.digest(cell.line["config"]))}
 
 
-def of_question(question: str, known: Mapping[str, Cell]) -> list[Cell]:
-    """The cells of a question that are known, in the order of its sweep files."""
-    order = [cell.digest[: tables.DIGITS] for _, cells in sweeps(question) for cell in cells]
+def of_questions(questions: Iterable[str], known: Mapping[str, Cell]) -> list[Cell]:
+    """The cells of questions that are known, in the order of their sweep files, those that they share once."""
+    wanted = (cell for question in questions for _, cells in sweeps(question) for cell in cells)
+    order = dict.fromkeys(cell.digest[: tables.DIGITS] for cell in wanted)
     return [known[digest] for digest in order if digest in known]
 
 
@@ -109,7 +110,7 @@ def main(folder: Path) -> int:
 
     known = load(folder)
     for question, answer in ANSWERS.items():
-        cells = of_question(question, known)
+        cells = of_questions([question], known)
         if cells:
             wanted = sum(len(each) for _, each in sweeps(question))
             partly = f"**{len(cells)} of {wanted} cells are done; whatever is compared, is compared over these.**"
@@ -118,8 +119,7 @@ def main(folder: Path) -> int:
         else:
             print(f"{question}: no table")
     for question, (answer, sources) in SECOND_READINGS.items():
-        # Questions share cells.
-        cells = list({id(cell): cell for source in sources for cell in of_question(source, known)}.values())
+        cells = of_questions(sources, known)
         if cells:
             put(question, answer(cells))
             print(f"{question}: from {len(cells)} cells of {' and '.join(sources)}")

@@ -95,6 +95,7 @@ def _analyse(options: argparse.Namespace) -> int:
     # What cannot be written is said before the minutes that an analysis may take.
     inner_folder(folder, FIGURES_FOLDER)
     setup = restore_setup(run)
+
     found = analyse(run, steps=options.steps, on_section=lambda name: _tell(f"{name.replace('_', ' ')} …"), setup=setup)
     _tell("")
     print_analysis(found, rows(found))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ddl_dyn.config.formats import DASH, number
 from ddl_dyn.config.parsing import flatten
-from ddl_dyn.config.terminal import clean, say
+from ddl_dyn.config.terminal import print_table, say
 from ddl_dyn.results.score_lines import result_lines
 from ddl_dyn.runs import Run, RunError
 
@@ -60,16 +60,7 @@ def print_difference(first: Run, second: Run, found: Sequence[tuple[str, str, st
         first, second: the runs, whose ids head the columns.
         found: from `difference`.
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     if not found:
         say(f"runs {first.id} and {second.id} do not differ")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("", f"run {first.id}", f"run {second.id}"):
-        table.add_column(name, overflow="fold")
-    for line in found:
-        table.add_row(*(Text(clean(cell)) for cell in line))
-    Console().print(table)
+    print_table(("", f"run {first.id}", f"run {second.id}"), found)

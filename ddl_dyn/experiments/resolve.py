@@ -29,10 +29,7 @@ def resolve_run(updates: Mapping[str, object], *, compared: bool = False) -> Run
     """
     problems: list[str] = []
     if compared:
-        # A rate that is given is not tuned.
-        train = updates.get("train")
-        given = isinstance(train, Mapping) and "lr" in train
-        updates = merged({"seeds": SEEDS, "train": {} if given else {"lr_grid": LR_GRID}}, updates)
+        updates = merged({"seeds": SEEDS, "train": {} if fixes_rate(updates) else {"lr_grid": LR_GRID}}, updates)
     values = shaped(RunConfig, updates)
     config: RunConfig | None = None
     try:
@@ -55,6 +52,16 @@ def resolve_run(updates: Mapping[str, object], *, compared: bool = False) -> Run
     if problems or config is None:
         raise ConfigError(problems)
     return config.model_copy(update={"model_args": options})
+
+
+def fixes_rate(settings: Mapping[str, object]) -> bool:
+    """True where a learning rate is given and no grid of rates: it is not tuned then.
+
+    Args:
+        settings: nested, as far as they are given.
+    """
+    train = settings.get("train")
+    return isinstance(train, Mapping) and "lr" in train and "lr_grid" not in train
 
 
 def _with_data_sets(config: RunConfig, task: Any, compared: bool, problems: list[str]) -> RunConfig:

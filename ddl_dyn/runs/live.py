@@ -23,7 +23,7 @@ import numpy as np
 
 from ddl_dyn.config.files import open_member, read_member
 from ddl_dyn.runs.reading import JSON_LIMIT, RECORDS_LIMIT, RunError, read_json
-from ddl_dyn.runs.run import COMPLETED, QUEUED, RUN_ID, RUNNING, Run, ids, read_entry, status_of
+from ddl_dyn.runs.run import COMPLETED, QUEUED, RUNNING, Run, ids, member_ids, read_entry, status_of
 
 # Points of a loss history that are kept for a sparkline.
 HISTORY = 512
@@ -234,7 +234,7 @@ class Follower:
     def _group(
         self, name: str, entry: Mapping[str, Any], statuses: Mapping[str, str], courses: Mapping[str, RunProgress]
     ) -> GridProgress:
-        members = [item for item in entry.get("members") or [] if isinstance(item, str) and RUN_ID.fullmatch(item)]
+        members = member_ids(entry)
         begun = {member: statuses.get(member) or self._status(member) for member in members}
         counts = Counter(status for status in begun.values() if status is not None)
         cells = max(_count(entry.get("cells")) or _product(entry), len(members))

@@ -67,6 +67,14 @@ def _sort_key(name: str) -> tuple[int, int, str]:
     return (0, int(name), "") if name.isdecimal() else (1, 0, name)
 
 
+def member_ids(entry: Mapping[str, Any]) -> list[str]:
+    """Ids of the runs that a comparison or sweep is made of, from its run.json; empty for a single run."""
+    stored = entry.get("members")
+    stored = stored if isinstance(stored, list) else []
+    # A stored id becomes part of a path, so a folder from elsewhere must not be able to point outside.
+    return [item for item in stored if isinstance(item, str) and RUN_ID.fullmatch(item)]
+
+
 @dataclass(frozen=True)
 class Run:
     """One run directory, read lazily.
@@ -175,10 +183,7 @@ class Run:
     @property
     def members(self) -> list[str]:
         """Ids of the runs that a comparison is made of; empty for a single run."""
-        stored = self.entry.get("members")
-        stored = stored if isinstance(stored, list) else []
-        # A stored id becomes part of a path, so a folder from elsewhere must not be able to point outside.
-        return [item for item in stored if isinstance(item, str) and RUN_ID.fullmatch(item)]
+        return member_ids(self.entry)
 
     def check_config(self) -> None:
         """Refuse a run whose configuration was edited after its start; tags and note may be.

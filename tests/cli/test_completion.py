@@ -143,7 +143,7 @@ def shell(folder: Path) -> dict[str, str]:
 
 
 def typed(program: list[str], start: str, line: str, wanted: str, surroundings: dict[str, str]) -> str:
-    """What a shell's terminal shows once a line and Tab are typed, until `wanted` is there or 20 s are over."""
+    """The screen of a shell once a line and Tab are typed, until `wanted` is there or 20 s are over."""
     process, terminal = pty.fork()
     if process == 0:
         os.execvpe(program[0], program, surroundings)

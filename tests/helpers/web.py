@@ -40,7 +40,7 @@ class Client:
     runs: Path
 
     def get(self, place: str = "", **headers: str) -> Answer:
-        """What stands below the token."""
+        """Answer to a path below the token."""
         return self.ask("GET", f"/{self.server.token}/{place}", headers)
 
     def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, *, times: int = 1) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +26,6 @@ def page(tmp_path_factory) -> Path:
     ]
     whole = write_comparison(base, "4", runs, note=HOSTILE, tags=[HOSTILE])
     return report.write_page(whole.path, [run.path for run in runs])
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory) -> Iterator[Browser]:
-    found = Browser(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.close()
 
 
 @pytest.fixture

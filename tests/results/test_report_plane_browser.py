@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +42,6 @@ def plane(runs: list[Run]) -> PhasePlane:
 def page(runs: list[Run]) -> Path:
     whole = write_comparison(runs[0].path.parent, "9", runs)
     return report.write_page(whole.path, [run.path for run in runs])
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    found = Browser(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.close()
 
 
 @pytest.fixture

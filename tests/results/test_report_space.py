@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +56,6 @@ def test_orbits_are_stored_to_sixteen_bits_of_the_truths_box(runs: list[Run]) ->
 
 def test_a_plane_has_no_orbits_in_space(tmp_path: Path) -> None:
     assert orbit_space(group_runs([write_run(tmp_path, "1")])[0], "space") is None
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    found = Browser(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")

@@ -59,13 +59,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         sweep.communicate()
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    found = Browser(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.close()
-
-
 @pytest.fixture
 def browser(started: Browser) -> Browser:
     started.send("Emulation.setEmulatedMedia", media="", features=[])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ddl_dyn.config.formats import counted, number
 from ddl_dyn.config.parsing import ConfigError, Typed, flatten, typed_text
-from ddl_dyn.config.terminal import clean, say
+from ddl_dyn.config.terminal import print_table, say
 from ddl_dyn.experiments.cell import Job
 from ddl_dyn.experiments.progress import Account
 from ddl_dyn.experiments.run import Launch
@@ -116,7 +116,7 @@ class _Report:
                 say(f"failed: {error}")
             return 1
         ranked = sorted(complete, key=lambda one: (one.score, one.number))
-        _print_table(self.plan, ranked[:_ROWS])
+        _print_ranked(self.plan, ranked[:_ROWS])
         if len(ranked) > _ROWS:
             rest = _command(base, "list", "--tag", self.plan.search_id)
             say(f"and {len(ranked) - _ROWS} more; `{rest}` has their runs")
@@ -134,18 +134,12 @@ def _best_so_far(found: Sequence[Finished]) -> str:
     return f" (best {number(min(scores))})" if scores else ""
 
 
-def _print_table(plan: SearchPlan, ranked: Sequence[Finished]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("score", *(key.rpartition(".")[2] for key in plan.spans), "run"):
-        table.add_column(name, overflow="fold")
+def _print_ranked(plan: SearchPlan, ranked: Sequence[Finished]) -> None:
+    lines = []
     for one in ranked:
         values = [word.partition("=")[2] for word in typed_words(plan.spans, one.proposed)]
-        table.add_row(*(Text(clean(cell)) for cell in (number(one.score), *values, one.run_id)))
-    Console().print(table)
+        lines.append([number(one.score), *values, one.run_id])
+    print_table(("score", *(key.rpartition(".")[2] for key in plan.spans), "run"), lines)
 
 
 def _fixed_words(plan: SearchPlan) -> list[str]:

@@ -27,6 +27,7 @@ from ddl_dyn.config.sections import (
     Section,
     TrainConfig,
 )
+from ddl_dyn.experiments.resolve import fixes_rate
 from ddl_dyn.experiments.sweep.axes import List, axes, list_keys, single
 
 Tree = dict[str, Any]
@@ -82,9 +83,7 @@ def _is_tuned(grids: object) -> bool:
 
 def _untuned(own: Tree) -> Tree:
     """Settings of one task or model, in which a learning rate that is given is not tuned."""
-    train = own.get("train")
-    given = isinstance(train, Mapping) and "lr" in train and "lr_grid" not in train
-    return merged(own, {"train": {"lr_grid": [List()]}}) if given else own
+    return merged(own, {"train": {"lr_grid": [List()]}}) if fixes_rate(own) else own
 
 
 class CompareConfig(GridConfig):

@@ -17,7 +17,7 @@ from ddl_dyn.config.sections import LR_GRID, RunConfig
 from ddl_dyn.experiments.data import check_data
 from ddl_dyn.experiments.fingerprint import config_hash
 from ddl_dyn.experiments.memory import check_memory
-from ddl_dyn.experiments.resolve import resolve_run
+from ddl_dyn.experiments.resolve import fixes_rate, resolve_run
 from ddl_dyn.experiments.sweep.axes import List, axes, list_keys, settings
 from ddl_dyn.experiments.sweep.config import RUN_KEYS, CompareConfig, GridConfig, SweepConfig, check_grid
 
@@ -74,8 +74,8 @@ def resolve_compare(updates: Mapping[str, Any]) -> tuple[CompareConfig, list[Cel
     if not {"tasks", "models", "model_args", "per_task", "per_model"} & set(updates):
         values["per_task"] = DEFAULT_PER_TASK
     if isinstance(values.get("train"), Mapping):
-        # A section that is given in part keeps the comparison's own default of the rest; a given rate is not tuned.
-        values["train"] = ({} if "lr" in values["train"] else {"lr_grid": LR_GRID}) | values["train"]
+        # A section that is given in part keeps the comparison's own default of the rest.
+        values["train"] = ({} if fixes_rate(values) else {"lr_grid": LR_GRID}) | values["train"]
     for section in ("per_task", "per_model"):
         if isinstance(updates.get(section), Mapping):
             values[section] = {

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ddl_dyn.config.terminal import clean
 from ddl_dyn.plots.bands import spread
+from ddl_dyn.results.serve.selection import Number, median_error
 from ddl_dyn.runs import COMPLETED, UNREADABLE, Run, RunError
 from ddl_dyn.runs.index import COLUMNS, list_line
 from ddl_dyn.runs.live import FolderState, Follower, GridProgress, RunProgress
-from ddl_dyn.runs.result import scores
-from ddl_dyn.runs.run import GRIDS, RUN_ID
+from ddl_dyn.runs.run import GRIDS, member_ids
 
 # Looks at the folder are at least so far apart, however many pages ask; results read per look take at most so long.
 _PAUSE_S, _READING_S = 0.5, 0.2
@@ -56,7 +54,7 @@ class RunsCatalogue:
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
         self._gone: dict[str, int] = {}
-        self._scores: dict[str, tuple[Mapping[str, Any], float | str | None]] = {}
+        self._scores: dict[str, tuple[Mapping[str, Any], Number]] = {}
         self._version, self._looked, self._pending = 0, -math.inf, 0
         self._counts: Mapping[str, int] = {}
 
@@ -105,7 +103,7 @@ class RunsCatalogue:
                 if name not in self._known:
                     raise RunError(f"no run {clean(name)!r} in this folder; the list shows what there is")
                 entry = self._known[name].entry
-                for member in _members(entry) if entry.get("kind") in GRIDS else [name]:
+                for member in member_ids(entry) if entry.get("kind") in GRIDS else [name]:
                     if member in self._known:
                         found[member] = Run(self.base / member)
         if not found:
@@ -170,7 +168,7 @@ class RunsCatalogue:
         for name in wanted:
             if time.monotonic() > end:
                 break
-            self._scores[name] = (state.entries[name], _score(Run(self.base / name)))
+            self._scores[name] = (state.entries[name], median_error(Run(self.base / name), "test", "short", digits=4))
             self._pending -= 1
 
 
@@ -178,11 +176,7 @@ def _owners(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str
     """Member and the comparison or sweep that it belongs to."""
     for name, entry in entries.items():
         if entry.get("kind") in GRIDS:
-            yield from ((member, name) for member in _members(entry))
-
-
-def _members(entry: Mapping[str, Any]) -> list[str]:
-    return [item for item in entry.get("members") or [] if isinstance(item, str) and RUN_ID.fullmatch(item)]
+            yield from ((member, name) for member in member_ids(entry))
 
 
 def _line(name: str, entry: Mapping[str, Any], status: str) -> ListLine:
@@ -198,7 +192,7 @@ def _line(name: str, entry: Mapping[str, Any], status: str) -> ListLine:
 
 
 def _grid(entry: Mapping[str, Any], statuses: Mapping[str, str], progress: GridProgress | None) -> ListLine:
-    members = _members(entry)
+    members = member_ids(entry)
     counts = Counter(statuses[member] for member in members if member in statuses)
     stored = entry.get("cells")
     cells = max(stored if isinstance(stored, int) else 0, len(members), progress.cells if progress else 0)
@@ -228,15 +222,3 @@ def _course(entry: Mapping[str, Any], status: str, course: RunProgress | None) -
 
 def _short(value: float) -> float | None:
     return float(f"{value:.4g}") if math.isfinite(value) else None
-
-
-def _score(run: Run) -> float | str | None:
-    """Median over replicas of the primary error, in distribution over the short horizon; `failed` where infinite."""
-    try:
-        found = scores(run, "test", "short")
-    except (RunError, TypeError, ValueError, OverflowError):
-        return None
-    if found is None:
-        return None
-    median = float(np.median(found))
-    return _short(median) if math.isfinite(median) else "failed"

@@ -14,7 +14,7 @@ from ddl_dyn.config.terminal import clean
 from ddl_dyn.metrics.registry import METRICS, PRIMARY
 from ddl_dyn.results.comparison.groups import differing
 from ddl_dyn.results.report.figures import PROBLEMS
-from ddl_dyn.runs import COMPLETED, Run
+from ddl_dyn.runs import COMPLETED, Run, RunError
 from ddl_dyn.runs.result import SPLIT_NAMES, at, primary_of, scores
 
 Number = float | str | None
@@ -86,7 +86,7 @@ def _scores(runs: Sequence[Run]) -> list[dict[str, Any]]:
     title = " or ".join(sorted(titles)) or PRIMARY.title
     for split, where in SPLIT_NAMES.items():
         for horizon in PRIMARY.horizons:
-            values = [_median(run, split, horizon) for run in runs]
+            values = [median_error(run, split, horizon) for run in runs]
             found.append(_axis(f"{split}.{horizon}", f"{title}, {where}, {horizon} horizon", values))
     for name in _COSTS:
         metric = METRICS[name]
@@ -99,15 +99,20 @@ def _title(run: Run) -> str:
     return primary_of(run).title
 
 
-def _median(run: Run, split: str, horizon: str) -> Number:
+def median_error(run: Run, split: str, horizon: str, *, digits: int = 6) -> Number:
+    """Median over replicas of the primary error; `failed` where infinite, None where there is none to read.
+
+    Args:
+        run: a finished one.   split, horizon: of the error.   digits: significant ones that are kept.
+    """
     try:
         values = scores(run, split, horizon)
-    except (TypeError, ValueError, OverflowError):
+    except (RunError, TypeError, ValueError, OverflowError):
         return None
-    return None if values is None else _number(float(np.median(values)))
+    return None if values is None else _number(float(np.median(values)), digits)
 
 
-def _number(value: object) -> Number:
+def _number(value: object, digits: int = 6) -> Number:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(f"{value:.6g}") if math.isfinite(value) else "failed"
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else "failed"

@@ -34,7 +34,7 @@ _OWN = Path(__file__).with_name("templates")
 _STATIC = {
     "page.css": (TEMPLATES, "text/css"),
     "charts.js": (TEMPLATES, "text/javascript"),
-    **dict.fromkeys(("serve.css",), (_OWN, "text/css")),
+    "serve.css": (_OWN, "text/css"),
     **dict.fromkeys(("live.js", "list.js", "run.js", "compare.js", "report.js"), (_OWN, "text/javascript")),
 }
 # A drawing that is opened by itself may do nothing but show.
