@@ -28,7 +28,7 @@ FOREIGN = (
         "DDL_DYN_THREADS",
         "MKL_NUM_THREADS",
     ),
-    *("OPENBLAS_NUM_THREADS", "FAKE_FAIL", "FAKE_DIE", "FAKE_SECONDS", "FAKE_PAGE"),
+    *("OPENBLAS_NUM_THREADS", "PYTEST_ADDOPTS", "FAKE_FAIL", "FAKE_DIE", "FAKE_SECONDS", "FAKE_PAGE"),
 )
 
 
@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["COLUMNS"] = "80"
     # One thread each: sums in the same order on any machine, and workers side by side.
     os.environ["OMP_NUM_THREADS"] = "1"
+    # Compiled with few optimisations a library is equal to rounding and done seven times sooner.
+    os.environ["CXXFLAGS"] = "-O1"
     # Commands that tests start import this checkout, whichever copy is installed.
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([path] if path and path != str(ROOT) else [])])
@@ -60,14 +62,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the C++ compiler optimise little: what it writes is equal to rounding and done several times sooner.
-
-    For tests of what is generated and of what is done with it; tests/engine/test_cpp.py compiles as users do.
-    """
-    from ddl_dyn.engine.cpp import toolchain
-
-    monkeypatch.setattr(toolchain, "FLAGS", (*toolchain.FLAGS, "-O1"))
+def compiled_as_for_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the C++ compiler optimise as it does outside the tests."""
+    monkeypatch.delenv("CXXFLAGS")
 
 
 def surroundings() -> dict[str, object]:

@@ -12,7 +12,6 @@ from ddl_dyn.analysis.maps import CALLS_TO_COMPILE
 from ddl_dyn.engine.cpp.toolchain import compiler
 
 pytestmark = [
-    pytest.mark.usefixtures("quickly_compiled"),
     pytest.mark.skipif(compiler() is None, reason="no C++ compiler"),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import os
 import subprocess
 import sys
@@ -29,6 +30,7 @@ WAYS = {
 }
 TRAINED = sorted(name for name, cls in MODELS.items() if not cls.closed_form)
 QUICK = {("resnet", "observed"), ("lstm", "latent")}
+AS_FOR_USERS = pytest.mark.usefixtures("compiled_as_for_users")
 CASES = [
     pytest.param(name, way, marks=() if (name, way) in QUICK else pytest.mark.slow) for name in TRAINED for way in WAYS
 ]
@@ -76,7 +78,9 @@ def assert_same(found, expected, rtol):
 
 
 @pytest.mark.parametrize(("name", "way"), CASES)
-def test_values_and_gradients_are_those_of_the_ordinary_model(name, way):
+def test_values_and_gradients_are_those_of_the_ordinary_model(name, way, request):
+    if (name, way) in QUICK:
+        request.getfixturevalue("compiled_as_for_users")
     replicas = scrambled(name, **WAYS[way])
     expected = values_and_gradients(replicas, *data())
     assert all(g.abs().max() > 0 for g in expected[1])
@@ -121,6 +125,7 @@ def test_every_kind_of_layer_is_written_out_rightly(name, options):
     assert_same(values_and_gradients(replicas, *data()), expected, 1e-11)
 
 
+@AS_FOR_USERS
 def test_float32_follows_float64_over_the_whole_range():
     # tanh and the logistic function with arguments from 1e-3 to past saturation, in both directions.
     double = scrambled("lstm", scale=3.0, **WAYS["latent"])
@@ -140,6 +145,7 @@ def test_float32_follows_float64_over_the_whole_range():
         assert ours <= 4 * theirs + 1e-6 * c.abs().max()
 
 
+@AS_FOR_USERS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_replica_is_bit_for_bit_what_it_is_alone_on_any_number_of_threads(dtype):
     # Five tiles of 64 samples in float32, nine of 32 in float64, the last one not full.
@@ -255,6 +261,19 @@ def test_without_a_compiler_it_says_so_and_runs_eagerly(monkeypatch, tmp_path):
     assert torch.isfinite(replicas.unroll(*data()[:2])).all()
 
 
+def test_flags_of_the_users_come_last(monkeypatch):
+    plain = toolchain.compile_libraries([("int one = 1;", toolchain.FAST)])
+    monkeypatch.setenv("CXXFLAGS", "-O0 -D'one=other'")
+    named = toolchain.compile_libraries([("int one = 1;", toolchain.FAST)])
+    assert named != plain, "a library of other flags is another one"
+    library = ctypes.CDLL(str(named[0]))
+    assert ctypes.c_int.in_dll(library, "other").value == 1
+    monkeypatch.setenv("CXXFLAGS", "-D'one")
+    replicas = scrambled("ddl")
+    with pytest.warns(RuntimeWarning, match=r"\$CXXFLAGS is no list of flags: No closing quotation"):
+        assert not replicas.compile()
+
+
 def test_a_compiler_that_fails_is_no_crash(monkeypatch, tmp_path):
     broken = tmp_path / "broken-cxx"
     broken.write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
@@ -302,7 +321,6 @@ def test_operations_are_known_that_something_else_has_dispatched_before():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.usefixtures("quickly_compiled")
 @pytest.mark.parametrize(("solver", "layers", "substeps"), [("rk4", 1, 1), ("midpoint", 2, 3), ("euler", 1, 2)])
 def test_evaluations_of_the_field_are_counted_compiled_or_not(solver, layers, substeps):
     replicas = scrambled("neural_ode", solver=solver, layers=layers, substeps=substeps)

@@ -9,7 +9,6 @@ from ddl_dyn import Replicas, make_model
 from ddl_dyn.engine.cpp import toolchain
 
 pytestmark = [
-    pytest.mark.usefixtures("quickly_compiled"),
     pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler"),
 ]
 

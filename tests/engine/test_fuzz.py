@@ -15,7 +15,6 @@ from ddl_dyn.models import MODELS
 from ddl_dyn.tasks import TASKS, make_task
 
 pytestmark = [
-    pytest.mark.usefixtures("quickly_compiled"),
     pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler"),
 ]
 

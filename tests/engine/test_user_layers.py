@@ -13,7 +13,6 @@ from ddl_dyn.engine.cpp import toolchain
 from tests.helpers.user_layers import EAGER, LAYERS, REFUSED, H, U, model_of
 
 pytestmark = [
-    pytest.mark.usefixtures("quickly_compiled"),
     pytest.mark.skipif(toolchain.compiler() is None, reason="no C++ compiler"),
     # Torch maps some operations over replicas one by one, and says so.
     pytest.mark.filterwarnings("ignore:There is a performance drop"),

@@ -21,8 +21,6 @@ from ddl_dyn.experiments.sweep.grid import resolve_compare
 from ddl_dyn.runs import Run
 from ddl_dyn.tasks import make_dataset, make_task
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 SMALL: dict[str, Any] = {
     "task": "van_der_pol",
     "model": "ddl",

@@ -12,8 +12,6 @@ from ddl_dyn.models import model_config
 from ddl_dyn.models.least_squares import factorise
 from ddl_dyn.tasks import Trajectories, make_dataset, make_task
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 CONFIG = TrainConfig(horizon=5, compile="off")
 
 

@@ -12,8 +12,6 @@ from ddl_dyn.engine.cpp import toolchain
 from ddl_dyn.models import MODELS, model_config
 from ddl_dyn.training.budget import count_flops
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 D, U, B, STEPS = 2, 1, 5, 4
 TRAINED = sorted(name for name, cls in MODELS.items() if not cls.closed_form)
 ADAPTIVE = {"solver": "dopri5", "rtol": 1e-9, "atol": 1e-10}

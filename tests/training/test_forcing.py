@@ -12,8 +12,6 @@ from ddl_dyn.engine.forcing import forced, forced_inputs
 from ddl_dyn.training.schedule import forcing_at
 from ddl_dyn.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 D, U, B, STEPS = 2, 1, 5, 6
 KINDS = ("generalised", "identity")
 ADAPTIVE = {"solver": "dopri5", "rtol": 1e-9, "atol": 1e-10}

@@ -11,8 +11,6 @@ from ddl_dyn.config.sections import TrainConfig
 from ddl_dyn.engine.cpp import toolchain as compiler
 from ddl_dyn.training.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 compiles = pytest.mark.skipif(compiler.compiler() is None, reason="no C++ compiler")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

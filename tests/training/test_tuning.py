@@ -16,8 +16,6 @@ from ddl_dyn.training.result import FitResult, Progress
 from ddl_dyn.training.schedule import worth_compiling
 from ddl_dyn.training.tuning import Trials, stages, tune
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 
 @dataclasses.dataclass
 class Data:

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import stat
 import subprocess
@@ -80,7 +81,7 @@ def compile_libraries(codes: Sequence[tuple[str, str]]) -> list[Path]:
         NoCompilerError: when there is no C++ compiler, or it fails.
     """
     cxx, machine = _machine()
-    commands = [(code, (cxx, level, *FLAGS)) for code, level in codes]
+    commands = [(code, (cxx, level, *_flags())) for code, level in codes]
     found = [folder() / f"{_key(code, *machine, *flags)}.so" for code, flags in commands]
     missing = {path: made for path, made in zip(found, commands, strict=True) if not _is_whole(path)}
     if missing:
@@ -135,7 +136,7 @@ def remembered(of: Sequence[str], find: Callable[[], str]) -> str:
     Raises:
         NoCompilerError: when there is no C++ compiler.
     """
-    path = folder() / f"{_key(*_machine()[1], *FLAGS, *of)}.txt"
+    path = folder() / f"{_key(*_machine()[1], *_flags(), *of)}.txt"
     with contextlib.suppress(OSError):
         if is_private(path):
             return read_member(path.parent, path.name, _LIMIT).decode()
@@ -159,6 +160,14 @@ def _machine() -> tuple[str, tuple[str, str]]:
     if cxx is None:
         raise NoCompilerError("no C++ compiler was found (g++, clang++ or $CXX)")
     return cxx, (_version(cxx), _processor())
+
+
+def _flags() -> tuple[str, ...]:
+    """Flags of every library; those of $CXXFLAGS come last, so that theirs count."""
+    try:
+        return (*FLAGS, *shlex.split(os.environ.get("CXXFLAGS", "")))
+    except ValueError as error:
+        raise NoCompilerError(f"$CXXFLAGS is no list of flags: {error}") from None
 
 
 def _key(*of: str) -> str:
