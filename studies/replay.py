@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,21 @@ from studies.cells import read_cells
 from studies.questions import ORDER
 
 
-def replay(count: int, folder: Path, *, tolerance: float = 0.0, seed: int | None = None) -> int:
+def replay(
+    count: int, folder: Path, *, questions: Sequence[str] = ORDER, tolerance: float = 0.0, seed: int | None = None
+) -> int:
     """Do cells drawn at random again and print how far their NRMSE is from the table's.
 
     On the same kind of machine nothing differs; on another, training amplifies the rounding of other instructions.
 
     Args:
-        count: cells.   folder: of the tables.   tolerance: largest |log ratio| of a median over seeds that passes.
+        count: cells.   folder: of the tables.   questions: whose cells are drawn.
+        tolerance: largest |log ratio| of a median over seeds that passes.
         seed: of the draw; None draws other cells every time.
     Returns:
         0, or 1 where a median differs by more.
     """
-    every = [(question, cell) for question in ORDER for cell in read_cells(question, folder)]
+    every = [(question, cell) for question in questions for cell in read_cells(question, folder)]
     rng = np.random.default_rng(seed)
     failed = False
     for i in rng.permutation(len(every))[:count]:
