@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ddl_dyn.engine.rollout import rollout
     from ddl_dyn.models import MODELS, make_model
     from ddl_dyn.models.delta import delta_operator, delta_update
-    from ddl_dyn.results.grids import compare, sweep
+    from ddl_dyn.results.grids import compare, search, sweep
     from ddl_dyn.results.opened import open_run
     from ddl_dyn.runs import load_runs
     from ddl_dyn.tasks import TASKS, Series, make_dataset, make_task
@@ -40,6 +40,7 @@ _SOURCES = {
     "make_task": ("ddl_dyn.tasks", "make_task"),
     "open_run": ("ddl_dyn.results.opened", "open_run"),
     "rollout": ("ddl_dyn.engine.rollout", "rollout"),
+    "search": ("ddl_dyn.results.grids", "search"),
     "sweep": ("ddl_dyn.results.grids", "sweep"),
 }
 
@@ -62,6 +63,7 @@ __all__ = [
     "make_task",
     "open_run",
     "rollout",
+    "search",
     "sweep",
 ]
 

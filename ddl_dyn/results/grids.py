@@ -1,4 +1,4 @@
-"""Comparisons and sweeps started from Python by the words of the command line."""
+"""Comparisons, sweeps and searches started from Python by the words of the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ddl_dyn.results.opened import OpenRun
+from ddl_dyn.results.searched import Searched
 from ddl_dyn.runs.trust import check_settings, trusting
 
 
@@ -68,20 +69,60 @@ def sweep(*items: str, runs: str | os.PathLike[str] = "runs", trust: Sequence[st
     return _do(resolve_sweep, items, settings, Path(runs), trust, None)
 
 
+def search(
+    *items: str, jobs: int = 1, runs: str | os.PathLike[str] = "runs", trust: Sequence[str] = (), **settings: Any
+) -> Searched:
+    """Look for the settings of one model on one task with the lowest validation error, as `ddl-dyn search` does.
+
+    Args:
+        items, runs, trust, settings: as for `compare`; a setting of `train` or `model_args` is a range if it is a text
+            such as `"log(1e-4,1e-1)"`, `"int(1,4)"` or `"linear|tanh"`.
+        jobs: trials side by side.
+    Returns:
+        The trials that have ended and the best one's run; the same call goes on where a search was stopped.
+    Raises:
+        ConfigError: with everything that is wrong with the settings, or where Optuna is not installed.
+        StoreError: when runs cannot be written.
+    Example:
+        >>> small = {"n_train": 8, "n_val": 4, "n_test": 4, "n_ood": 0, "steps": 20, "radii": []}
+        >>> short = {"lr": "log(1e-3,1e-1)", "updates": 5, "validate_every": 5, "horizon": 5}
+        >>> found = search("task=henon", "search.trials=2", data=small, train=short, eval={"short": 5, "long": 10})
+        >>> len(found.table), found.best.status
+        (2, 'COMPLETED')
+    """
+    from ddl_dyn.experiments.run import Launch
+    from ddl_dyn.experiments.search.config import resolve_search
+    from ddl_dyn.experiments.search.run_search import do_search
+
+    base = Path(runs)
+    with _settings(items, settings, trust) as given:
+        plan = resolve_search(given)
+        ended = do_search(plan, Launch(base=base), jobs)
+    return Searched(plan, tuple(ended), base, tuple(trust))
+
+
 def _do(
     resolve: Any, items: Sequence[str], settings: Mapping[str, Any], runs: Path, trust: Sequence[str], conclude: Any
 ) -> OpenRun:
-    from ddl_dyn.config.parsing import merged, parse_updates
     from ddl_dyn.experiments.run import Launch
     from ddl_dyn.experiments.sweep.run_grid import do_grid
+
+    with _settings(items, settings, trust) as given:
+        config, cells = resolve(given)
+        outcome = do_grid(config, cells, Launch(base=runs), conclude)
+    return OpenRun(runs / outcome.run_id, tuple(trust))
+
+
+@contextlib.contextmanager
+def _settings(items: Sequence[str], settings: Mapping[str, Any], trust: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Nested settings of a call, checked for code; within the block worker processes may start."""
+    from ddl_dyn.config.parsing import merged, parse_updates
 
     given = merged(parse_updates(items), settings)
     with trusting(trust), _script_unseen():
         # What stands in the call has been typed by the caller.
         check_settings(given, [*items, f"settings={json.dumps(settings, default=str)}"])
-        config, cells = resolve(given)
-        outcome = do_grid(config, cells, Launch(base=runs), conclude)
-    return OpenRun(runs / outcome.run_id, tuple(trust))
+        yield given
 
 
 @contextlib.contextmanager

@@ -7,16 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import ddl_dyn
-from ddl_dyn import compare, fit, load_runs, make_dataset, make_model, make_task, open_run, sweep
+from ddl_dyn import compare, fit, load_runs, make_dataset, make_model, make_task, open_run, search, sweep
 from ddl_dyn.config.notebook import html_table
 from ddl_dyn.config.parsing import ConfigError
 from ddl_dyn.experiments import notebook_bars
 from ddl_dyn.experiments.progress import Bars
+from ddl_dyn.results.searched import Searched
 from ddl_dyn.runs import RunError
 from tests.helpers.commands import ROOT
 
@@ -74,6 +76,39 @@ def test_a_list_spans_a_sweep_and_what_is_wrong_is_said_at_once(tmp_path: Path) 
     with pytest.raises(ConfigError, match="unknown model 'dll'"):
         compare("models=dll", runs=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_search_has_its_trials_and_the_best_ones_run(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    runs = tmp_path / "runs"
+    train = {"lr": "log(1e-3,1e-1)", "updates": 5, "validate_every": 5, "horizon": 5, "compile": "off"}
+    words = {"data": DATA | {"radii": []}, "train": train, "eval": EVAL, "runs": runs}
+    found = search("task=henon", "model=resnet", "model_args.branch=mlp|glu", "search.trials=3", **words)
+    table = found.table
+    assert list(table.columns) == ["number", "state", "score", "model_args.branch", "train.lr", "run", "error"]
+    assert sorted(table["number"]) == [0, 1, 2]
+    assert table["score"].is_monotonic_increasing
+    assert found.best.id == table["run"][0]
+    assert found.best.config["train"]["lr"] == table["train.lr"][0]
+    assert found.best.config["model_args"]["branch"] == table["model_args.branch"][0]
+    assert repr(found).startswith(f"{found.plan.search_id}: 3 trials (3 complete); best ")
+    assert found._repr_html_().count("<tr>") == 4, "a head and three trials"
+    again = search("task=henon", "model=resnet", "model_args.branch=mlp|glu", "search.trials=3", **words)
+    assert again.trials == found.trials, "what has ended is not done again"
+    with pytest.raises(ConfigError, match="nothing to search"):
+        search("task=henon", runs=tmp_path / "none")
+    with pytest.raises(ConfigError, match="jobs must be a whole number of at least 1, got 0"):
+        search("task=henon", "train.lr=log(1e-3,1e-1)", jobs=0, runs=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_search_without_a_complete_trial_has_no_best_run(tmp_path: Path) -> None:
+    plan: Any = SimpleNamespace(search_id="search-1", spans={})
+    one: Any = SimpleNamespace(state="failed", score=float("nan"), number=0, proposed={}, run_id="", error="E: broken")
+    found = Searched(plan, (one,), tmp_path)
+    assert repr(found) == "search-1: 1 trial (1 failed)"
+    with pytest.raises(RunError, match="search-1: no trial is complete: E: broken"):
+        _ = found.best
 
 
 def test_code_that_is_typed_in_a_call_may_run_and_code_from_a_file_may_not(

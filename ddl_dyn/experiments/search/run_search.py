@@ -45,9 +45,28 @@ def run_search(plan: SearchPlan, launch: Launch, jobs: int) -> int:
         ConfigError: for an option that a search cannot follow.
         StoreError: when the runs folder cannot be written.
     """
+    return _done(plan, launch, jobs).conclude(launch.base)
+
+
+def do_search(plan: SearchPlan, launch: Launch, jobs: int) -> list[Finished]:
+    """Do the trials that are left, without a table at the end.
+
+    Args:
+        plan, launch, jobs: as for `run_search`.
+    Returns:
+        Every trial that has ended, in the order of their numbers.
+    Raises:
+        ConfigError, StoreError: as for `run_search`.
+    """
+    return _done(plan, launch, jobs).ended()
+
+
+def _done(plan: SearchPlan, launch: Launch, jobs: int) -> _Report:
     for flag, reason in _REFUSED.items():
         if launch.options.get(flag):
             raise ConfigError([f"search takes no {flag}: {reason}; leave it out"])
+    if jobs < 1:
+        raise ConfigError([f"jobs must be a whole number of at least 1, got {jobs}"])
     check_writable(launch.base)
     report = _Report(plan, Search(plan, launch.base.absolute()))
     before = len(report.told)
@@ -62,7 +81,7 @@ def run_search(plan: SearchPlan, launch: Launch, jobs: int) -> int:
         except KeyboardInterrupt:
             say(f"search {plan.search_id}: stopped; the same command continues it", file=sys.stderr)
             raise
-    return report.conclude(launch.base)
+    return report
 
 
 def _do(job: Job, launch: Launch) -> None:
@@ -101,11 +120,15 @@ class _Report:
                 settings = " ".join(typed_words(self.plan.spans, one.proposed))
                 say(f"{far} {_outcome(one)}{_best_so_far(found)}: {settings}", file=sys.stderr)
 
-    def conclude(self, base: Path) -> int:
-        """The table of the best trials, and the command that runs the best settings; the exit code."""
-        found = self.search.finished()
+    def ended(self) -> list[Finished]:
+        """Trials that have ended; processes that ended early are told of."""
         for problem in self.problems:
             say(f"a process of the search ended early: {problem}", file=sys.stderr)
+        return self.search.finished()
+
+    def conclude(self, base: Path) -> int:
+        """The table of the best trials, and the command that runs the best settings; the exit code."""
+        found = self.ended()
         complete = [one for one in found if one.state == "complete"]
         counts = ", ".join(
             f"{sum(one.state == state for one in found)} {state}" for state in ("complete", "pruned", "failed")
