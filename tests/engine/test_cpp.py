@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ctypes
 import os
+import platform
 import subprocess
 import sys
 import warnings
@@ -123,6 +124,22 @@ def test_every_kind_of_layer_is_written_out_rightly(name, options):
     expected = values_and_gradients(replicas, *data())
     assert replicas.compile(), replicas.why_eager
     assert_same(values_and_gradients(replicas, *data()), expected, 1e-11)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="registers of another kind")
+@pytest.mark.parametrize("flags", ["-mno-avx512f", "-mno-avx512f -mno-avx2"])
+@pytest.mark.parametrize("name", ["resnet", "rkan"])
+def test_narrower_registers_give_the_same(name, flags, monkeypatch):
+    # Comparisons, exchanges and the blocks of products depend on how many numbers a register holds.
+    monkeypatch.setenv("CXXFLAGS", f"-O1 {flags}")
+    replicas = scrambled(name, hidden_dim=37, **WAYS["observed"])
+    expected = values_and_gradients(replicas, *data())
+    assert replicas.compile(), replicas.why_eager
+    assert_same(values_and_gradients(replicas, *data()), expected, 1e-8 if name == "rkan" else 1e-11)
+    single = scrambled(name, dtype=torch.float32, hidden_dim=37, **WAYS["observed"])
+    states = single.unroll(*data(dtype=torch.float32)[:2])
+    assert single.compile(), single.why_eager
+    assert torch.allclose(single.unroll(*data(dtype=torch.float32)[:2]), states, atol=1e-4)
 
 
 @AS_FOR_USERS

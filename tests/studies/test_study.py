@@ -263,6 +263,5 @@ def test_an_unknown_question_is_one_clear_error(capsys):
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled_as_for_users")
 def test_published_cells_are_found_again():
-    # Question 3 has the cells that are soonest done. Another kind of machine rounds otherwise, and training amplifies
-    # it: the medians over seeds must stay.
-    assert replay(2, RESULTS, questions=["q3"], tolerance=0.4, seed=0) == 0
+    # Another kind of machine rounds otherwise, and training amplifies it: the medians over seeds must stay.
+    assert replay(2, RESULTS, tuned=False, tolerance=0.4, seed=0) == 0

@@ -31,9 +31,9 @@ from ddl_dyn.engine.cpp.values import (
 )
 from ddl_dyn.models.errors import CannotCompileError
 
-# Vectors of 64 bytes in a tile: enough independent sums to fill the arithmetic units, few enough to stay in registers.
-VECTORS = 4
-# Numbers in a vector of the narrowest type.
+# Bytes of a value of a tile: with 64 samples in float32 enough independent sums to fill the arithmetic units.
+TILE_BYTES = 256
+# Numbers in the widest vector of the narrowest type.
 LANES = 16
 
 
@@ -52,7 +52,7 @@ def emit(captured: Captured, lift: Captured, dtype: torch.dtype) -> str:
 def prelude(dtype: torch.dtype) -> str:
     """C++ prelude: types and elementary functions."""
     number = "float" if dtype == torch.float32 else "double"
-    return f"typedef {number} T;\nconstexpr int NV = {VECTORS};\n" + source_file("prelude.hpp")
+    return f"typedef {number} T;\nconstexpr int TILE = {TILE_BYTES} / sizeof(T);\n" + source_file("prelude.hpp")
 
 
 def functions(captured: Captured, namespace: str = "") -> str:

@@ -1,6 +1,6 @@
 // What every generated rollout shares: lane vectors, elementary functions, the two matrix products.
 //
-// Axes: a lane is one sample of the batch; a vector V holds some of them, a block NV vectors (one tile of the batch).
+// Axes: a lane is one sample of the batch; a vector V holds some of them, a tile of TILE lanes NV vectors.
 // A value of the step is stored as element × lane: a[e * NV + v]. T is float or double.
 #include <cmath>
 #include <cstdint>
@@ -8,11 +8,22 @@
 #include <cstring>
 #include <type_traits>
 
-constexpr int W = 64 / sizeof(T);  // lanes in a vector: one cache line, whatever the machine's registers
-constexpr int TILE = NV * W;
-typedef T V __attribute__((vector_size(64)));
+// A vector is one register of the machine: a wider one has its comparisons done number by number.
+#if defined(__AVX512F__)
+constexpr int BYTES = 64, REGISTERS = 32;
+#elif defined(__AVX2__)
+constexpr int BYTES = 32, REGISTERS = 16;
+#elif defined(__aarch64__)
+constexpr int BYTES = 16, REGISTERS = 32;
+#else
+constexpr int BYTES = 16, REGISTERS = 16;
+#endif
+constexpr int W = BYTES / sizeof(T);  // lanes in a vector
+constexpr int NV = TILE / W;          // vectors in a tile
+constexpr int HELD = REGISTERS == 32 ? 25 : 12;  // most sums of a product side by side; its operands need registers too
+typedef T V __attribute__((vector_size(BYTES)));
 typedef std::conditional_t<sizeof(T) == 4, int32_t, int64_t> I;
-typedef I IV __attribute__((vector_size(64)));
+typedef I IV __attribute__((vector_size(BYTES)));
 
 static inline V splat(T x) { return x - V{}; }
 static inline V bits(IV x) { V y; std::memcpy(&y, &x, sizeof y); return y; }
@@ -108,47 +119,54 @@ static inline T total(V x) {
 }
 
 // What the next step will read or write, asked for line by line while products keep the arithmetic busy.
+struct Line {
+  char bytes[64];
+};
 template <bool WRITE> struct Soon {
-  const V *at, *end;
-  const V* take(int lines) {
-    const V* from = at;
+  const Line *at, *end;
+  Soon(const V* from, const V* to)
+      : at(reinterpret_cast<const Line*>(from)), end(reinterpret_cast<const Line*>(to)) {}
+  const Line* take(int lines) {
+    const Line* from = at;
     at = end - at > lines ? at + lines : end;
     return from;
   }
-  static void fetch(const V* line) { __builtin_prefetch(line, WRITE, 2); }
+  static void fetch(const Line* line) { __builtin_prefetch(line, WRITE, 2); }
 };
 
-// y[n] (+)= Σ_k x[k] w[n·SN + k·SK], a block of NB rows at a time, so that the sums stay in registers.
-template <int NB, int K, int SN, int SK, class S, class Init>
+// y[n] (+)= Σ_k x[k] w[n·SN + k·SK], a block of NB rows of VB vectors at a time, so that the sums stay in registers.
+template <int NB, int VB, int K, int SN, int SK, class S, class Init>
 static inline void rows(V* __restrict y, const V* __restrict x, const T* __restrict w, S& soon, Init init) {
-  V sum[NB][NV];
+  V sum[NB][VB];
 #pragma GCC unroll 8
   for (int j = 0; j < NB; j++)
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; v++) sum[j][v] = init(j, v);
-  const V* const line = soon.take(K);
+    for (int v = 0; v < VB; v++) sum[j][v] = init(j, v);
+  const Line* const line = soon.take(K * VB / NV);
 #pragma GCC unroll 1
   for (int k = 0; k < K; k++) {
-    S::fetch(line + k);
+    S::fetch(line + k * VB / NV);
 #pragma GCC unroll 8
     for (int j = 0; j < NB; j++)
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; v++) sum[j][v] += w[j * SN + k * SK] * x[k * NV + v];
+      for (int v = 0; v < VB; v++) sum[j][v] += w[j * SN + k * SK] * x[k * NV + v];
   }
 #pragma GCC unroll 8
   for (int j = 0; j < NB; j++)
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; v++) y[j * NV + v] = sum[j][v];
+    for (int v = 0; v < VB; v++) y[j * NV + v] = sum[j][v];
 }
 
 template <int N, int K, int SN, int SK, class S, class Init>
 static inline void matmul(V* __restrict y, const V* __restrict x, const T* __restrict w, S& soon, Init init) {
-  constexpr int NB = 6, rest = N % NB;
+  constexpr int NB = 6, VB = HELD / NB, rest = N % NB;
   for (int n = 0; n + NB <= N; n += NB)
-    rows<NB, K, SN, SK>(y + n * NV, x, w + n * SN, soon, [&](int j, int v) { return init(n + j, v); });
+    for (int v = 0; v < NV; v += VB)
+      rows<NB, VB, K, SN, SK>(y + n * NV + v, x + v, w + n * SN, soon, [&](int j, int i) { return init(n + j, v + i); });
   if constexpr (rest > 0)
-    rows<rest, K, SN, SK>(y + (N - rest) * NV, x, w + (N - rest) * SN, soon,
-                          [&](int j, int v) { return init(N - rest + j, v); });
+    for (int v = 0; v < NV; v += VB)
+      rows<rest, VB, K, SN, SK>(y + (N - rest) * NV + v, x + v, w + (N - rest) * SN, soon,
+                                [&](int j, int i) { return init(N - rest + j, v + i); });
 }
 
 // A tile of samples between rows (sample, time, element) and lanes; lanes beyond the batch repeat the first sample.
@@ -245,7 +263,7 @@ static inline void patch(T* __restrict w, const T* __restrict g, const V* __rest
   if constexpr (whole)
 #pragma GCC unroll 16
     for (int o = 0; o < OB; o++) std::memcpy(sum[o], w + o * SO, sizeof sum[o]);
-  const V* const line = soon.take(TILE);
+  const Line* const line = soon.take(TILE);
 #pragma GCC unroll 1
   for (int b = 0; b < TILE; b++) {
     S::fetch(line + b);
@@ -265,14 +283,14 @@ static inline void patch(T* __restrict w, const T* __restrict g, const V* __rest
 template <int IB, int M, int N, int P, int SO, int SI, class S>
 static inline void strip(T* w, const T* g, const V* x, S& soon) {
   // As many sums as stay in registers.
-  constexpr int OB = 25 / IB < 12 ? 25 / IB : 12, rest = M % OB;
+  constexpr int OB = HELD / IB < 12 ? HELD / IB : 12, rest = M % OB;
   for (int o = 0; o + OB <= M; o += OB) patch<OB, IB, N, P, SO, SI>(w + o * SO, g + o * TILE, x, soon);
   if constexpr (rest > 0) patch<rest, IB, N, P, SO, SI>(w + (M - rest) * SO, g + (M - rest) * TILE, x, soon);
 }
 
 // The gradient of a weight: w[o·SO + i·SI] += Σ_lanes g[o] x[i], x with samples as rows, so that no sum runs across lanes.
 template <int M, int N, int SO, int SI, class S> static inline void outer(T* w, const V* g, const V* x, S& soon) {
-  constexpr int P = (N + W - 1) / W, IB = N / W < 5 ? N / W : 5;
+  constexpr int P = (N + W - 1) / W, MOST = REGISTERS == 32 ? 5 : 2, IB = N / W < MOST ? N / W : MOST;
   const T* flat = reinterpret_cast<const T*>(g);
   if constexpr (IB > 0) {
     constexpr int whole = N / W / IB * IB, rest = N / W - whole;
