@@ -21,7 +21,7 @@ CALLABLES = sorted(name for name in ddl_dyn.__all__ if callable(getattr(ddl_dyn,
 def test_the_face_is_what_the_scripts_rely_on():
     promised = (
         "make_task make_dataset make_model Replicas Normalizer Series TrainConfig fit rollout open_run load_runs "
-        "compare sweep delta_operator delta_update lyapunov_spectrum MODELS TASKS __version__"
+        "compare sweep search delta_operator delta_update lyapunov_spectrum MODELS TASKS __version__"
     )
     assert set(ddl_dyn.__all__) == set(promised.split())
     assert set(ddl_dyn.__all__) <= set(dir(ddl_dyn))
