@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ddl_dyn.config.formats import counted, number
 from ddl_dyn.config.notebook import html_table
-from ddl_dyn.config.parsing import Typed
 from ddl_dyn.results.opened import OpenRun
 from ddl_dyn.runs import RunError
 
@@ -74,11 +73,11 @@ class Searched:
         return OpenRun(self.runs / ranked[0].run_id, self.trust)
 
     def _ranked(self) -> list[Finished]:
-        return sorted((one for one in self.trials if one.state == "complete"), key=lambda one: (one.score, one.number))
+        from ddl_dyn.experiments.search.trials import ranked
+
+        return ranked(self.trials)
 
     def _values(self, one: Finished) -> dict[str, object]:
-        """Settings of a trial as they were run: numbers, and choices as they were written."""
-        from ddl_dyn.experiments.search.ranges import as_value
+        from ddl_dyn.experiments.search.ranges import typed_values
 
-        values = {key: as_value(span, one.proposed[key]) for key, span in self.plan.spans.items()}
-        return {key: value.text if isinstance(value, Typed) else value for key, value in values.items()}
+        return typed_values(self.plan.spans, one.proposed)

@@ -101,10 +101,12 @@ def as_value(span: Range, proposed: object) -> Any:
     return Typed(str(proposed)) if isinstance(span, Choices) else span.rounded(float(str(proposed)))
 
 
+def typed_values(spans: Mapping[str, Range], proposed: Mapping[str, object]) -> dict[str, object]:
+    """Proposed values as they are run, in the order of the ranges: numbers, and choices as they are typed."""
+    values = {key: as_value(span, proposed[key]) for key, span in spans.items()}
+    return {key: value.text if isinstance(value, Typed) else value for key, value in values.items()}
+
+
 def typed_words(spans: Mapping[str, Range], proposed: Mapping[str, object]) -> list[str]:
     """Proposed values as `key=value` words of a command line, in the order of the ranges."""
-    words = []
-    for key, span in spans.items():
-        value = as_value(span, proposed[key])
-        words.append(f"{key}={value.text if isinstance(value, Typed) else value}")
-    return words
+    return [f"{key}={value}" for key, value in typed_values(spans, proposed).items()]

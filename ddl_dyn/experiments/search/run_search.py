@@ -16,8 +16,8 @@ from ddl_dyn.experiments.cell import Job
 from ddl_dyn.experiments.progress import Account
 from ddl_dyn.experiments.run import Launch
 from ddl_dyn.experiments.search.config import SearchPlan
-from ddl_dyn.experiments.search.ranges import typed_words
-from ddl_dyn.experiments.search.trials import Finished, Search
+from ddl_dyn.experiments.search.ranges import typed_values, typed_words
+from ddl_dyn.experiments.search.trials import Finished, Search, ranked
 from ddl_dyn.experiments.sweep.run_grid import PASSED_ON
 from ddl_dyn.experiments.workers import Ended, run_all
 from ddl_dyn.runs.writer import check_writable
@@ -129,21 +129,20 @@ class _Report:
     def conclude(self, base: Path) -> int:
         """The table of the best trials, and the command that runs the best settings; the exit code."""
         found = self.ended()
-        complete = [one for one in found if one.state == "complete"]
+        best_first = ranked(found)
         counts = ", ".join(
             f"{sum(one.state == state for one in found)} {state}" for state in ("complete", "pruned", "failed")
         )
         say(f"search {self.plan.search_id}: {counts}; scored by the validation error, median over the seeds")
-        if not complete:
+        if not best_first:
             for error in dict.fromkeys(one.error for one in found if one.error):
                 say(f"failed: {error}")
             return 1
-        ranked = sorted(complete, key=lambda one: (one.score, one.number))
-        _print_ranked(self.plan, ranked[:_ROWS])
-        if len(ranked) > _ROWS:
+        _print_ranked(self.plan, best_first[:_ROWS])
+        if len(best_first) > _ROWS:
             rest = _command(base, "list", "--tag", self.plan.search_id)
-            say(f"and {len(ranked) - _ROWS} more; `{rest}` has their runs")
-        best = [*_fixed_words(self.plan), *typed_words(self.plan.spans, ranked[0].proposed)]
+            say(f"and {len(best_first) - _ROWS} more; `{rest}` has their runs")
+        best = [*_fixed_words(self.plan), *typed_words(self.plan.spans, best_first[0].proposed)]
         say(f"best: {_command(base, 'run', 'with', *best)}")
         return 1 if self.problems else 0
 
@@ -153,14 +152,14 @@ def _outcome(one: Finished) -> str:
 
 
 def _best_so_far(found: Sequence[Finished]) -> str:
-    scores = [one.score for one in found if one.state == "complete"]
-    return f" (best {number(min(scores))})" if scores else ""
+    best_first = ranked(found)
+    return f" (best {number(best_first[0].score)})" if best_first else ""
 
 
-def _print_ranked(plan: SearchPlan, ranked: Sequence[Finished]) -> None:
+def _print_ranked(plan: SearchPlan, best_first: Sequence[Finished]) -> None:
     lines = []
-    for one in ranked:
-        values = [word.partition("=")[2] for word in typed_words(plan.spans, one.proposed)]
+    for one in best_first:
+        values = map(str, typed_values(plan.spans, one.proposed).values())
         lines.append([number(one.score), *values, one.run_id])
     print_table(("score", *(key.rpartition(".")[2] for key in plan.spans), "run"), lines)
 

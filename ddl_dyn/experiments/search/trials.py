@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,11 @@ def score_of(run: Run) -> float:
     values = np.array([math.inf if item is None else float(item) for item in errors])
     lost = np.isnan(values) | np.asarray(diverged or [False] * values.size, dtype=bool)
     return float(np.median(np.where(lost, math.inf, values)))
+
+
+def ranked(found: Iterable[Finished]) -> list[Finished]:
+    """Complete trials, the best first."""
+    return sorted((one for one in found if one.state == "complete"), key=lambda one: (one.score, one.number))
 
 
 def _counts(trial: FrozenTrial) -> bool:
