@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from ddl_dyn.config.parsing import merged
-from ddl_dyn.config.sections import LR_GRID
 from ddl_dyn.experiments.execute import execute
 from ddl_dyn.experiments.outcome import Callbacks
 from ddl_dyn.experiments.resolve import resolve_run
@@ -36,7 +35,7 @@ def replay(count: int, folder: Path, *, tuned: bool = True, tolerance: float = 0
     for i in rng.permutation(len(every))[:count]:
         question, cell = every[i]
         config = cell.config
-        if not tuned and config["train"].get("lr_grid", LR_GRID):
+        if not tuned:
             config = merged(config, {"train": {"lr": float(cell.line["lr"]), "lr_grid": []}})
         numbers = execute(make_setup(resolve_run(config)), Callbacks()).numbers
         largest, ratio = 0.0, 0.0

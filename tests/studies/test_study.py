@@ -180,6 +180,18 @@ def test_a_replayed_cell_gives_the_numbers_of_its_table(finished, tmp_path, monk
     assert replay(2, tmp_path, seed=0) == 1
 
 
+def test_a_cell_replayed_at_its_rate_gives_the_numbers_of_its_tuning(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("studies.replay.ORDER", ("q0",))
+    data = {"n_train": 4, "n_val": 2, "n_test": 3, "n_ood": 2, "steps": 20}
+    train = {"updates": 4, "horizon": 4, "lr_grid": [1e-4, 1e-3, 1e-2]}
+    start_run(config(seeds=3, data=data, eval={"short": 5, "long": 20}, train=train), Launch(base=tmp_path / "runs"))
+    (run,) = runs.scan(tmp_path / "runs")
+    tables.add("q0", tmp_path / "runs", [run.entry["config_hash"]], tmp_path)
+    assert run.result["tuning"]["lr"] != config().train.lr
+    assert replay(1, tmp_path, tuned=False) == 0
+    assert capsys.readouterr().out.endswith("max |Δ| = 0\n")
+
+
 def invented(question, folder, rng):
     """Tables of a question with scores drawn at random."""
     cells, scores = [], []
