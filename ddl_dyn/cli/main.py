@@ -165,6 +165,18 @@ def _split(arguments: list[str]) -> tuple[list[str], str, list[str]]:
     return arguments[:place], command, arguments[place + 1 :]
 
 
+def _unknown_option(before: list[str]) -> str | None:
+    """Words about an unknown option before the command, whose value argparse would take for it; None without one."""
+    known = [option for action in make_parser()._actions for option in action.option_strings]
+    for item in before:
+        name = item.partition("=")[0]
+        # argparse takes the beginning of an option for it.
+        if name.startswith("-") and not any(option.startswith(name) for option in known):
+            near = difflib.get_close_matches(name, known, n=1)
+            return f"unknown option {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    return None
+
+
 def _take(rest: list[str], flag: str, wants: str) -> tuple[list[str], list[str]]:
     """The values of an option that Sacred does not know, and the arguments without it."""
     values, kept, items = [], [], iter(rest)
@@ -201,6 +213,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         before, command, rest = _split(arguments)
+        if before and (message := _unknown_option(before)) is not None:
+            return _usage(message)
         if command in ("run", "compare", "sweep", "search"):
             chosen, rest = _take(rest, "--runs", "a folder")
             trusted, rest = _take(rest, "--trust", "a file of code")

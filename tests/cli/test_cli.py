@@ -173,6 +173,9 @@ def test_other_commands_refuse_in_one_line(
     ("typed", "words"),
     [
         ("runn with model=ddl", "unknown command 'runn' (did you mean 'run'?)"),
+        ("--rnus elsewhere list", "unknown option '--rnus' (did you mean '--runs'?)"),
+        ("--rnus=elsewhere run with task=henon", "unknown option '--rnus' (did you mean '--runs'?)"),
+        ("-x list", "unknown option '-x'"),
         ("show", "RUN"),
         ("list --bogus", "--bogus"),
         ("list --sort colour", "colour"),
